@@ -1,0 +1,1 @@
+"""Lineages on disk: reading and checking them, and making ones whose truth is known."""
