@@ -1,0 +1,185 @@
+"""Who may swap places with whom: the exchangeable blocks and strata of a comparison, and its permutations.
+
+Documents are resampled, never tokens: tokens of one text depend on each other, and a token-level test of two halves
+of the same corpus rejects in more than half of all cases.
+
+* Without keys, every document is a block and all blocks lie in one stratum.
+* ``group`` (patient, source): a group's documents move together; a group present on both sides is a stratum of two
+  blocks, so that its two halves are swapped with each other.
+* ``prompt``: answers to a prompt that both sides answered are swapped within that prompt (paired, more powerful).
+  A prompt on one side only is a cluster, as a group is.
+
+Both sides keep equally many blocks in every stratum, drawn at random, because divergences and distinct counts have no
+protection against unequal n.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+Kind = Literal["document", "group", "prompt"]
+
+MIN_UNITS = 10
+"""Fewer units a side than this carry no interval: the central limit theorem is not to be had for ten texts."""
+_FIXED_STRATUM = 5
+"""Answers a side from which a prompt is a fixed stratum of its own rather than one draw of a pair."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """The exchange structure of a comparison: D documents in K blocks, baseline documents first."""
+
+    kind: Kind
+    kept: IntArray
+    """Shape (D,): rows of (baseline documents, then generation documents) that take part."""
+    block: IntArray
+    """Shape (D,): the block that a document moves with."""
+    side: BoolArray
+    """Shape (K,): True where the block is the generation's."""
+    stratum: IntArray
+    """Shape (K,): blocks of the same stratum may swap sides."""
+    unit: IntArray
+    """Shape (K,): the independent unit of a block, for standard errors: a pair is one unit."""
+    cell: IntArray
+    """Shape (units,): units of the same cell share an expectation, so influence is centred within it."""
+
+    @property
+    def paired(self) -> bool:
+        """Whether keys that both sides share are strata of their own."""
+        return bool(np.unique(self.stratum).size > 1)
+
+    @property
+    def described(self) -> str:
+        """What was resampled, for the report."""
+        return f"{self.kind}s, paired where both sides share them" if self.paired else f"{self.kind}s"
+
+    @property
+    def units(self) -> int:
+        """Independent units (documents, groups or prompts) on the smaller side; a pair counts on both."""
+        return min(np.unique(self.unit[self.side == side]).size for side in (False, True))
+
+    def documents(self, side: bool) -> int:
+        """How many documents a side holds."""
+        return int(np.count_nonzero(self.side[self.block] == side))
+
+    def per_block(self, values: FloatArray) -> FloatArray:
+        """Sum per-document values, shape (D,), over blocks: shape (K,)."""
+        return np.bincount(self.block, weights=values, minlength=self.side.size)
+
+    def standard_error(self, influence: FloatArray) -> float:
+        """Standard error of an estimate from its influence values.
+
+        ``influence`` has shape (K,), in units of the estimate: the estimate moves by about ``influence[k]`` when
+        block k is added once more. Infinite where a side has fewer than ``MIN_UNITS`` units.
+        """
+        if self.units < MIN_UNITS:
+            return np.inf
+        per_unit = np.bincount(self.unit, weights=influence, minlength=self.cell.size)
+        size = np.bincount(self.cell)
+        mean = np.bincount(self.cell, weights=per_unit) / size
+        mean[size == 1] = 0.0  # a lone unit has no spread of its own: count all of its influence
+        squares = np.bincount(self.cell, weights=(per_unit - mean[self.cell]) ** 2)
+        return float(np.sqrt(np.sum(squares * size / np.maximum(size - 1, 1))))
+
+    def relabellings(self, count: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+        """Draw ``count`` permutations of the sides; row 0 is the observed one. Shape (count + 1, K), 1 = generation.
+
+        Within each stratum the number of blocks on either side is kept. Drawn with replacement from all such
+        relabellings, so p = (1 + #{T_b >= T}) / (count + 1) is exact (Phipson & Smyth 2010, doi 10.2202/1544-6115.1585).
+        """
+        drawn = np.empty((count + 1, self.side.size), dtype=np.uint8)
+        drawn[0] = self.side
+        order = np.argsort(self.stratum, kind="stable")
+        sizes = np.bincount(self.stratum)
+        starts = np.cumsum(sizes) - sizes
+        for size in np.unique(sizes):
+            # All strata of one size at once: rows of `members` are strata, shuffled independently of each other.
+            members = order[starts[sizes == size][:, None] + np.arange(size)]
+            observed = np.broadcast_to(drawn[0][members], (count, *members.shape))
+            drawn[1:, members.ravel()] = rng.permuted(observed, axis=2).reshape(count, -1)
+        return drawn
+
+    def restricted(self, keep: BoolArray) -> Design:
+        """The design of the blocks where ``keep`` (shape (K,)) is True."""
+        documents = keep[self.block]
+        units, unit = np.unique(self.unit[keep], return_inverse=True)
+        return Design(
+            kind=self.kind,
+            kept=self.kept[documents],
+            block=(np.cumsum(keep) - 1)[self.block[documents]],
+            side=self.side[keep],
+            stratum=np.unique(self.stratum[keep], return_inverse=True)[1],
+            unit=unit,
+            cell=np.unique(self.cell[units], return_inverse=True)[1],
+        )
+
+
+def by_document(n_baseline: int, n_generation: int, rng: np.random.Generator) -> Design:
+    """Every document stands for itself; the larger side is subsampled to the smaller."""
+    n = min(n_baseline, n_generation)
+    baseline = np.sort(rng.permutation(n_baseline)[:n])
+    generation = np.sort(rng.permutation(n_generation)[:n]) + n_baseline
+    side = np.repeat([False, True], n)
+    return Design(
+        kind="document",
+        kept=np.concatenate((baseline, generation)),
+        block=np.arange(2 * n),
+        side=side,
+        stratum=np.zeros(2 * n, dtype=np.int64),
+        unit=np.arange(2 * n),
+        cell=side.astype(np.int64),
+    )
+
+
+def by_key(baseline: IntArray, generation: IntArray, kind: Kind, rng: np.random.Generator) -> Design:
+    """Blocks and strata from the documents' keys (integers that mean the same on both sides), shapes (n,) and (m,)."""
+    key = np.concatenate((baseline, generation))
+    on_generation = np.repeat([False, True], (baseline.size, generation.size))
+    shared = np.isin(key, np.intersect1d(baseline, generation))
+    # A block is one document where answers to a shared prompt are swapped one by one, else a whole (side, key).
+    alone = np.where(shared & (kind == "prompt"), np.arange(key.size), -1)
+    first, block = np.unique(
+        np.stack((key, on_generation, alone)), axis=1, return_index=True, return_inverse=True
+    )[1:]
+    key, side, shared = key[first], on_generation[first], shared[first]
+    # Stratum 0 holds whatever only one side has; every shared key is a stratum of its own.
+    stratum = np.unique(np.concatenate(([-1], np.where(shared, key, -1))), return_inverse=True)[1][1:]
+    unit, cell = _units(key, side, shared, many_answers=kind == "prompt")
+    full = Design(
+        kind=kind, kept=np.arange(block.size), block=block.ravel(), side=side, stratum=stratum, unit=unit, cell=cell
+    )
+    return full.restricted(_equal_blocks(stratum, side, rng))
+
+
+def _equal_blocks(stratum: IntArray, side: BoolArray, rng: np.random.Generator) -> BoolArray:
+    """Choose equally many blocks on each side of every stratum, at random; shape (K,)."""
+    order = np.lexsort((rng.random(stratum.size), side, stratum))
+    cell = 2 * stratum + side
+    sizes = np.bincount(cell, minlength=2 * (stratum.max() + 1))
+    rank = np.empty_like(stratum)
+    rank[order] = np.arange(stratum.size) - (np.cumsum(sizes) - sizes)[cell[order]]
+    return rank < np.minimum(sizes[0::2], sizes[1::2])[stratum]
+
+
+def _units(key: IntArray, side: BoolArray, shared: BoolArray, *, many_answers: bool) -> tuple[IntArray, IntArray]:
+    """Independent units and their cells: a shared key is one unit (a pair), and all pairs are one cell.
+
+    Where a shared prompt has many answers a side, the answers are the units and the prompt's two sides are the
+    cells: the prompts are then fixed, and each carries its own spread.
+    """
+    dense = np.unique(key, return_inverse=True)[1]
+    scarce = np.minimum(*(np.bincount(dense, weights=side == which)[dense] for which in (False, True)))
+    fixed = shared & many_answers & (scarce >= _FIXED_STRATUM)
+    paired = shared & ~fixed
+    unit_label = np.where(paired, dense, key.size + np.arange(key.size))
+    cell_label = np.where(paired, 0, np.where(fixed, 3 + 2 * dense + side, 1 + side))
+    first, unit = np.unique(unit_label, return_index=True, return_inverse=True)[1:]
+    return unit, np.unique(cell_label[first], return_inverse=True)[1]

@@ -1,0 +1,192 @@
+"""CA302: do texts repeat one another?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from collapse_audit.probes.design import BoolArray, FloatArray
+from collapse_audit.probes.estimates import estimate, jackknife, permutation_p, rule_of_three
+from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.richness import distinct_ratio, lone_types
+from collapse_audit.probes.tables import CountTable, side_sums, sweep_distinct
+from collapse_audit.probes.types import Estimate, Gate, NotMeasured, Reading, probe
+
+_SHOWN = 5
+
+
+@probe(
+    name="diversity",
+    code="CA302",
+    needs=("text",),
+    gates=(
+        Gate(
+            statistic="distinct-2",
+            unit="ratio",
+            worse="lower",
+            margin=0.85,
+            because="about one distinct word pair in seven gone at equal n",
+        ),
+        Gate(
+            statistic="effective-tokens",
+            unit="ratio",
+            worse="lower",
+            margin=0.80,
+            because="a fifth of the effective vocabulary gone; token probabilities sharpened to p^1.05 lose as much",
+        ),
+        Gate(
+            statistic="duplicates",
+            unit="share of documents",
+            worse="higher",
+            margin=0.05,
+            because="one text in twenty more is a copy of another at equal n",
+        ),
+    ),
+    source="Li et al. 2016, arXiv:1510.03055 (distinct-n); Simpson 1949, doi 10.1038/163688a0; Hill 1973, doi 10.2307/1934352",
+    since="0.1",
+)
+def diversity(pair: Pair) -> Iterator[Reading]:
+    """Do texts repeat one another?
+
+    What it measures
+        Distinct word pairs, the effective number of tokens, and texts that are copies of other texts, all in equally
+        many documents.
+
+    Formula and unit
+        distinct-2: ratio of distinct token pairs. effective-tokens: ratio of 1/sum p^2 (Hill number of order 2), where
+        sum p^2 is the probability that two tokens of two different texts are the same: unbiased whatever n.
+        duplicates: rise of 1 - distinct texts/texts, white space folded.
+
+    Why it signals collapse
+        Texts of later generations resemble each other: the thyroid study sees the share of unique reports fall from
+        generation to generation, and sharpening concentrates tokens long before words vanish.
+
+    When it misleads
+        Plain distinct-n and unique shares fall with n alone; these are compared at equal n only.
+
+    Needs
+        Text.
+    """
+    yield _distinct_2(pair)
+    yield _effective_tokens(pair)
+    yield _duplicates(pair)
+
+
+def _distinct_2(pair: Pair) -> Reading:
+    table = pair.table(pair.matched, order=2)
+    distinct = sweep_distinct(table, pair.relabellings)
+    pairs = [max(float(table.lengths[side].sum()), 1.0) for side in (~pair.design.side, pair.design.side)]
+    return distinct_ratio(
+        pair,
+        table,
+        distinct,
+        what="token pairs",
+        statistic="distinct-2",
+        raw={"distinct_2_baseline": distinct[0, 0] / pairs[0], "distinct_2_generation": distinct[1, 0] / pairs[1]},
+        notes=("length-matched",) if pair.matched_length is not None else (),
+    )
+
+
+def _effective_tokens(pair: Pair) -> Reading:
+    table, collisions = pair.words, pair.words_swept.collisions
+    if not collisions[0, 0] > 0:
+        return NotMeasured(
+            statistic="effective-tokens", reason="no two baseline texts share a token, so their number has no estimate"
+        )
+    if not collisions[1, 0] > 0:
+        return NotMeasured(
+            statistic="effective-tokens", reason="no two texts of the generation share a token; nothing is concentrated"
+        )
+    with np.errstate(divide="ignore"):
+        ratios = np.log(collisions[0]) - np.log(collisions[1])
+    return estimate(
+        math.exp(ratios[0]),
+        pair.design.standard_error(_effective_influence(table, pair.design.side)),
+        scale="log",
+        worse="lower",
+        p_value=permutation_p(ratios, worse="lower"),
+        design=pair.design,
+        method="block jackknife of ln(1/sum p^2), normal",
+        statistic="effective-tokens",
+        raw={
+            "effective_tokens_baseline": 1 / float(collisions[0, 0]),
+            "effective_tokens_generation": 1 / float(collisions[1, 0]),
+        },
+    )
+
+
+def _effective_influence(table: CountTable, side: BoolArray) -> FloatArray:
+    """Influence of every block on ln(1/sum p^2) of the generation less that of the baseline; shape (K,)."""
+    influence = np.zeros(side.size)
+    squares = np.asarray(table.counts.power(2).sum(axis=0), dtype=np.float64)
+    for which, sign in ((side, -1.0), (~side, 1.0)):
+        counts, lengths = table.on(which), table.lengths[which]
+        same = (counts**2).sum() - squares[which].sum()
+        pairs = lengths.sum() ** 2 - (lengths**2).sum()
+        shared = (table.counts.T @ counts)[which] - squares[which]  # tokens that this block shares with the others
+        pairs_without = (lengths.sum() - lengths) ** 2 - ((lengths**2).sum() - lengths**2)
+        without = (same - 2 * shared) / np.maximum(pairs_without, 1.0)
+        influence[which] = sign * jackknife(same / pairs, without) / (same / pairs)
+    return influence
+
+
+def _duplicates(pair: Pair) -> Estimate:
+    table, texts = pair.whole_texts("folded")
+    distinct = sweep_distinct(table, pair.relabellings)
+    documents = side_sums(table.lengths[:, None], pair.relabellings)[:, :, 0]
+    shares = 1.0 - distinct / documents
+    change = shares[1] - shares[0]
+    copies = [_collision(table.on(side)) for side in (~pair.design.side, pair.design.side)]
+    return estimate(
+        float(change[0]),
+        max(pair.design.standard_error(_duplicate_influence(table, pair.design.side)), rule_of_three(pair.design)),
+        scale="linear",
+        worse="higher",
+        p_value=permutation_p(change, worse="higher"),
+        design=pair.design,
+        method="block jackknife of distinct texts, normal",
+        statistic="duplicates",
+        raw={
+            "unique_share_baseline": float(1 - shares[0, 0]),
+            "unique_share_generation": float(1 - shares[1, 0]),
+            "same_text_probability_baseline": copies[0],
+            "same_text_probability_generation": copies[1],
+        },
+        evidence=_copied_most(pair, table, texts) if pair.evidence != "none" else (),
+    )
+
+
+def _collision(copies: FloatArray) -> float:
+    """Probability that two texts drawn without replacement are the same: sum c(c-1)/(n(n-1)), unbiased whatever n."""
+    n = copies.sum()
+    return float((copies * (copies - 1)).sum() / (n * (n - 1))) if n > 1 else 0.0
+
+
+def _duplicate_influence(table: CountTable, side: BoolArray) -> FloatArray:
+    """Influence of every block on the duplicate share of its side; shape (K,)."""
+    influence = np.zeros(side.size)
+    for which, sign in ((side, 1.0), (~side, -1.0)):
+        documents = table.lengths[which].sum()
+        distinct = float(np.count_nonzero(table.blocks_on(which)))
+        left = documents - table.lengths[which]
+        without = 1.0 - (distinct - lone_types(table, which)[which]) / np.maximum(left, 1.0)
+        influence[which] = sign * jackknife(1.0 - distinct / documents, without)
+    return influence
+
+
+def _copied_most(pair: Pair, table: CountTable, texts: pa.Array) -> tuple[dict[str, object], ...]:
+    """How often the most copied texts stand in the generation; the texts themselves only if asked for."""
+    baseline, generation = table.on(~pair.design.side), table.on(pair.design.side)
+    return tuple(
+        {
+            "kind": "duplicates",
+            "generation_copies": int(generation[row]),
+            "baseline_copies": int(baseline[row]),
+            **({"text": texts[int(table.types[row])].as_py()} if pair.evidence == "texts" else {}),
+        }
+        for row in np.argsort(-generation, kind="stable")[:_SHOWN]
+        if generation[row] > 1
+    )

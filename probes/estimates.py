@@ -1,0 +1,171 @@
+"""From a value, its influence and its replicates to an estimate: the statistics that all probes share.
+
+Every interval is two-sided at 90%, so that each end is the one-sided 95% bound that the verdict uses. Every p-value is
+a permutation p-value in the direction of damage: exact, because blocks of documents are exchangeable under "no change".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from collapse_audit.probes.design import Design, FloatArray
+from collapse_audit.probes.tables import side_sums
+from collapse_audit.probes.types import Z_POWER, Estimate, Worse, Z
+
+Scale = Literal["linear", "log"]
+
+_TIE = 1e-10
+"""Relative slack within which a replicate counts as equal to the observed value: rounding must not make a test."""
+_RULE_OF_THREE = -math.log(0.05)
+
+
+def permutation_p(replicates: FloatArray, *, worse: Worse) -> float:
+    """p = (1 + #{T_b at least as bad as T_0}) / (B + 1); ``replicates`` has shape (B + 1,), the observed first."""
+    damage = replicates if worse == "higher" else -replicates
+    observed = damage[0]
+    slack = _TIE * max(1.0, abs(observed)) if np.isfinite(observed) else 0.0
+    return float(np.count_nonzero(damage >= observed - slack) / damage.size)
+
+
+def estimate(
+    value: float,
+    error: float,
+    *,
+    scale: Scale,
+    worse: Worse,
+    p_value: float,
+    design: Design,
+    method: str,
+    high: float | None = None,
+    **details: Any,
+) -> Estimate:
+    """An estimate with a normal interval on ``scale``.
+
+    ``value`` is in the reader's unit; ``error`` is its standard error on ``scale`` (of ln value where that is "log").
+    ``high`` replaces the upper bound where a probe has a better one.
+    """
+    n_baseline, n_generation = design.documents(False), design.documents(True)
+    low, upper = _interval(value, error, scale)
+    reach = (Z + Z_POWER) * error
+    detectable = reach if scale == "linear" else math.exp(reach if worse == "higher" else -reach)
+    return Estimate(
+        value=value,
+        low=low,
+        high=upper if high is None else high,
+        method=f"{method}; {design.described}",
+        p_value=p_value,
+        n_baseline=n_baseline,
+        n_generation=n_generation,
+        minimum_detectable=(-detectable if scale == "linear" and worse == "lower" else detectable)
+        if math.isfinite(reach)
+        else None,
+        n_needed=needed(value, error, scale=scale, n=min(n_baseline, n_generation)),
+        **details,
+    )
+
+
+def needed(value: float, error: float, *, scale: Scale, n: int) -> Callable[[float], float]:
+    """Documents a side that settle ``value`` against a margin with 90% power, standard errors falling as 1/sqrt(n)."""
+
+    def against(margin: float) -> float:
+        apart = margin - value if scale == "linear" else math.log(margin) - math.log(max(value, 1e-300))
+        if apart == 0 or not math.isfinite(error):
+            return math.inf
+        return math.ceil(max(n, 1) * ((Z + Z_POWER) * error / apart) ** 2)
+
+    return against
+
+
+def _interval(value: float, error: float, scale: Scale) -> tuple[float, float]:
+    if not math.isfinite(error):
+        return (0.0 if scale == "log" else -math.inf), math.inf
+    if scale == "linear":
+        return value - Z * error, value + Z * error
+    return value * math.exp(-Z * error), value * math.exp(min(Z * error, 700.0))
+
+
+def ratio_of_sums(
+    top: FloatArray,
+    bottom: FloatArray,
+    *,
+    design: Design,
+    relabellings: npt.NDArray[np.uint8],
+    scale: Scale,
+    worse: Worse,
+    share: bool = False,
+    **details: Any,
+) -> Estimate:
+    """Compare sum(top)/sum(bottom) of the two sides: their difference ("linear") or their ratio ("log").
+
+    ``top`` and ``bottom`` are per-block sums, shape (K,); with ``bottom`` = documents this compares means. The test
+    is a studentised permutation (Chung & Romano 2013, doi 10.1214/13-AOS1090): plain permutation of such a ratio rejects
+    up to 14% of equal pairs whose spread and n differ. The interval is the linearised one, blocks as units. ``share``
+    says that per-document values lie in [0, 1]; the error is then never below what "0 of n" allows (rule of three).
+    """
+    ratios, errors = _sides(top, bottom, relabellings)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if scale == "log":
+            ratios, errors = np.log(ratios), errors / ratios
+        change = ratios[1] - ratios[0]
+        # In a paired design the spread of the differences is the same under every swap of signs.
+        spread = np.hypot(*errors) if not design.paired else np.ones_like(change)
+        studentised = np.where(change == 0, 0.0, change / spread)
+    baseline, generation = (float(ratio[0]) for ratio in ratios)
+    influence = _influence(top, bottom, design.side, scale)
+    error = design.standard_error(influence)
+    if share:
+        error = max(error, rule_of_three(design))
+    value = math.exp(generation - baseline) if scale == "log" else generation - baseline
+    return estimate(
+        value,
+        error,
+        scale=scale,
+        worse=worse,
+        p_value=permutation_p(np.nan_to_num(studentised, nan=0.0), worse=worse),
+        design=design,
+        method="linearised ratio, normal",
+        **details,
+    )
+
+
+def rule_of_three(design: Design) -> float:
+    """Standard error below which no difference of two shares is claimed: a share of 0 of n may still be 3/n."""
+    return _RULE_OF_THREE * math.sqrt(2) / (Z * max(design.units, 1))
+
+
+def _sides(
+    top: FloatArray, bottom: FloatArray, relabellings: npt.NDArray[np.uint8]
+) -> tuple[FloatArray, FloatArray]:
+    """Ratio and its standard error on both sides under every relabelling; each of shape (2, B + 1)."""
+    columns = np.stack((top, bottom, top**2, top * bottom, bottom**2, np.ones_like(top)), axis=1)
+    t, b, tt, tb, bb, n = side_sums(columns, relabellings).transpose(2, 0, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = t / b
+        variance = np.maximum(tt - 2 * ratio * tb + ratio**2 * bb, 0.0) / b**2 * n / (n - 1)
+    return ratio, np.sqrt(variance)
+
+
+def _influence(top: FloatArray, bottom: FloatArray, side: npt.NDArray[np.bool_], scale: Scale) -> FloatArray:
+    influence = np.empty_like(top)
+    for which, sign in ((side, 1.0), (~side, -1.0)):
+        ratio = top[which].sum() / bottom[which].sum()
+        influence[which] = sign * (top[which] - ratio * bottom[which]) / bottom[which].sum()
+        if scale == "log":
+            influence[which] /= ratio
+    return influence
+
+
+def jackknife(full: float, without: FloatArray) -> FloatArray:
+    """Influence values of a statistic of n blocks from its n leave-one-out values, shape (n,), centred.
+
+    Their squares, summed and scaled as :meth:`Design.standard_error` does, give the jackknife variance, which never
+    underestimates in expectation (Efron & Stein 1981, doi 10.1214/aos/1176345462).
+    """
+    n = without.size
+    values = (full - without) * (n - 1) / n
+    return np.asarray(values - values.mean())

@@ -1,0 +1,220 @@
+"""CA203: is every category still produced, and could we have seen it at this n?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import beta, hypergeom
+
+from collapse_audit.probes.labels import Labels
+from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.types import Estimate, Gate, NotMeasured, probe
+
+_ALPHA = 0.05
+_LOST, _DEPLETED = 0.25, 0.5
+_SEARCH = 1.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survival:
+    """One category: how many texts carried it on both sides, and what that says about the share it retained."""
+
+    label: str
+    baseline: int
+    generation: int
+    n_baseline: int
+    n_generation: int
+
+    @property
+    def retained(self) -> float:
+        """Share of its baseline frequency that the category kept."""
+        return (self.generation / self.n_generation) / (self.baseline / self.n_baseline)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """One-sided 95% bounds of the retained share, given how often the category was seen in all.
+
+        Given the total, the generation's count is binomial with odds n_generation : n_baseline times the retained
+        share, so Clopper-Pearson bounds carry over (Przyborowski & Wilenski 1940, doi 10.1093/biomet/31.3-4.313).
+        """
+        total, odds = self.baseline + self.generation, self.n_generation / self.n_baseline
+        low = beta.ppf(_ALPHA, self.generation, self.baseline + 1) if self.generation else 0.0
+        high = beta.ppf(1 - _ALPHA, self.generation + 1, self.baseline) if self.generation < total else 1.0
+        return _odds(low) / odds, _odds(high) / odds
+
+    @property
+    def p_value(self) -> float:
+        """Fisher's exact test, one-sided: so few carriers in the generation by chance?"""
+        total = self.n_baseline + self.n_generation
+        p = hypergeom.cdf(self.generation, total, self.baseline + self.generation, self.n_generation)
+        return float(min(max(p, 1e-300), 1.0))
+
+    @property
+    def status(self) -> str:
+        """lost, depleted, present or untestable (too rare to tell at this n)."""
+        low, high = self.bounds
+        if high < _DEPLETED and self.p_value <= _ALPHA:
+            return "lost" if self._surely_absent() else "depleted"
+        return "present" if low > _LOST else "untestable"
+
+    def _surely_absent(self) -> bool:
+        """Nothing seen, and even the most that "0 of n" allows is under a quarter of the least the baseline had."""
+        if self.generation:
+            return False
+        most = 1 - _ALPHA ** (1 / self.n_generation)
+        least = beta.ppf(_ALPHA, self.baseline, self.n_baseline - self.baseline + 1)
+        return bool(most < _LOST * least)
+
+    def scaled(self, factor: float) -> Survival:
+        """The same shares at ``factor`` times as many texts."""
+        counts = (round(factor * x) for x in (self.baseline, self.generation, self.n_baseline, self.n_generation))
+        baseline, generation, n_baseline, n_generation = counts
+        return Survival(
+            label=self.label,
+            baseline=baseline,
+            generation=generation,
+            n_baseline=n_baseline,
+            n_generation=n_generation,
+        )
+
+
+def _odds(share: float) -> float:
+    return float(share / (1 - share)) if share < 1 else math.inf
+
+
+@probe(
+    name="label-coverage",
+    code="CA203",
+    needs=("labels",),
+    gates=(
+        Gate(
+            statistic="retained-share",
+            unit="ratio",
+            worse="lower",
+            margin=_DEPLETED,
+            pass_margin=_LOST,
+            because="under half of a category's baseline frequency is depleted, under a quarter is as good as lost",
+        ),
+    ),
+    source="Fisher 1935; Clopper & Pearson 1934, doi 10.1093/biomet/26.4.404",
+    since="0.1",
+)
+def label_coverage(pair: Pair) -> Estimate | NotMeasured:
+    """Is every category still produced, and could we have seen it at this n?
+
+    What it measures
+        For every category that the baseline holds: the share of its baseline frequency that the generation retained.
+        The finding shows the category that stands worst, and its evidence shows all of them.
+
+    Formula and unit
+        Retained share = (x/n of the generation)/(x/n of the baseline), with exact conditional bounds, and Fisher's
+        exact test, Bonferroni-corrected over the categories. A category is depleted if its upper bound lies under .5;
+        it is called lost if it was not seen at all and "0 of n" leaves less than a quarter of its baseline share. It is
+        present if its lower bound lies over .25. Neither: this n cannot tell, and the probe never passes.
+
+    Why it signals collapse
+        Rare categories go first. In a medical corpus they are the ones that matter.
+
+    When it misleads
+        A label rule that fails on degraded text looks like a lost class; label-divergence shows the rise of ``∅``.
+
+    Needs
+        Labels. All texts of both sides are used, not only equally many.
+    """
+    labels = pair.labels()
+    if labels is None:
+        return NotMeasured(reason="no labels")
+    table = _survival(pair, *labels)
+    if not table:
+        return NotMeasured(reason="no baseline text carries a category")
+    worst = _worst(table)
+    seen = sum(1 for row in table if row.generation)
+    expected = sum(1 - (1 - row.baseline / row.n_baseline) ** row.n_generation for row in table)
+    low = min(row.bounds[0] for row in table)
+    return Estimate(
+        value=worst.retained,
+        low=min(low, worst.bounds[1]),
+        high=worst.bounds[1],
+        method="exact conditional (Clopper-Pearson); the lower bound is the least of all categories",
+        p_value=min(1.0, len(table) * min(row.p_value for row in table)),
+        n_baseline=worst.n_baseline,
+        n_generation=worst.n_generation,
+        minimum_detectable=None,
+        n_needed=lambda _margin: _needed(table),
+        raw={"categories": len(table), "categories_seen": seen, "categories_expected": expected},
+        evidence=tuple(_evidence(row) for row in table),
+        explanation=_explanation(worst, seen, len(table), expected),
+    )
+
+
+def _survival(pair: Pair, baseline: Labels, generation: Labels) -> tuple[Survival, ...]:
+    """One row a category that the baseline carries. Groups count once: texts of one patient are not independent."""
+    sides = []
+    for labels, keys in ((baseline, pair.baseline.groups), (generation, pair.generation.groups)):
+        carried = labels.carried
+        if pair.design.kind == "group" and keys is not None:
+            carried = _by_group(carried, keys.dictionary_encode().indices.to_numpy())
+        sides.append((len(carried), dict(zip(labels.names, carried.sum(axis=0).tolist(), strict=True))))
+    (n_baseline, before), (n_generation, after) = sides
+    return tuple(
+        Survival(
+            label=label,
+            baseline=before[label],
+            generation=after.get(label, 0),
+            n_baseline=n_baseline,
+            n_generation=n_generation,
+        )
+        for label in baseline.categories
+        if before[label]
+    )
+
+
+def _by_group(carried: npt.NDArray[np.bool_], group: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    any_of = np.zeros((int(group.max(initial=-1)) + 1, carried.shape[1]), dtype=np.bool_)
+    np.logical_or.at(any_of, group, carried)
+    return any_of
+
+
+def _worst(table: tuple[Survival, ...]) -> Survival:
+    """The category that decides: a depleted one before an untestable one, then the least surely retained."""
+    depleted = [row for row in table if row.bounds[1] < _DEPLETED]
+    if depleted:
+        return min(depleted, key=lambda row: (row.p_value, row.bounds[1], row.label))
+    return min(table, key=lambda row: (row.bounds[0], row.retained, row.label))
+
+
+def _needed(table: tuple[Survival, ...]) -> float:
+    """Texts a side at which every category would be told present or depleted, were its shares to stay as they are."""
+    open_rows = [row for row in table if row.status == "untestable"]
+    if any(_LOST <= row.retained <= _DEPLETED for row in open_rows):
+        return math.inf  # between the two margins: more text narrows the bounds, but neither is ever crossed for sure
+    factor = 1.0
+    while any(row.scaled(factor).status == "untestable" for row in open_rows) and factor < 1e6:
+        factor *= _SEARCH
+    return math.ceil(factor * max(table[0].n_baseline, table[0].n_generation)) if factor < 1e6 else math.inf
+
+
+def _evidence(row: Survival) -> dict[str, object]:
+    low, high = row.bounds
+    return {
+        "kind": "label",
+        "label": row.label,
+        "status": row.status,
+        "baseline_count": row.baseline,
+        "generation_count": row.generation,
+        "expected_count": row.baseline / row.n_baseline * row.n_generation,
+        "retained": row.retained,
+        "retained_low": low,
+        "retained_high": high if math.isfinite(high) else None,
+        "p_value": row.p_value,
+    }
+
+
+def _explanation(worst: Survival, seen: int, categories: int, expected: float) -> str:
+    return (
+        f"{seen} of {categories} categories seen, {expected:.2f} expected; {worst.label}: "
+        f"{worst.generation} of {worst.n_generation} texts against {worst.baseline} of {worst.n_baseline}"
+    )

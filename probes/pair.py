@@ -1,0 +1,226 @@
+"""Two samples set side by side: what every probe receives.
+
+A pair knows who may swap places with whom (``design``), draws the relabellings once for all probes, and offers the
+count tables of its words, word pairs, texts and patterns. Everything is computed when first asked for, and once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from collapse_audit.probes import estimates, tables
+from collapse_audit.probes.design import Design, FloatArray, IntArray, by_document, by_key
+from collapse_audit.probes.labels import LabelRule, Labels
+from collapse_audit.probes.lengths import matched_length
+from collapse_audit.probes.sample import Sample
+from collapse_audit.probes.tokens import Tokens
+from collapse_audit.probes.types import Estimate, Worse
+
+EvidenceLevel = Literal["none", "terms", "texts"]
+
+_ALIKE = 0.001
+"""Lower-tail p of the divergence from which two samples are more alike than independent ones can be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """A generation's sample beside its baseline's."""
+
+    baseline: Sample
+    generation: Sample
+    permutations: int
+    seed: int
+    label_rule: LabelRule | None = None
+    trained_on_baseline: bool = False
+    """Whether the generation, or an ancestor of it, was trained on these very baseline texts."""
+    others: tuple[Sample, ...] = ()
+    """The lineage's other corpora, for finding copies."""
+    evidence: EvidenceLevel = "terms"
+
+    def stream(self, purpose: str) -> np.random.Generator:
+        """The only source of chance: a function of the user's seed, of what the two files hold, and of the purpose."""
+        key = f"{self.seed}|{self.baseline.digest}|{self.generation.digest}|{purpose}"
+        return np.random.default_rng(list(hashlib.sha256(key.encode()).digest()))
+
+    @cached_property
+    def design(self) -> Design:
+        """Who may swap places with whom: groups if both sides have them, else shared prompts, else documents."""
+        for kind in ("group", "prompt"):
+            keys = _joint_keys(getattr(self.baseline, f"{kind}s"), getattr(self.generation, f"{kind}s"))
+            if keys is not None:
+                return by_key(*keys, kind, self.stream("design"))  # type: ignore[arg-type]
+        return by_document(len(self.baseline), len(self.generation), self.stream("design"))
+
+    @cached_property
+    def relabellings(self) -> npt.NDArray[np.uint8]:
+        """Permutations of the sides, the observed one first; shape (B + 1, K blocks)."""
+        return self.design.relabellings(self.permutations, self.stream("relabellings"))
+
+    # Tokens of the documents that take part, and the tables made of them.
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Tokens of the D documents of the design, in one vocabulary."""
+        return _join(self.baseline.tokens, self.generation.tokens, self.design.kept)
+
+    @cached_property
+    def matched_length(self) -> int | None:
+        """Length to which texts are cut where vocabulary is compared; None where both sides are equally long."""
+        side = self.design.side[self.design.block]
+        return matched_length(self.tokens.lengths[~side], self.tokens.lengths[side])
+
+    @cached_property
+    def matched(self) -> Tokens:
+        """The tokens, cut to the matched length."""
+        return self.tokens if self.matched_length is None else truncated(self.tokens, self.matched_length)
+
+    @cached_property
+    def words(self) -> tables.CountTable:
+        """Counts of token types."""
+        return self.table(self.tokens)
+
+    @cached_property
+    def words_swept(self) -> tables.Swept:
+        """Functionals of :attr:`words` under every relabelling."""
+        return tables.sweep(self.words, self.relabellings)
+
+    def table(self, tokens: Tokens, order: int = 1) -> tables.CountTable:
+        """Counts of n-grams of ``tokens`` (of this design's documents); n-grams do not cross documents."""
+        grams, document, _ = ngrams(tokens, order)
+        return tables.count_table(self.design.block[document], grams, self.design.side.size)
+
+    def whole_texts(self, attribute: Literal["folded", "patterns"]) -> tuple[tables.CountTable, pa.Array]:
+        """Counts of whole texts, one type a document, and the texts that the types stand for."""
+        texts = _dictionary(getattr(self.baseline, attribute), getattr(self.generation, attribute))
+        types = texts.indices.to_numpy().astype(np.int64)[self.design.kept]
+        return tables.count_table(self.design.block, types, self.design.side.size), texts.dictionary
+
+    def spelled(self, ids: IntArray) -> str:
+        """Token ids of this pair as text."""
+        return " ".join(self.tokens.vocabulary[int(i)].as_py() for i in ids)
+
+    def texts(self, generation: bool) -> pa.Array:
+        """The texts of one side that take part in the comparison."""
+        kept, n = self.design.kept, len(self.baseline)
+        if generation:
+            return self.generation.texts.take(pa.array(kept[kept >= n] - n))
+        return self.baseline.texts.take(pa.array(kept[kept < n]))
+
+    def labels(self) -> tuple[Labels, Labels] | None:
+        """Labels of all documents of both samples (not only of the design's), or None where nothing is labelled."""
+        if self.label_rule is None:
+            return None
+        return self.baseline.labels(self.label_rule), self.generation.labels(self.label_rule)
+
+    @cached_property
+    def alike_p(self) -> float:
+        """Lower-tail p of the token divergence: small where the sides are more alike than independent samples are."""
+        return estimates.permutation_p(self.words_swept.divergence, worse="lower")
+
+    @cached_property
+    def one_sided(self) -> str | None:
+        """Why this comparison is one-sided, or None where it is fair (statistics: never a model's own training texts)."""
+        if self.trained_on_baseline:
+            return "the generation descends from a model trained on these very baseline texts"
+        if self.alike_p <= _ALIKE:
+            return "the two samples are more alike than independent samples can be: they share training texts"
+        return None
+
+    # What a probe of your own needs: a number a document in, an estimate out.
+
+    def mean_rise(
+        self, score: Callable[[str], float], *, worse: Worse = "higher", share: bool = False, **details: Any
+    ) -> Estimate:
+        """Difference of the mean ``score`` of a text (``share=True`` where scores lie in [0, 1])."""
+        return self.compare(self.scores(score), scale="linear", worse=worse, share=share, **details)
+
+    def mean_ratio(self, score: Callable[[str], float], *, worse: Worse = "lower", **details: Any) -> Estimate:
+        """Ratio of the mean ``score`` of a text; scores must not be negative."""
+        return self.compare(self.scores(score), scale="log", worse=worse, **details)
+
+    def scores(self, score: Callable[[str], float]) -> FloatArray:
+        """``score`` of every text that takes part; shape (D,)."""
+        return np.array(
+            [float(score(text)) for side in (False, True) for text in self.texts(side).to_pylist()], dtype=np.float64
+        )
+
+    def compare(
+        self,
+        top: FloatArray,
+        bottom: FloatArray | None = None,
+        *,
+        scale: estimates.Scale,
+        worse: Worse,
+        share: bool = False,
+        **details: Any,
+    ) -> Estimate:
+        """Compare sum(top) / sum(bottom) between the sides; per-document arrays, shape (D,), ``bottom`` = 1 a document."""
+        return estimates.ratio_of_sums(
+            self.design.per_block(top),
+            self.design.per_block(np.ones_like(top) if bottom is None else bottom),
+            design=self.design,
+            relabellings=self.relabellings,
+            scale=scale,
+            worse=worse,
+            share=share,
+            **details,
+        )
+
+
+def truncated(tokens: Tokens, length: int) -> Tokens:
+    """The first ``length`` tokens of every document."""
+    lengths = tokens.lengths
+    position = np.arange(tokens.ids.size) - np.repeat(tokens.offsets[:-1], lengths)
+    cut = np.minimum(lengths, length)
+    return Tokens(tokens.ids[position < length], np.concatenate(([0], np.cumsum(cut))), tokens.vocabulary)
+
+
+def ngrams(tokens: Tokens, order: int) -> tuple[IntArray, IntArray, IntArray]:
+    """All n-grams of ``order`` as integers (equal iff the n-grams are), their documents, and where each starts."""
+    document = np.repeat(np.arange(tokens.lengths.size), tokens.lengths)
+    grams = tokens.ids
+    for step in range(1, order):
+        # Recode after every widening, so that codes stay far below 2**63 whatever the vocabulary and the order.
+        paired = grams[:-1] * np.int64(len(tokens.vocabulary)) + tokens.ids[step:]
+        grams = pa.array(paired).dictionary_encode().indices.to_numpy().astype(np.int64)
+    start = np.flatnonzero(document[: grams.size] == document[order - 1 :])
+    return grams[start], document[start], start
+
+
+def _join(baseline: Tokens, generation: Tokens, kept: IntArray) -> Tokens:
+    both = _dictionary(baseline.vocabulary, generation.vocabulary)
+    code = both.indices.to_numpy().astype(np.int64)
+    ids = np.concatenate((code[baseline.ids], code[len(baseline.vocabulary) + generation.ids]))
+    offsets = np.concatenate((baseline.offsets, generation.offsets[1:] + baseline.offsets[-1]))
+    return take(Tokens(ids, offsets, both.dictionary), kept)
+
+
+def take(tokens: Tokens, documents: IntArray) -> Tokens:
+    """The given documents, in the given order."""
+    lengths = tokens.lengths[documents]
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    index = np.arange(offsets[-1]) + np.repeat(tokens.offsets[documents] - offsets[:-1], lengths)
+    return Tokens(tokens.ids[index], offsets, tokens.vocabulary)
+
+
+def _dictionary(baseline: pa.Array, generation: pa.Array) -> pa.DictionaryArray:
+    return pa.concat_arrays([baseline, generation]).dictionary_encode()
+
+
+def _joint_keys(baseline: pa.Array | None, generation: pa.Array | None) -> tuple[IntArray, IntArray] | None:
+    """Keys of both sides as integers, or None where a side has none or all documents share a single one."""
+    if baseline is None or generation is None or baseline.null_count or generation.null_count:
+        return None
+    joint = _dictionary(baseline, generation)
+    if len(joint.dictionary) < 2:
+        return None
+    codes = joint.indices.to_numpy().astype(np.int64)
+    return codes[: len(baseline)], codes[len(baseline) :]

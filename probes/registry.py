@@ -1,0 +1,93 @@
+"""Which probes there are: a written tuple of built-in ones, and users' own from entry points or a file."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from collapse_audit.probes.diversity import diversity
+from collapse_audit.probes.errors import ProbeError, UsageError
+from collapse_audit.probes.integrity import integrity
+from collapse_audit.probes.label_coverage import label_coverage
+from collapse_audit.probes.label_divergence import label_divergence
+from collapse_audit.probes.perplexity import perplexity
+from collapse_audit.probes.repetition import repetition
+from collapse_audit.probes.tail_coverage import tail_coverage
+from collapse_audit.probes.tail_mass import tail_mass
+from collapse_audit.probes.token_divergence import token_divergence
+from collapse_audit.probes.types import Probe
+
+BUILTIN: tuple[Probe, ...] = (
+    token_divergence,
+    label_divergence,
+    tail_mass,
+    tail_coverage,
+    label_coverage,
+    repetition,
+    diversity,
+    perplexity,
+    integrity,
+)
+
+ENTRY_POINTS = "collapse_audit.probes"
+
+
+def all_probes(files: Iterable[Path] = ()) -> tuple[Probe, ...]:
+    """Built-in probes, then those of installed packages, then those of ``files``; names are unique."""
+    probes = [*BUILTIN, *_installed()]
+    for file in files:
+        probes.extend(from_file(file))
+    names = [probe.name for probe in probes]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two probes are called {name!r}; rename yours")
+    return tuple(probes)
+
+
+def find(name: str, probes: Iterable[Probe]) -> Probe:
+    """The probe of that name or code."""
+    probes = tuple(probes)
+    for probe in probes:
+        if name in (probe.name, probe.code):
+            return probe
+    known = [probe.name for probe in probes]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise UsageError(f"no probe is called {name!r}{hint} Known: {', '.join(known)}")
+
+
+def from_file(file: Path) -> tuple[Probe, ...]:
+    """Run a Python file that the user named and take the probes it defines, in the order of their definition."""
+    if not file.is_file():
+        raise UsageError(f"--probes {file}: no such file; expected a Python file that defines probes with @probe")
+    name = f"collapse_audit_user_probes_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"--probes {file}: not a Python file (its name must end in .py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ProbeError(f"--probes {file}: {type(error).__name__}: {error}") from error
+    found = tuple(value for value in vars(module).values() if isinstance(value, Probe) and value not in BUILTIN)
+    if not found:
+        raise UsageError(f"--probes {file}: defines no probe; decorate a function with @collapse_audit.probe(…)")
+    return found
+
+
+def _installed() -> tuple[Probe, ...]:
+    found = []
+    for entry in entry_points(group=ENTRY_POINTS):
+        try:
+            value = entry.load()
+        except Exception as error:
+            raise ProbeError(f"entry point {entry.name} = {entry.value}: {type(error).__name__}: {error}") from error
+        if not isinstance(value, Probe):
+            raise ProbeError(f"entry point {entry.name} = {entry.value} is not a probe; decorate it with @probe(…)")
+        found.append(value)
+    return tuple(found)

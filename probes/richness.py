@@ -1,0 +1,76 @@
+"""How many distinct types each side has, at equal numbers of documents, with an interval and an exact test."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from collapse_audit.probes.design import BoolArray, FloatArray
+from collapse_audit.probes.estimates import estimate, jackknife, permutation_p
+from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.tables import CountTable
+from collapse_audit.probes.types import Estimate, NotMeasured
+
+
+def distinct_ratio(
+    pair: Pair, table: CountTable, distinct: FloatArray, *, what: str, statistic: str = "", **details: Any
+) -> Estimate | NotMeasured:
+    """Ratio of distinct types, generation to baseline.
+
+    ``distinct`` holds both sides' counts under every relabelling, shape (2, B + 1). Both sides have equally many
+    blocks, so no rarefaction is left to do. The error is the block jackknife of ln S: dropping a block loses the types
+    that stand nowhere else on its side.
+    """
+    baseline, generation = distinct[:, 0]
+    if baseline == 0:
+        return NotMeasured(statistic=statistic, reason=f"the baseline holds no {what}")
+    floored = np.maximum(distinct, 0.5)  # a side that lost every type: ln must stay finite, the verdict is clear
+    ratios = np.log(floored[1]) - np.log(floored[0])
+    return estimate(
+        math.exp(ratios[0]),
+        pair.design.standard_error(log_influence(table, pair.design.side)),
+        scale="log",
+        worse="lower",
+        p_value=permutation_p(ratios, worse="lower"),
+        design=pair.design,
+        method="block jackknife of ln distinct, normal",
+        statistic=statistic,
+        **details,
+    )
+
+
+def log_influence(table: CountTable, side: BoolArray) -> FloatArray:
+    """Influence of every block on ln(distinct of generation) - ln(distinct of baseline); shape (K,)."""
+    influence = np.zeros(side.size)
+    for which, sign in ((side, 1.0), (~side, -1.0)):
+        distinct = max(np.count_nonzero(table.blocks_on(which)), 0.5)
+        influence[which] = sign * jackknife(distinct, distinct - lone_types(table, which)[which]) / distinct
+    return influence
+
+
+def lone_types(table: CountTable, side: BoolArray) -> FloatArray:
+    """Types that stand in a block and in no other block of its ``side``; shape (K,), 0 off that side."""
+    only_here = table.blocks_on(side) == 1
+    rows = np.repeat(np.arange(table.types.size), np.diff(table.counts.indptr))
+    counted = only_here[rows] & side[table.counts.indices]
+    return np.bincount(table.counts.indices[counted], minlength=side.size).astype(np.float64)
+
+
+def rarefied(frequency: FloatArray, total: int, n: int) -> float:
+    """Expected distinct types in ``n`` of ``total`` documents: sum of 1 - C(total - df, n)/C(total, n).
+
+    ``frequency``: documents that hold each type. Exact mean over all subsets (Hurlbert 1971, doi 10.2307/1934145).
+    """
+    from scipy.special import gammaln
+
+    if not 0 <= n <= total:
+        raise ValueError(f"n must lie in 0..{total}, got {n}")
+    frequency = np.asarray(frequency, dtype=np.float64)
+    left = total - frequency
+    possible = left >= n
+    log_missed = (
+        gammaln(left[possible] + 1) - gammaln(left[possible] - n + 1) + gammaln(total - n + 1) - gammaln(total + 1)
+    )
+    return float(frequency.size - np.exp(log_missed).sum())

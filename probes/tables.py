@@ -1,0 +1,176 @@
+"""Count tables (how often each type stands in each block) and what becomes of them under every relabelling.
+
+One sparse matrix product serves all replicates and all functionals: the table, types by blocks, times the 0/1
+relabellings, blocks by replicates, is every count on the generation's side; the complement is the baseline's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy.sparse import coo_array, csr_array
+
+from collapse_audit.probes.design import FloatArray, IntArray
+
+COARSE_BLOCKS = 5
+"""A type seen in fewer blocks of the two corpora together goes into one ``<rare>`` bin."""
+_CHUNK = 1 << 21
+"""Cells of a dense product in memory at once (float32: 8 MiB)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountTable:
+    """Counts of V types in K blocks. Types are ordered by falling block frequency."""
+
+    counts: csr_array
+    """Shape (V, K), float32 holding integers."""
+    types: IntArray
+    """Shape (V,): each row's type, as the caller coded it."""
+    frequency: IntArray
+    """Shape (V,): blocks that hold the type, both sides together; non-increasing."""
+    lengths: FloatArray
+    """Shape (K,): tokens a block."""
+
+    @property
+    def coarse(self) -> int:
+        """Number of leading rows that keep a bin of their own in divergences."""
+        return int(np.count_nonzero(self.frequency >= COARSE_BLOCKS))
+
+    @property
+    def repeated(self) -> int:
+        """Number of leading rows whose type stands in at least two blocks."""
+        return int(np.count_nonzero(self.frequency >= 2))
+
+    @property
+    def hapaxes(self) -> FloatArray:
+        """Shape (K,): types that stand in this block and in no other."""
+        lone = self.counts[self.repeated :].tocoo()
+        return np.bincount(lone.coords[1], minlength=self.lengths.size).astype(np.float64)
+
+    def on(self, side: npt.NDArray[np.bool_]) -> FloatArray:
+        """Counts of every type over the blocks where ``side`` is True; shape (V,)."""
+        return np.asarray(self.counts @ side.astype(np.float64))
+
+    def blocks_on(self, side: npt.NDArray[np.bool_]) -> IntArray:
+        """Block frequency of every type over the blocks where ``side`` is True; shape (V,)."""
+        present = csr_array((np.ones_like(self.counts.data), self.counts.indices, self.counts.indptr), self.counts.shape)
+        return np.asarray(present @ side.astype(np.float64)).astype(np.int64)
+
+
+def count_table(block: IntArray, types: IntArray, n_blocks: int) -> CountTable:
+    """Count ``types`` (shape (T,), any non-negative integers) in the blocks they stand in (shape (T,))."""
+    encoded = pa.array(types).dictionary_encode()
+    rows = encoded.indices.to_numpy()
+    names = encoded.dictionary.to_numpy()
+    ones = np.ones(rows.size, dtype=np.float32)
+    counts = coo_array((ones, (rows, block)), shape=(names.size, n_blocks)).tocsr()
+    frequency = np.diff(counts.indptr)
+    order = np.argsort(-frequency, kind="stable")
+    return CountTable(
+        counts=counts[order],
+        types=names[order],
+        frequency=frequency[order].astype(np.int64),
+        lengths=np.bincount(block, minlength=n_blocks).astype(np.float64),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """Functionals of a table under every relabelling; column 0 is the observed labelling, row 0 the baseline's side."""
+
+    distinct: FloatArray
+    """Shape (2, B + 1): distinct types."""
+    collisions: FloatArray
+    """Shape (2, B + 1): probability that two tokens from two different blocks are the same type (unbiased for
+    sum p^2 whatever n, and blind to repetition within a text)."""
+    divergence: FloatArray
+    """Shape (B + 1,): Jensen-Shannon divergence on the coarse vocabulary, nats."""
+
+
+def sweep(table: CountTable, relabellings: npt.NDArray[np.uint8]) -> Swept:
+    """Distinct types, collision probability and JS divergence for each row of ``relabellings`` (shape (B + 1, K))."""
+    parts = [_functionals(table, *product) for product in products(table, relabellings)]
+    distinct, collisions, divergence = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
+    return Swept(distinct=distinct, collisions=collisions, divergence=divergence)
+
+
+def sweep_distinct(table: CountTable, relabellings: npt.NDArray[np.uint8]) -> FloatArray:
+    """Only the distinct types of :func:`sweep`; shape (2, B + 1)."""
+    return np.concatenate(
+        [_distinct(table, counts, labels) for counts, labels in products(table, relabellings)], axis=-1
+    )
+
+
+def products(
+    table: CountTable, relabellings: npt.NDArray[np.uint8]
+) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+    """Both sides' counts of the repeated types, shape (2, R, b), and the labels, shape (K, b), a chunk at a time."""
+    repeated = table.counts[: table.repeated]
+    total = np.asarray(repeated.sum(axis=1), dtype=np.float32)[:, None]
+    step = max(8, _CHUNK // max(table.repeated, table.lengths.size, 1))
+    for start in range(0, len(relabellings), step):
+        labels = relabellings[start : start + step].T.astype(np.float32)
+        generation = repeated @ labels
+        yield np.stack((total - generation, generation)), labels
+
+
+def _functionals(
+    table: CountTable, counts: npt.NDArray[np.float32], labels: npt.NDArray[np.float32]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    tokens = _both_sides(table.lengths, labels)
+    return (
+        _distinct(table, counts, labels),
+        _collisions(table, counts, labels, tokens),
+        _divergence(counts[:, : table.coarse], tokens),
+    )
+
+
+def side_sums(columns: FloatArray, relabellings: npt.NDArray[np.uint8]) -> FloatArray:
+    """Sum per-block ``columns`` (shape (K, c)) on both sides under every relabelling; shape (2, B + 1, c)."""
+    generation = np.concatenate(
+        [relabellings[start : start + 64].astype(np.float64) @ columns for start in range(0, len(relabellings), 64)]
+    )
+    return np.stack((columns.sum(axis=0) - generation, generation))
+
+
+def _both_sides(per_block: FloatArray, labels: npt.NDArray[np.float32]) -> FloatArray:
+    """Sum a per-block quantity on the baseline's and the generation's side; shape (2, b)."""
+    generation = per_block @ labels
+    return np.stack((per_block.sum() - generation, generation))
+
+
+def _distinct(
+    table: CountTable, counts: npt.NDArray[np.float32], labels: npt.NDArray[np.float32]
+) -> FloatArray:
+    # A type that stands in a single block is on one side or the other, so all of them together are linear.
+    return np.count_nonzero(counts, axis=1) + _both_sides(table.hapaxes, labels)
+
+
+def _collisions(
+    table: CountTable, counts: npt.NDArray[np.float32], labels: npt.NDArray[np.float32], tokens: FloatArray
+) -> FloatArray:
+    repeated = table.counts[: table.repeated]
+    within = _both_sides(np.bincount(repeated.indices, repeated.data.astype(np.float64) ** 2, table.lengths.size), labels)
+    same = np.einsum("svb,svb->sb", counts, counts, dtype=np.float64) - within
+    pairs = tokens**2 - _both_sides(table.lengths**2, labels)
+    return np.divide(same, pairs, out=np.zeros_like(same), where=pairs > 0)
+
+
+def _divergence(counts: npt.NDArray[np.float32], tokens: FloatArray) -> FloatArray:
+    coarse = counts.astype(np.float64)
+    rare = tokens - coarse.sum(axis=1)
+    shares = np.concatenate((coarse, rare[:, None]), axis=1) / np.maximum(tokens, 1.0)[:, None]
+    return jensen_shannon(shares[0], shares[1])
+
+
+def jensen_shannon(p: FloatArray, q: FloatArray) -> FloatArray:
+    """Jensen-Shannon divergence of the distributions along axis 0, nats, in [0, ln 2] (Lin 1991)."""
+    middle = (p + q) / 2
+    middle[middle == 0] = 1.0
+    with np.errstate(divide="ignore"):
+        terms = [np.where(x > 0, x * np.log(np.where(x > 0, x, 1.0) / middle), 0.0) for x in (p, q)]
+    return np.asarray(np.maximum((terms[0] + terms[1]).sum(axis=0) / 2, 0.0))

@@ -1,0 +1,111 @@
+"""CA202: how many rare types vanished beyond what sampling explains?"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import gammaln
+
+from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.richness import distinct_ratio
+from collapse_audit.probes.tables import COARSE_BLOCKS, CountTable, sweep_distinct
+from collapse_audit.probes.types import Estimate, Gate, NotMeasured, probe
+
+_SHOWN = 10
+
+
+@probe(
+    name="tail-coverage",
+    code="CA202",
+    needs=("text",),
+    gates=(
+        Gate(
+            statistic="distinct-types",
+            unit="ratio",
+            worse="lower",
+            margin=0.90,
+            because="one distinct type in ten gone at equal n; token probabilities sharpened to p^1.05 lose as much",
+        ),
+    ),
+    source="Hurlbert 1971, doi 10.2307/1934145; Efron & Stein 1981, doi 10.1214/aos/1176345462",
+    since="0.1",
+)
+def tail_coverage(pair: Pair) -> Estimate | NotMeasured:
+    """How many rare types vanished beyond what sampling explains?
+
+    What it measures
+        Distinct token types of the generation over those of its baseline, in equally many documents (and, where one
+        side writes shorter texts, in equally many tokens).
+
+    Formula and unit
+        Ratio S(generation)/S(baseline), S = number of distinct types. 1 = no change.
+
+    Why it signals collapse
+        Resampling from finite data makes rare types vanish for good although their expected mass stays the same
+        (Shumailov et al. 2024, theorem 3.1): coverage falls first, and tail mass alone is blind to it.
+
+    When it misleads
+        A generator that emits junk tokens has many distinct types; look at token-divergence then.
+
+    Needs
+        Text.
+
+    Raw numbers
+        Share of unique patterns (numbers masked, white space folded) of both sides at equal n, and frequent baseline
+        types that the generation never wrote, beside how many chance would make vanish.
+    """
+    if pair.matched_length is None:
+        table, distinct = pair.words, pair.words_swept.distinct
+    else:
+        table = pair.table(pair.matched)
+        distinct = sweep_distinct(table, pair.relabellings)
+    gone = _vanished(table, pair.design.side)
+    return distinct_ratio(
+        pair,
+        table,
+        distinct,
+        what="tokens",
+        raw={
+            "distinct_baseline": int(distinct[0, 0]),
+            "distinct_generation": int(distinct[1, 0]),
+            "vanished_types": int(gone.size),
+            "vanished_types_by_chance": _vanished_by_chance(table, pair.design.side),
+            **_unique_patterns(pair),
+        },
+        evidence=_terms(pair, table, gone) if pair.evidence != "none" else (),
+        notes=("length-matched",) if pair.matched_length is not None else (),
+    )
+
+
+def _vanished(table: CountTable, side: np.ndarray) -> np.ndarray:
+    """Rows of types in at least 5 baseline blocks and in none of the generation's, the most frequent first."""
+    baseline = table.blocks_on(~side)
+    rows = np.flatnonzero((baseline >= COARSE_BLOCKS) & (baseline == table.frequency))
+    return rows[np.argsort(-baseline[rows], kind="stable")]
+
+
+def _vanished_by_chance(table: CountTable, side: np.ndarray) -> float:
+    """Expected number of types of 5 or more blocks that all fall on the baseline's side: sum C(n, f)/C(N, f)."""
+    n, total = np.count_nonzero(~side), side.size
+    f = table.frequency[: table.coarse]
+    f = f[f <= n]
+    return float(np.exp(gammaln(n + 1) - gammaln(n - f + 1) - gammaln(total + 1) + gammaln(total - f + 1)).sum())
+
+
+def _unique_patterns(pair: Pair) -> dict[str, float]:
+    table, _ = pair.whole_texts("patterns")
+    return {
+        f"unique_patterns_{name}": float(np.count_nonzero(table.on(side)) / max(table.lengths[side].sum(), 1.0))
+        for name, side in (("baseline", ~pair.design.side), ("generation", pair.design.side))
+    }
+
+
+def _terms(pair: Pair, table: CountTable, rows: np.ndarray) -> tuple[dict[str, object], ...]:
+    return tuple(
+        {
+            "kind": "vanished",
+            "term": pair.tokens.vocabulary[int(table.types[row])].as_py(),
+            "baseline_documents": int(table.frequency[row]),
+            "generation_documents": 0,
+        }
+        for row in rows[:_SHOWN]
+    )
