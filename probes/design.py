@@ -146,9 +146,7 @@ def by_key(baseline: IntArray, generation: IntArray, kind: Kind, rng: np.random.
     shared = np.isin(key, np.intersect1d(baseline, generation))
     # A block is one document where answers to a shared prompt are swapped one by one, else a whole (side, key).
     alone = np.where(shared & (kind == "prompt"), np.arange(key.size), -1)
-    first, block = np.unique(
-        np.stack((key, on_generation, alone)), axis=1, return_index=True, return_inverse=True
-    )[1:]
+    first, block = np.unique(np.stack((key, on_generation, alone)), axis=1, return_index=True, return_inverse=True)[1:]
     key, side, shared = key[first], on_generation[first], shared[first]
     # Stratum 0 holds whatever only one side has; every shared key is a stratum of its own.
     stratum = np.unique(np.concatenate(([-1], np.where(shared, key, -1))), return_inverse=True)[1][1:]

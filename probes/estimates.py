@@ -42,12 +42,13 @@ def estimate(
     design: Design,
     method: str,
     high: float | None = None,
+    n_needed: Callable[[float], float] | None = None,
     **details: Any,
 ) -> Estimate:
     """An estimate with a normal interval on ``scale``.
 
     ``value`` is in the reader's unit; ``error`` is its standard error on ``scale`` (of ln value where that is "log").
-    ``high`` replaces the upper bound where a probe has a better one.
+    ``high`` and ``n_needed`` replace the upper bound and the n that would settle it where a probe has better ones.
     """
     n_baseline, n_generation = design.documents(False), design.documents(True)
     low, upper = _interval(value, error, scale)
@@ -64,7 +65,7 @@ def estimate(
         minimum_detectable=(-detectable if scale == "linear" and worse == "lower" else detectable)
         if math.isfinite(reach)
         else None,
-        n_needed=needed(value, error, scale=scale, n=min(n_baseline, n_generation)),
+        n_needed=n_needed or needed(value, error, scale=scale, n=min(n_baseline, n_generation)),
         **details,
     )
 
@@ -138,9 +139,7 @@ def rule_of_three(design: Design) -> float:
     return _RULE_OF_THREE * math.sqrt(2) / (Z * max(design.units, 1))
 
 
-def _sides(
-    top: FloatArray, bottom: FloatArray, relabellings: npt.NDArray[np.uint8]
-) -> tuple[FloatArray, FloatArray]:
+def _sides(top: FloatArray, bottom: FloatArray, relabellings: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
     """Ratio and its standard error on both sides under every relabelling; each of shape (2, B + 1)."""
     columns = np.stack((top, bottom, top**2, top * bottom, bottom**2, np.ones_like(top)), axis=1)
     t, b, tt, tb, bb, n = side_sums(columns, relabellings).transpose(2, 0, 1)

@@ -26,6 +26,7 @@ from collapse_audit.probes.types import Estimate, Worse
 
 EvidenceLevel = Literal["none", "terms", "texts"]
 
+CURE = "a few hundred more texts that nothing is trained on (gen_<k>/holdout) make the comparison fair"
 _ALIKE = 0.001
 """Lower-tail p of the divergence from which two samples are more alike than independent ones can be."""
 

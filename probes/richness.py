@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from scipy.special import gammaln
 
 from collapse_audit.probes.design import BoolArray, FloatArray
 from collapse_audit.probes.estimates import estimate, jackknife, permutation_p
@@ -23,8 +24,7 @@ def distinct_ratio(
     blocks, so no rarefaction is left to do. The error is the block jackknife of ln S: dropping a block loses the types
     that stand nowhere else on its side.
     """
-    baseline, generation = distinct[:, 0]
-    if baseline == 0:
+    if distinct[0, 0] == 0:
         return NotMeasured(statistic=statistic, reason=f"the baseline holds no {what}")
     floored = np.maximum(distinct, 0.5)  # a side that lost every type: ln must stay finite, the verdict is clear
     ratios = np.log(floored[1]) - np.log(floored[0])
@@ -63,7 +63,6 @@ def rarefied(frequency: FloatArray, total: int, n: int) -> float:
 
     ``frequency``: documents that hold each type. Exact mean over all subsets (Hurlbert 1971, doi 10.2307/1934145).
     """
-    from scipy.special import gammaln
 
     if not 0 <= n <= total:
         raise ValueError(f"n must lie in 0..{total}, got {n}")

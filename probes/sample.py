@@ -71,8 +71,7 @@ class Sample:
 
 def fold(texts: pa.LargeStringArray) -> pa.LargeStringArray:
     """Fold every run of white space into one space and strip the ends."""
-    folded = pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, pattern=r"[\s\p{Z}]+", replacement=" "))
-    return folded
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, pattern=r"[\s\p{Z}]+", replacement=" "))
 
 
 def read_sample(

@@ -57,7 +57,9 @@ class CountTable:
 
     def blocks_on(self, side: npt.NDArray[np.bool_]) -> IntArray:
         """Block frequency of every type over the blocks where ``side`` is True; shape (V,)."""
-        present = csr_array((np.ones_like(self.counts.data), self.counts.indices, self.counts.indptr), self.counts.shape)
+        present = csr_array(
+            (np.ones_like(self.counts.data), self.counts.indices, self.counts.indptr), self.counts.shape
+        )
         return np.asarray(present @ side.astype(np.float64)).astype(np.int64)
 
 
@@ -143,9 +145,7 @@ def _both_sides(per_block: FloatArray, labels: npt.NDArray[np.float32]) -> Float
     return np.stack((per_block.sum() - generation, generation))
 
 
-def _distinct(
-    table: CountTable, counts: npt.NDArray[np.float32], labels: npt.NDArray[np.float32]
-) -> FloatArray:
+def _distinct(table: CountTable, counts: npt.NDArray[np.float32], labels: npt.NDArray[np.float32]) -> FloatArray:
     # A type that stands in a single block is on one side or the other, so all of them together are linear.
     return np.count_nonzero(counts, axis=1) + _both_sides(table.hapaxes, labels)
 
@@ -154,7 +154,9 @@ def _collisions(
     table: CountTable, counts: npt.NDArray[np.float32], labels: npt.NDArray[np.float32], tokens: FloatArray
 ) -> FloatArray:
     repeated = table.counts[: table.repeated]
-    within = _both_sides(np.bincount(repeated.indices, repeated.data.astype(np.float64) ** 2, table.lengths.size), labels)
+    within = _both_sides(
+        np.bincount(repeated.indices, repeated.data.astype(np.float64) ** 2, table.lengths.size), labels
+    )
     same = np.einsum("svb,svb->sb", counts, counts, dtype=np.float64) - within
     pairs = tokens**2 - _both_sides(table.lengths**2, labels)
     return np.divide(same, pairs, out=np.zeros_like(same), where=pairs > 0)

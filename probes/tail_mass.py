@@ -6,7 +6,7 @@ import numpy as np
 
 from collapse_audit.probes.design import BoolArray, Design, FloatArray
 from collapse_audit.probes.estimates import ratio_of_sums
-from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.pair import CURE, Pair
 from collapse_audit.probes.types import Estimate, Gate, NotMeasured, probe
 
 _HEAD = 0.90
@@ -85,7 +85,7 @@ def tail_mass(pair: Pair) -> Estimate | NotMeasured:
             "head_types": int(np.count_nonzero(~tail)),
         },
         notes=(*(("one-sided",) if pair.one_sided else ()), *(("unseen-types-left-out",) if junk else ())),
-        explanation=f"may pass but not fail, because {pair.one_sided}" if pair.one_sided else "",
+        explanation=f"may pass but not fail, because {pair.one_sided}; {CURE}" if pair.one_sided else "",
     )
 
 

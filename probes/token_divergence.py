@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 from collapse_audit.probes.design import FloatArray
 from collapse_audit.probes.estimates import estimate, permutation_p
-from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.pair import CURE, Pair
 from collapse_audit.probes.tables import CountTable, products
 from collapse_audit.probes.types import Estimate, Gate, NotMeasured, Z, probe
 
@@ -66,6 +69,11 @@ def token_divergence(pair: Pair) -> Estimate | NotMeasured:
     # The influence vanishes where the sides are alike; the spread under permutation takes over there.
     error = max(pair.design.standard_error(_influence(table, pair.design.side, shares)), float(js[1:].std()))
     one_sided = pair.one_sided
+    fair = (
+        {}
+        if one_sided is None
+        else _one_sided(float(js[0]), excess, error, min(*map(pair.design.documents, (False, True))))
+    )
     return estimate(
         excess,
         error,
@@ -74,12 +82,27 @@ def token_divergence(pair: Pair) -> Estimate | NotMeasured:
         p_value=permutation_p(js, worse="higher"),
         design=pair.design,
         method="influence function or permutation spread, normal",
-        high=float(js[0]) + Z * error if one_sided else None,
         raw=_familiar(pair, table, float(js[0])),
         evidence=_moved_most(pair, table, shares),
         notes=("one-sided",) if one_sided else (),
-        explanation=f"one-sided upper bound from the raw JS, because {one_sided}" if one_sided else "",
+        explanation=f"upper bound from the raw JS, because {one_sided}; {CURE}" if one_sided else "",
+        **fair,
     )
+
+
+def _one_sided(raw: float, excess: float, error: float, n: int) -> dict[str, Any]:
+    """The upper bound from the raw JS, nothing subtracted, and the n at which its sampling bias would be small enough.
+
+    The bias falls as 1/n and the error as 1/sqrt(n).
+    """
+
+    def needed(margin: float) -> float:
+        for times in np.geomspace(1.0, 1e4, 500):
+            if max(excess, 0.0) + (raw - excess) / times + Z * error / math.sqrt(times) <= margin:
+                return math.ceil(n * times)
+        return math.inf
+
+    return {"high": raw + Z * error, "n_needed": needed}
 
 
 def _coarse_shares(table: CountTable, side: np.ndarray) -> FloatArray:

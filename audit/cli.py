@@ -1,0 +1,260 @@
+"""``collapse-audit``: arguments in, calls out, an exit code back."""
+
+from __future__ import annotations
+
+import sys
+from argparse import SUPPRESS, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collapse_audit import __version__
+from collapse_audit.console import Parser, exit_with, stderr, stdout
+from collapse_audit.exit_codes import ExitCode
+from collapse_audit.probes.errors import UsageError
+
+if TYPE_CHECKING:
+    from collapse_audit.api import Prepared
+    from collapse_audit.reports.document import AuditReport
+
+_COMMANDS = ("run", "list", "explain")
+_EPILOG = """\
+commands:
+  collapse-audit [run] LINEAGE…     audit lineages (run is the default)
+  collapse-audit list               the probes, their statistics and margins
+  collapse-audit explain PROBE      what a probe asks, how, and when it misleads
+
+exit codes:
+  0 every probe passed    1 collapse    2 interrupted    3 internal error
+  4 bad usage or input    5 nothing was measured         6 inconclusive
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``collapse-audit``."""
+    return exit_with(_main, argv, prog="collapse-audit")
+
+
+def _main(argv: Sequence[str]) -> int:
+    if argv and argv[0] in _COMMANDS:
+        command, rest = argv[0], argv[1:]
+    else:
+        command, rest = "run", argv
+    return {"run": _run, "list": _list, "explain": _explain}[command](rest)
+
+
+def run_parser() -> Parser:
+    """The parser of ``collapse-audit run``."""
+    parser = Parser(
+        prog="collapse-audit",
+        description="Audit lineages of language models for model collapse: pass, collapse or inconclusive, with evidence.",
+        epilog=_EPILOG,
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("lineages", nargs="+", metavar="LINEAGE", help="a folder: generations and what they wrote")
+    parser.add_argument("--version", action="version", version=f"collapse-audit {__version__}")
+
+    what = parser.add_argument_group("what to audit")
+    what.add_argument("-k", dest="select", metavar="EXPR", help="only probes (or generations) that match, as in pytest")
+    what.add_argument("--generation", metavar="3 | 1-4 | last", help="only these generations")
+    what.add_argument(
+        "--baseline", metavar="BASE", help="generation-0 (default), reference, previous, or a corpus file"
+    )
+    what.add_argument("--labels", metavar="RULE", help="auto (default), eu-tirads, field, regex:PATTERN or none")
+    what.add_argument("--tokens", metavar="TOKENS", help="words (default) or hf:FILE, a Hugging Face tokenizer.json")
+    what.add_argument("--independent", action="store_true", default=None, help="no corpus was trained on another")
+    what.add_argument(
+        "--probes", action="append", default=[], metavar="FILE", help="a Python file with probes of yours"
+    )
+
+    how = parser.add_argument_group("how to judge")
+    how.add_argument("--config", metavar="FILE", help="a TOML file of settings")
+    how.add_argument(
+        "--set",
+        dest="sets",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one setting, such as token-divergence.margin=0.02",
+    )
+    how.add_argument("--seed", type=int, metavar="N", help="seed of every random draw (default 0)")
+    how.add_argument(
+        "--allow-inconclusive", action="store_true", default=None, help="exit 0 where the text cannot tell"
+    )
+    how.add_argument("-x", "--exitfirst", action="store_true", help="stop after the first generation that fails")
+
+    show = parser.add_argument_group("what to show")
+    show.add_argument("-v", "--verbose", action="count", default=0, help="a row for every finding")
+    show.add_argument("-q", "--quiet", action="count", default=0, help="only what failed, and the verdict")
+    show.add_argument("--collect-only", action="store_true", help="list what would be measured, and stop")
+    show.add_argument("--durations", type=int, metavar="N", help="show the N slowest findings (0: all)")
+    show.add_argument(
+        "--evidence",
+        choices=("none", "terms", "texts"),
+        help="what reports may quote (default: terms in at least 5 documents)",
+    )
+    show.add_argument("--report", metavar="DIR", help="write report.json, report.md and junit.xml there")
+    show.add_argument("--junitxml", metavar="FILE", help="write JUnit XML there")
+    show.add_argument("--no-progress", action="store_true", help=SUPPRESS)
+    return parser
+
+
+def _run(argv: Sequence[str]) -> int:
+    parser = run_parser()
+    if not argv:
+        parser.print_help()
+        return ExitCode.USAGE
+    options = parser.parse_args(argv)
+    prepared = [_prepare(options, lineage) for lineage in options.lineages]
+    if options.collect_only:
+        return _collect_only(prepared)
+    folders = _folders(options.report, prepared)
+    _check_writable(options)
+    reports = []
+    for one, folder in zip(prepared, folders or [None] * len(prepared), strict=True):
+        report = _audited(one, options)
+        reports.append(report)
+        _show(report, options)
+        if folder is not None:
+            _write(report, folder)
+    if options.junitxml:
+        _junit(reports, Path(options.junitxml))
+    return _exit_code([report.exit_code for report in reports])
+
+
+def _check_writable(options: Namespace) -> None:
+    """Say before the audit, not after it, that its report has nowhere to go."""
+    if options.report and Path(options.report).exists() and not Path(options.report).is_dir():
+        raise UsageError(f"--report {options.report}: is a file; a folder is needed there")
+    if options.junitxml and (Path(options.junitxml).is_dir() or not Path(options.junitxml).absolute().parent.is_dir()):
+        raise UsageError(f"--junitxml {options.junitxml}: a file in an existing folder is needed")
+
+
+def _prepare(options: Namespace, lineage: str) -> Prepared:
+    from collapse_audit.api import prepare
+
+    return prepare(
+        lineage,
+        probe_files=options.probes,
+        select=options.select,
+        generations=options.generation,
+        config_file=options.config,
+        sets=options.sets,
+        baseline=options.baseline,
+        labels=options.labels,
+        tokens=options.tokens,
+        independent=options.independent,
+        seed=options.seed,
+        allow_inconclusive=options.allow_inconclusive,
+        evidence=options.evidence,
+    )
+
+
+def _audited(prepared: Prepared, options: Namespace) -> AuditReport:
+    console = stderr()
+    if options.quiet or options.no_progress or not console.is_terminal:
+        return prepared.run(stop_at_first=options.exitfirst)
+    with console.status("collapse-audit", spinner="line") as status:
+        return prepared.run(stop_at_first=options.exitfirst, progress=status.update)
+
+
+def _show(report: AuditReport, options: Namespace) -> None:
+    from collapse_audit.reports import as_text
+
+    console = stdout()
+    verbosity = options.verbose - options.quiet
+    text = as_text.render(
+        report, width=console.width, color=console.is_terminal and not console.no_color, verbosity=verbosity
+    )
+    if options.durations is not None:
+        slowest = sorted(report.findings, key=lambda finding: -(finding.seconds or 0.0))
+        lines = [
+            f"{finding.seconds or 0.0:7.2f} s  generation {finding.generation}  {finding.probe}/{finding.statistic}"
+            for finding in slowest[: options.durations or None]
+        ]
+        body, _, last = text.rstrip("\n").rpartition("\n")
+        text = "\n".join((body, "slowest findings", *lines, last, ""))
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _folders(report: str | None, prepared: Sequence[Prepared]) -> list[Path]:
+    """One report folder a lineage; with several lineages a folder each inside the one that was named."""
+    if report is None:
+        return []
+    if len(prepared) == 1:
+        return [Path(report)]
+    names: list[str] = []
+    for one in prepared:
+        name = one.lineage.root.name or "lineage"
+        names.append(name if name not in names else f"{name}-{len(names) + 1}")
+    return [Path(report) / name for name in names]
+
+
+def _write(report: AuditReport, folder: Path) -> None:
+    from collapse_audit.reports.write import write_report
+
+    write_report(report, folder)
+
+
+def _junit(reports: Sequence[AuditReport], file: Path) -> None:
+    from collapse_audit.reports import as_junit
+    from collapse_audit.reports.write import write_file
+
+    write_file(file, as_junit.render_all(reports))
+
+
+def _exit_code(codes: Sequence[int]) -> int:
+    """Of several lineages: the first of collapse, error, inconclusive, nothing measured, pass that occurs."""
+    order = (
+        ExitCode.COLLAPSE,
+        ExitCode.INTERNAL_ERROR,
+        ExitCode.INCONCLUSIVE,
+        ExitCode.NOTHING_MEASURED,
+        ExitCode.PASS,
+    )
+    return next(code for code in order if code in codes)
+
+
+def _collect_only(prepared: Sequence[Prepared]) -> int:
+    lines = [
+        f"{one.lineage.root.name}::{comparison.name}::{probe.name}"
+        for one in prepared
+        for comparison in one.plan.comparisons
+        for probe in comparison.probes
+    ]
+    sys.stdout.write("".join(f"{line}\n" for line in (*lines, f"{len(lines)} checks collected")))
+    return ExitCode.PASS if lines else ExitCode.NOTHING_MEASURED
+
+
+def _list(argv: Sequence[str]) -> int:
+    parser = Parser(prog="collapse-audit list", description="List the probes.", allow_abbrev=False)
+    parser.add_argument(
+        "--probes", action="append", default=[], metavar="FILE", help="a Python file with probes of yours"
+    )
+    options = parser.parse_args(argv)
+    from collapse_audit.explain import overview
+    from collapse_audit.probes.registry import all_probes
+
+    console = stdout()
+    console.print(overview(all_probes(Path(file) for file in options.probes)))
+    return ExitCode.PASS
+
+
+def _explain(argv: Sequence[str]) -> int:
+    parser = Parser(prog="collapse-audit explain", description="Explain a probe.", allow_abbrev=False)
+    parser.add_argument("probe", metavar="PROBE", help="name or code")
+    parser.add_argument(
+        "--probes", action="append", default=[], metavar="FILE", help="a Python file with probes of yours"
+    )
+    options = parser.parse_args(argv)
+    from collapse_audit.explain import page
+    from collapse_audit.probes.registry import all_probes, find
+
+    sys.stdout.write(page(find(options.probe, all_probes(Path(file) for file in options.probes))))
+    return ExitCode.PASS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

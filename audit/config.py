@@ -1,0 +1,288 @@
+"""Settings: defaults, then the pyproject.toml above, then the lineage's own, then the command line. Nearest wins."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from collapse_audit.lineages.lineage import Lineage
+from collapse_audit.probes.errors import UsageError
+from collapse_audit.probes.types import Gate, Probe
+
+Evidence = Literal["none", "terms", "texts"]
+_FILE = "collapse-audit.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings:
+    """What a user says of one gate: another margin, and why."""
+
+    margin: float
+    reason: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditConfig:
+    """Everything that decides an audit besides the lineage itself."""
+
+    alpha: float = 0.05
+    """Family-wise false-alarm rate of a run, per seed."""
+    baseline: str = "generation-0"
+    """``generation-0``, ``reference``, ``previous`` or the path of a corpus."""
+    labels: str = "auto"
+    tokens: str = "words"
+    permutations: int = 999
+    """At least; more are drawn where the family of tests needs them."""
+    max_documents: int = 20_000
+    """Documents of a corpus that are compared, drawn at random where there are more; 0 takes all."""
+    evidence: Evidence = "terms"
+    independent: bool = False
+    allow_inconclusive: bool = False
+    seed: int = 0
+    gates: Mapping[tuple[str, str], GateSettings] = field(default_factory=dict)
+    """Margins that are not the default, by (probe, statistic)."""
+    disabled: frozenset[str] = frozenset()
+    """Names of probes that are switched off."""
+
+    def gate(self, probe: Probe, gate: Gate) -> Gate:
+        """The gate with the margin in force."""
+        changed = self.gates.get((probe.name, gate.statistic))
+        if changed is None:
+            return gate
+        # Where pass starts keeps its proportion to where fail ends.
+        scale = changed.margin / gate.margin
+        near = None if gate.pass_margin is None else gate.pass_margin * scale
+        return dataclasses.replace(gate, margin=changed.margin, pass_margin=near, because=changed.reason)
+
+    def echo(self, probes: Iterable[Probe]) -> dict[str, Any]:
+        """The settings in force, as every report shows them."""
+        plain = {
+            name: getattr(self, name)
+            for name in ("alpha", "baseline", "labels", "tokens", "permutations", "max_documents", "evidence")
+        }
+        plain |= {"independent": self.independent, "allow_inconclusive": self.allow_inconclusive}
+        margins = {}
+        for probe in probes:
+            for gate in probe.gates:
+                now = self.gate(probe, gate)
+                changed = self.gates.get((probe.name, gate.statistic))
+                margins[f"{probe.name}/{gate.statistic}"] = {
+                    "margin": now.margin,
+                    "unit": now.unit,
+                    "reason": now.because,
+                    "origin": changed.origin if changed else "default",
+                }
+        return {**plain, "margins": margins, "disabled": sorted(self.disabled)}
+
+
+def _positive(kind: type, name: str, *, least: float) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, kind if kind is int else (int, float)) or value < least:
+            raise ValueError(f"{'a whole number' if kind is int else 'a number'} of at least {least:g}")
+        return kind(value)
+
+    check.__name__ = name
+    return check
+
+
+def _alpha(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise ValueError("a number between 0 and 1")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a string")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def _evidence(value: Any) -> str:
+    if value not in ("none", "terms", "texts"):
+        raise ValueError('"none", "terms" or "texts"')
+    return str(value)
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "alpha": _alpha,
+    "baseline": _text,
+    "labels": _text,
+    "tokens": _text,
+    "permutations": _positive(int, "permutations", least=99),
+    "max_documents": _positive(int, "max_documents", least=0),
+    "evidence": _evidence,
+    "independent": _flag,
+    "allow_inconclusive": _flag,
+    "seed": _positive(int, "seed", least=0),
+}
+
+
+def load_config(
+    lineage: Lineage,
+    probes: Iterable[Probe],
+    *,
+    config_file: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    sets: Iterable[str] = (),
+    directory: Path | None = None,
+) -> AuditConfig:
+    """Merge all sources of settings for ``lineage``; every problem of all of them is reported together.
+
+    ``overrides`` are settings of the command line (None means "not given"), ``sets`` its ``--set key=value`` strings,
+    ``directory`` is where the search for a pyproject.toml starts (default: the working directory).
+    """
+    probes = tuple(probes)
+    merged, problems = _Merged(probes), []
+    sources: list[tuple[str, Mapping[str, Any]]] = [*_pyproject(directory or Path.cwd())]
+    if lineage.audit:
+        sources.append(("[audit] of lineage.toml", lineage.audit))
+    if lineage.label_rule is not None:
+        sources.append(("[labels] of lineage.toml", {"labels": lineage.label_rule}))
+    beside = lineage.root / _FILE
+    if beside.is_file():
+        sources.append((str(beside), _toml(beside)))
+    if config_file is not None:
+        sources.append((str(config_file), _toml(config_file)))
+    sources.extend(("--set " + item, _set(item)) for item in sets)
+    if overrides:
+        sources.append(("the command line", {k: v for k, v in overrides.items() if v is not None}))
+    for origin, table in sources:
+        problems.extend(merged.add(origin, table))
+    if problems:
+        raise UsageError("\n".join(problems), slug="config")
+    return AuditConfig(**merged.plain, gates=merged.gates, disabled=frozenset(merged.disabled))
+
+
+class _Merged:
+    """Settings as they pile up, source by source."""
+
+    def __init__(self, probes: tuple[Probe, ...]) -> None:
+        self.probes = {probe.name: probe for probe in probes}
+        self.plain: dict[str, Any] = {}
+        self.gates: dict[tuple[str, str], GateSettings] = {}
+        self.disabled: set[str] = set()
+
+    def add(self, origin: str, table: Mapping[str, Any]) -> list[str]:
+        problems = []
+        for key, value in table.items():
+            if key == "probes":
+                problems.extend(self._probes(origin, value))
+            elif key in _CHECKS:
+                try:
+                    self.plain[key] = _CHECKS[key](value)
+                except ValueError as allowed:
+                    problems.append(f"{origin}: {key} = {value!r}; allowed: {allowed}")
+            else:
+                problems.append(f"{origin}: unknown setting {key!r}{_near(key, [*_CHECKS, 'probes'])}")
+        return problems
+
+    def _probes(self, origin: str, tables: Any) -> list[str]:
+        if not isinstance(tables, Mapping):
+            return [f"{origin}: probes = {tables!r}; allowed: a table of probes, such as [probes.tail-mass]"]
+        problems = []
+        for name, table in tables.items():
+            if name not in self.probes:
+                problems.append(f"{origin}: no probe is called {name!r}{_near(name, self.probes)}")
+            elif not isinstance(table, Mapping):
+                problems.append(f"{origin}: probes.{name} = {table!r}; allowed: a table")
+            else:
+                problems.extend(self._probe(origin, self.probes[name], table))
+        return problems
+
+    def _probe(self, origin: str, probe: Probe, table: Mapping[str, Any]) -> list[str]:
+        problems = []
+        statistics = {gate.statistic: gate for gate in probe.gates}
+        here = {key: value for key, value in table.items() if key in ("margin", "reason")}
+        if here and len(statistics) == 1:
+            problems.extend(self._gate(origin, probe, probe.gates[0], here))
+        elif here:
+            problems.append(
+                f"{origin}: probes.{probe.name} has several statistics; set the margin of one of them: "
+                + ", ".join(f"{probe.name}.{statistic}.margin" for statistic in statistics)
+            )
+        for key, value in table.items():
+            if key in here:
+                continue
+            if key == "enabled" and isinstance(value, bool):
+                (self.disabled.discard if value else self.disabled.add)(probe.name)
+            elif key == "enabled":
+                problems.append(f"{origin}: probes.{probe.name}.enabled = {value!r}; allowed: true or false")
+            elif key in statistics and isinstance(value, Mapping):
+                problems.extend(self._gate(origin, probe, statistics[key], value))
+            else:
+                known = ["margin", "reason", "enabled", *statistics]
+                problems.append(f"{origin}: probes.{probe.name}: unknown setting {key!r}{_near(key, known)}")
+        return problems
+
+    def _gate(self, origin: str, probe: Probe, gate: Gate, table: Mapping[str, Any]) -> list[str]:
+        place = f"{origin}: probes.{probe.name}.{gate.statistic}"
+        unknown = [key for key in table if key not in ("margin", "reason")]
+        if unknown:
+            return [f"{place}: unknown setting {unknown[0]!r}; allowed: margin, reason"]
+        margin = table.get("margin", gate.margin)
+        if isinstance(margin, bool) or not isinstance(margin, int | float) or not _reasonable(gate, float(margin)):
+            allowed = "a ratio between 0 and 1" if gate.worse == "lower" and gate.unit == "ratio" else "a number over 0"
+            return [f"{place}.margin = {margin!r}; allowed: {allowed} ({gate.unit})"]
+        reason = str(table.get("reason", f"set by {origin}"))
+        self.gates[probe.name, gate.statistic] = GateSettings(margin=float(margin), reason=reason, origin=origin)
+        return []
+
+
+def _reasonable(gate: Gate, margin: float) -> bool:
+    if gate.worse == "lower" and gate.unit == "ratio":
+        return 0 < margin < 1
+    return 0 < margin < float("inf")
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; allowed: {', '.join(known)}"
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"--config {path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"{path}: not readable as TOML: {error}", slug="config") from None
+
+
+def _pyproject(directory: Path) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    for folder in (directory, *directory.parents):
+        file = folder / "pyproject.toml"
+        if file.is_file():
+            tool = _toml(file).get("tool", {})
+            table = tool.get("collapse-audit") if isinstance(tool, Mapping) else None
+            if isinstance(table, Mapping):
+                yield f"[tool.collapse-audit] of {file}", table
+            return
+
+
+def _set(item: str) -> dict[str, Any]:
+    """``--set token-divergence.margin=0.02`` or ``--set alpha=0.01`` as a nested table."""
+    key, equals, text = item.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise UsageError(f"--set {item!r}: expected NAME=VALUE, such as token-divergence.margin=0.02 or alpha=0.01")
+    try:
+        value = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    table: Any = value
+    for part in reversed(path):
+        table = {part: table}
+    return table if len(path) == 1 else {"probes": table}

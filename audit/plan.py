@@ -1,0 +1,191 @@
+"""What will be compared with what: a pure function of the lineage, the settings and the selection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from collapse_audit.config import AuditConfig
+from collapse_audit.lineages.corpus import Corpus
+from collapse_audit.lineages.lineage import GenerationEntry, Lineage
+from collapse_audit.probes.errors import UsageError
+from collapse_audit.probes.types import Probe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One corpus and what the report calls it."""
+
+    name: str
+    corpus: Corpus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One generation against its baseline, and the probes that look at the two."""
+
+    seed: str | None
+    generation: int
+    current: Side
+    baseline: Side
+    gating: bool
+    """False for generation 0 against the reference: context, outside the verdict."""
+    trained_on_baseline: bool
+    """Whether the generation descends from a model trained on these baseline texts."""
+    probes: tuple[Probe, ...]
+
+    @property
+    def name(self) -> str:
+        """As pytest and ``-k`` call it."""
+        return _slug(self.seed, self.generation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All comparisons of an audit, ordered by seed and generation."""
+
+    lineage: Lineage
+    comparisons: tuple[Comparison, ...]
+    notes: tuple[str, ...]
+
+    def of_seed(self, seed: str | None) -> tuple[Comparison, ...]:
+        """The comparisons of one seed: one family of tests."""
+        return tuple(comparison for comparison in self.comparisons if comparison.seed == seed)
+
+
+def plan(
+    lineage: Lineage,
+    config: AuditConfig,
+    probes: tuple[Probe, ...],
+    *,
+    generations: str | None = None,
+    keep: Callable[[str], bool] = lambda _: True,
+    baseline_corpus: Corpus | None = None,
+) -> Plan:
+    """Lay out the audit. ``generations`` is ``3``, ``1-4`` or ``last``; ``keep`` decides by "probe code generation".
+
+    ``baseline_corpus`` is the opened corpus where ``config.baseline`` is a path. Where no baseline is to be had for a
+    generation it is left out, and a note says why.
+    """
+    probes = tuple(probe for probe in probes if probe.name not in config.disabled)
+    comparisons, notes = [], []
+    for seed in lineage.seeds:
+        entries = lineage.of_seed(seed)
+        chosen = _selected(entries, generations)
+        for entry in entries:
+            if entry.index not in chosen:
+                continue
+            kept = tuple(p for p in probes if keep(f"{p.name} {p.code} {_slug(seed, entry.index)}"))
+            found = _baseline(lineage, config, entry, entries, baseline_corpus)
+            if found is None:
+                if entry.index > 0:
+                    notes.append(f"{_named(entry, 'texts')} has no baseline to be compared with")
+            elif kept:
+                baseline, gating, trained_on = found
+                comparisons.append(
+                    Comparison(
+                        seed=seed,
+                        generation=entry.index,
+                        current=_side(entry),
+                        baseline=baseline,
+                        gating=gating,
+                        trained_on_baseline=trained_on,
+                        probes=kept,
+                    )
+                )
+    return Plan(lineage=lineage, comparisons=tuple(comparisons), notes=tuple(dict.fromkeys(notes)))
+
+
+def _slug(seed: str | None, index: int) -> str:
+    return f"generation-{index}" if seed is None else f"seed-{seed}-generation-{index}"
+
+
+def _baseline(
+    lineage: Lineage,
+    config: AuditConfig,
+    entry: GenerationEntry,
+    entries: tuple[GenerationEntry, ...],
+    corpus: Corpus | None,
+) -> tuple[Side, bool, bool] | None:
+    """The baseline of ``entry``, whether it gates, and whether ``entry`` descends from it."""
+    if corpus is not None:
+        return Side(name=corpus.shown, corpus=corpus), True, _descends(lineage, entry, corpus)
+    earlier = [other for other in entries if other.index < entry.index]
+    if config.baseline == "previous" and earlier:
+        return _against(lineage, entry, _side(earlier[-1]), gating=True)
+    if config.baseline == "generation-0" and earlier and earlier[0].index == 0:
+        return _against(lineage, entry, _side(earlier[0]), gating=True)
+    reference = _reference(lineage)
+    if reference is None:
+        return None
+    # Generation 0 against people's text is context, unless people's text is what the user wants to be compared with.
+    context = entry.index == 0 and config.baseline != "reference"
+    return _against(lineage, entry, reference, gating=not context)
+
+
+def _against(lineage: Lineage, entry: GenerationEntry, side: Side, *, gating: bool) -> tuple[Side, bool, bool]:
+    return side, gating, _descends(lineage, entry, side.corpus)
+
+
+def _descends(lineage: Lineage, entry: GenerationEntry, corpus: Corpus) -> bool:
+    """Trained on that corpus, by name, or on a file with the same bytes (a "held-out" copy of the training texts)."""
+    if lineage.independent:
+        return False
+    same = [c for c in _corpora(lineage) if c.digest == corpus.digest and c.split == corpus.split]
+    return any(lineage.trained_on(entry, c) for c in (corpus, *same))
+
+
+def _corpora(lineage: Lineage) -> list[Corpus]:
+    corpora = [lineage.reference, lineage.reference_holdout]
+    for entry in lineage.generations:
+        corpora += [entry.texts, entry.holdout]
+    return [corpus for corpus in corpora if corpus is not None]
+
+
+def _side(entry: GenerationEntry) -> Side:
+    if entry.holdout is not None:
+        return Side(name=_named(entry, "held-out"), corpus=entry.holdout)
+    return Side(name=_named(entry, "texts"), corpus=entry.texts)
+
+
+def _named(entry: GenerationEntry, part: str) -> str:
+    return f"generation {entry.index} ({part})"
+
+
+def _reference(lineage: Lineage) -> Side | None:
+    if lineage.reference_holdout is not None:
+        return Side(name="reference (held-out)", corpus=lineage.reference_holdout)
+    if lineage.reference is not None:
+        return Side(name="reference", corpus=lineage.reference)
+    return None
+
+
+def _selected(entries: tuple[GenerationEntry, ...], expression: str | None) -> set[int]:
+    indices = {entry.index for entry in entries}
+    if expression is None:
+        return indices
+    if expression == "last":
+        return {max(indices)}
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", expression)
+    if match is None:
+        raise UsageError(f"--generation {expression!r}: expected a number, a range such as 1-4, or last")
+    first, last = int(match[1]), int(match[2] or match[1])
+    chosen = {index for index in indices if first <= index <= last}
+    if not chosen:
+        have = ", ".join(str(index) for index in sorted(indices))
+        raise UsageError(f"--generation {expression}: the lineage has no such generation; it has {have}")
+    return chosen
+
+
+def baseline_path(config: AuditConfig) -> Path | None:
+    """The corpus file that ``config.baseline`` names, if it is none of the three words."""
+    if config.baseline in ("generation-0", "reference", "previous"):
+        return None
+    path = Path(config.baseline)
+    if not path.exists():
+        raise UsageError(
+            f"baseline = {config.baseline!r}: not a file; allowed: generation-0, reference, previous, or a corpus file"
+        )
+    return path

@@ -1,0 +1,324 @@
+"""Run an audit: read the corpora, measure every comparison, judge the whole family, and write down what was found."""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import collapse_audit
+from collapse_audit.config import AuditConfig
+from collapse_audit.exit_codes import ExitCode
+from collapse_audit.lineages.corpus import Corpus
+from collapse_audit.plan import Comparison, Plan, Side
+from collapse_audit.probes.errors import CollapseAuditError
+from collapse_audit.probes.labels import AUTO_SHARE, EU_TIRADS, LabelRule, label_rule
+from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.sample import Sample, read_sample
+from collapse_audit.probes.tokens import Tokenizer, tokenizer
+from collapse_audit.probes.types import Estimate, Gate, NotMeasured, Probe, Reading
+from collapse_audit.reports.document import AuditReport, Finding, Interval, Outcome, Verdict
+from collapse_audit.stage import stage
+from collapse_audit.verdict import holm, judge, overall
+
+Progress = Callable[[str], None]
+"""Called with a line of what is being done now, before it is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """One gate of one probe on one comparison, not yet judged."""
+
+    comparison: Comparison
+    probe: Probe
+    gate: Gate
+    reading: Reading | str
+    """An estimate, "not measured", or what went wrong."""
+    seconds: float
+
+
+def run(
+    plan: Plan,
+    config: AuditConfig,
+    probes: Iterable[Probe],
+    *,
+    asked_for: frozenset[str] = frozenset(),
+    stop_at_first: bool = False,
+    progress: Progress = lambda _: None,
+) -> AuditReport:
+    """Audit ``plan``. ``asked_for`` are probes the user named: one that cannot run is then an error.
+
+    Raises InputError where a corpus cannot be read. A probe that crashes makes its own findings errors and no more.
+    """
+    cutter = tokenizer(config.tokens)
+    findings: list[Finding] = []
+    notes = list(plan.notes)
+    rules: set[str] = set()
+    for seed in dict.fromkeys(comparison.seed for comparison in plan.comparisons):
+        family = _Family(plan.of_seed(seed), config, cutter, plan)
+        measured, size = family.measure(progress, stop_at_first)
+        rules.add(family.rule.name if family.rule else "none")
+        notes.extend(family.notes)
+        findings.extend(_judged(measured, config, asked_for, size))
+    return _report(plan, config, probes, findings, notes=notes, tokens=cutter.name, labels=sorted(rules))
+
+
+class _Family:
+    """The comparisons of one seed: their samples, read once each, and the number of tests they make."""
+
+    def __init__(self, comparisons: tuple[Comparison, ...], config: AuditConfig, cutter: Tokenizer, plan: Plan) -> None:
+        self.comparisons = comparisons
+        self.config = config
+        self.cutter = cutter
+        self.plan = plan
+        self.samples: dict[Corpus, Sample] = {}
+        self.rule: LabelRule | None = None
+        self.notes: list[str] = []
+
+    def measure(self, progress: Progress, stop_at_first: bool) -> tuple[list[_Measured], int]:
+        """Everything measured, and the size of the family of tests it was planned as."""
+        for comparison in self.comparisons:
+            for side in (comparison.baseline, comparison.current):
+                self._read(side, progress)
+        self.rule = _rule(self.config, self.plan, self.samples[self.comparisons[0].baseline.corpus])
+        size = sum(self._tests(comparison) for comparison in self.comparisons if comparison.gating)
+        permutations = max(self.config.permutations, math.ceil(size / self.config.alpha))
+        measured: list[_Measured] = []
+        for comparison in self.comparisons:
+            measured.extend(self._compare(comparison, permutations, progress))
+            if stop_at_first and _fails(measured, self.config, size):
+                left = len(self.comparisons) - self.comparisons.index(comparison) - 1
+                if left:
+                    self.notes.append(f"stopped at the first failure (-x): {left} comparisons were not measured")
+                break
+        return measured, size
+
+    def _read(self, side: Side, progress: Progress) -> None:
+        if side.corpus in self.samples:
+            return
+        progress(f"reading {side.corpus.shown}")
+        sample = read_sample(
+            side.corpus.batches(),
+            name=side.name,
+            digest=side.corpus.digest,
+            tokenizer=self.cutter,
+            max_documents=self.config.max_documents,
+            seed=self.config.seed,
+        )
+        if sample.n_read > len(sample):
+            self.notes.append(
+                f"{side.corpus.shown}: {len(sample):,} of {sample.n_read:,} documents were drawn at random (max_documents)"
+            )
+        self.samples[side.corpus] = sample
+
+    def _tests(self, comparison: Comparison) -> int:
+        """How many p-values the comparison will bring; facts without one are counted too, which is on the safe side."""
+        return sum(len(probe.gates) for probe in comparison.probes if not self._missing(probe, comparison))
+
+    def _missing(self, probe: Probe, comparison: Comparison) -> str | None:
+        """What input of the probe is not there."""
+        sides = [self.samples[side.corpus] for side in (comparison.baseline, comparison.current)]
+        if "labels" in probe.needs and self.rule is None:
+            return "the records carry no labels and no label rule applies"
+        if "nll" in probe.needs and any(sample.nll is None for sample in sides):
+            return "the records carry no nll"
+        return None
+
+    def _compare(self, comparison: Comparison, permutations: int, progress: Progress) -> list[_Measured]:
+        baseline, current = (self.samples[side.corpus] for side in (comparison.baseline, comparison.current))
+        pair = Pair(
+            baseline=baseline,
+            generation=current,
+            permutations=permutations,
+            seed=self.config.seed,
+            label_rule=self.rule,
+            trained_on_baseline=comparison.trained_on_baseline,
+            others=tuple(sample for sample in self.samples.values() if sample is not current),
+            evidence=self.config.evidence,
+        )
+        measured = []
+        for probe in comparison.probes:
+            progress(f"{comparison.name}: {probe.name}")
+            start = time.perf_counter()
+            readings = _measure(probe, pair, self._missing(probe, comparison))
+            seconds = (time.perf_counter() - start) / len(probe.gates)
+            measured.extend(
+                _Measured(comparison=comparison, probe=probe, gate=gate, reading=reading, seconds=seconds)
+                for gate, reading in zip(probe.gates, readings, strict=True)
+            )
+        return measured
+
+
+def _measure(probe: Probe, pair: Pair, missing: str | None) -> tuple[Reading | str, ...]:
+    if missing is not None:
+        return tuple(NotMeasured(reason=missing, statistic=gate.statistic) for gate in probe.gates)
+    try:
+        return probe(pair)
+    except CollapseAuditError as error:
+        return (str(error),) * len(probe.gates)
+    except Exception as error:
+        # One probe's defect is its own finding; the others still count.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return (f"{type(error).__name__}: {error} ({place.name}, line {place.lineno})",) * len(probe.gates)
+
+
+def _rule(config: AuditConfig, plan: Plan, baseline: Sample) -> LabelRule | None:
+    """The label rule in force; ``auto`` looks at the baseline."""
+    classes = plan.lineage.label_classes
+    if config.labels != "auto":
+        return label_rule(config.labels, classes=classes)
+    if baseline.label_field is not None:
+        return label_rule("field", classes=classes)
+    mentions = baseline.labels(EU_TIRADS).carried.any(axis=1)
+    return EU_TIRADS if mentions.mean() >= AUTO_SHARE else None
+
+
+def _fails(measured: list[_Measured], config: AuditConfig, size: int) -> bool:
+    return any(f.gating and f.outcome is Outcome.FAIL for f in _judged(measured, config, frozenset(), size))
+
+
+def _judged(measured: list[_Measured], config: AuditConfig, asked_for: frozenset[str], size: int) -> list[Finding]:
+    """Judge a family: Holm over the gating p-values, then the one rule for each."""
+    tested = [
+        index
+        for index, m in enumerate(measured)
+        if m.comparison.gating and isinstance(m.reading, Estimate) and m.reading.p_value is not None
+    ]
+    p_values = [_p(measured[index]) for index in tested]
+    adjusted = dict(zip(tested, holm(p_values, family=size), strict=True))
+    return [_finding(m, config, asked_for, adjusted.get(index)) for index, m in enumerate(measured)]
+
+
+def _p(measured: _Measured) -> float:
+    assert isinstance(measured.reading, Estimate)
+    assert measured.reading.p_value is not None
+    return measured.reading.p_value
+
+
+def _finding(m: _Measured, config: AuditConfig, asked_for: frozenset[str], p_adjusted: float | None) -> Finding:
+    gate = config.gate(m.probe, m.gate)
+    common: dict[str, Any] = {
+        "probe": m.probe.name,
+        "code": m.probe.code,
+        "statistic": gate.statistic,
+        "seed": m.comparison.seed,
+        "generation": m.comparison.generation,
+        "baseline": m.comparison.baseline.name,
+        "gating": m.comparison.gating,
+        "unit": gate.unit,
+        "worse": gate.worse,
+        "margin": gate.margin,
+        "margin_reason": gate.because,
+        "seconds": m.seconds,
+    }
+    if isinstance(m.reading, str):
+        return Finding(outcome=Outcome.ERROR, reason=m.reading, **common)
+    if isinstance(m.reading, NotMeasured):
+        required = {m.probe.name, m.probe.code} & asked_for
+        outcome = Outcome.ERROR if required else Outcome.NOT_MEASURED
+        reason = f"asked for by name, but {m.reading.reason}" if required else m.reading.reason
+        return Finding(outcome=outcome, reason=reason, **common)
+    return _estimated(m.reading, gate, config, p_adjusted, common)
+
+
+def _estimated(
+    estimate: Estimate, gate: Gate, config: AuditConfig, p_adjusted: float | None, common: dict[str, Any]
+) -> Finding:
+    # A context finding belongs to no family: its own p-value stands in for the adjusted one.
+    p_used = p_adjusted if common["gating"] else estimate.p_value
+    judgement = judge(estimate, gate, p_adjusted=p_used, alpha=config.alpha)
+    return Finding(
+        outcome=judgement.outcome,
+        value=estimate.value,
+        interval=Interval(
+            low=estimate.low if math.isfinite(estimate.low) else None,
+            high=estimate.high if math.isfinite(estimate.high) else None,
+            level=0.90,
+            method=estimate.method,
+        ),
+        p_value=estimate.p_value,
+        p_adjusted=p_adjusted,
+        n_baseline=estimate.n_baseline,
+        n_generation=estimate.n_generation,
+        minimum_detectable=estimate.minimum_detectable,
+        n_needed=judgement.n_needed,
+        raw=estimate.raw,
+        evidence=estimate.evidence,
+        notes=judgement.notes,
+        reason=judgement.reason,
+        **common,
+    )
+
+
+def _report(
+    plan: Plan,
+    config: AuditConfig,
+    probes: Iterable[Probe],
+    findings: list[Finding],
+    *,
+    notes: list[str],
+    tokens: str,
+    labels: list[str],
+) -> AuditReport:
+    verdict, code = overall(findings, allow_inconclusive=config.allow_inconclusive)
+    lineage = plan.lineage
+    return AuditReport(
+        tool={"name": "collapse-audit", "version": collapse_audit.__version__},
+        lineage={
+            "name": lineage.name,
+            "digest": lineage.digest,
+            "scheme": lineage.scheme,
+            "seeds": [seed for seed in lineage.seeds if seed is not None],
+            "generations": sorted({entry.index for entry in lineage.generations}),
+            "baseline": config.baseline,
+            "tokens": tokens,
+            "labels": ", ".join(labels) or "none",
+        },
+        config=config.echo(probes),
+        seed=config.seed,
+        verdict=verdict,
+        exit_code=int(code),
+        stage=stage(findings, verdict),
+        summary=_summary(findings, verdict, code),
+        findings=tuple(findings),
+        notes=tuple(dict.fromkeys(notes)),
+        environment=_environment(),
+    )
+
+
+def _summary(findings: list[Finding], verdict: Verdict, code: ExitCode) -> str:
+    """The verdict in one sentence: the last line printed, and the first of every report."""
+    gating = [finding for finding in findings if finding.gating]
+    decisive = {
+        Verdict.COLLAPSE: (Outcome.FAIL, "failed"),
+        Verdict.ERROR: (Outcome.ERROR, "could not be measured"),
+        Verdict.INCONCLUSIVE: (Outcome.INCONCLUSIVE, "are inconclusive"),
+        Verdict.PASS: (Outcome.PASS, "passed"),
+    }
+    if verdict is Verdict.NOT_MEASURED:
+        only_context = "only generation 0 was compared, and only as context: try --baseline reference"
+        why = only_context if findings else "no probe was selected"
+        return f"{verdict.value}: {why if not gating else 'no probe found what it needs'} [exit {code}]"
+    outcome, verb = decisive[verdict]
+    counted = [finding for finding in gating if finding.outcome is outcome]
+    total = sum(1 for finding in gating if finding.outcome is not Outcome.NOT_MEASURED)
+    first = counted[0]
+    seed = "" if first.seed is None else f" of seed {first.seed}"
+    where = "" if verdict is Verdict.PASS else f", first {first.probe} in generation {first.generation}{seed}"
+    return f"{verdict.value}: {len(counted)} of {total} findings {verb}{where} [exit {int(code)}]"
+
+
+def _environment() -> dict[str, Any]:
+    def installed(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "absent"
+
+    packages = {package: installed(package) for package in ("numpy", "scipy", "pyarrow")}
+    return {"python": platform.python_version(), "platform": platform.platform(), **packages}
