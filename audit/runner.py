@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import collapse_audit
@@ -21,7 +22,8 @@ from collapse_audit.probes.labels import AUTO_SHARE, EU_TIRADS, LabelRule, label
 from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.sample import Sample, read_sample
 from collapse_audit.probes.tokens import Tokenizer, tokenizer
-from collapse_audit.probes.types import Estimate, Gate, NotMeasured, Probe, Reading
+from collapse_audit.probes.types import LEVEL, Estimate, Gate, NotMeasured, Probe, Reading
+from collapse_audit.reports._plain import plain
 from collapse_audit.reports.document import AuditReport, Finding, Interval, Outcome, Verdict
 from collapse_audit.stage import stage
 from collapse_audit.verdict import holm, judge, overall
@@ -51,7 +53,7 @@ def run(
     stop_at_first: bool = False,
     progress: Progress = lambda _: None,
 ) -> AuditReport:
-    """Audit ``plan``. ``asked_for`` are probes the user named: one that cannot run is then an error.
+    """Audit ``plan``. ``asked_for`` are probes the user named (in lower case): one that cannot run is then an error.
 
     Raises InputError where a corpus cannot be read. A probe that crashes makes its own findings errors and no more.
     """
@@ -59,12 +61,18 @@ def run(
     findings: list[Finding] = []
     notes = list(plan.notes)
     rules: set[str] = set()
+    done = 0
     for seed in dict.fromkeys(comparison.seed for comparison in plan.comparisons):
         family = _Family(plan.of_seed(seed), config, cutter, plan)
         measured, size = family.measure(progress, stop_at_first)
         rules.add(family.rule.name if family.rule else "none")
         notes.extend(family.notes)
         findings.extend(_judged(measured, config, asked_for, size))
+        done += len(dict.fromkeys(m.comparison.name for m in measured))
+        if stop_at_first and any(f.gating and f.outcome is Outcome.FAIL for f in findings):
+            break
+    if done < len(plan.comparisons):
+        notes.append(f"stopped at the first failure (-x): {len(plan.comparisons) - done} comparisons were not measured")
     return _report(plan, config, probes, findings, notes=notes, tokens=cutter.name, labels=sorted(rules))
 
 
@@ -88,13 +96,12 @@ class _Family:
         self.rule = _rule(self.config, self.plan, self.samples[self.comparisons[0].baseline.corpus])
         size = sum(self._tests(comparison) for comparison in self.comparisons if comparison.gating)
         permutations = max(self.config.permutations, math.ceil(size / self.config.alpha))
+        if permutations > self.config.permutations:
+            self.notes.append(f"{permutations:,} permutations were drawn, as {size} gating findings need")
         measured: list[_Measured] = []
         for comparison in self.comparisons:
             measured.extend(self._compare(comparison, permutations, progress))
             if stop_at_first and _fails(measured, self.config, size):
-                left = len(self.comparisons) - self.comparisons.index(comparison) - 1
-                if left:
-                    self.notes.append(f"stopped at the first failure (-x): {left} comparisons were not measured")
                 break
         return measured, size
 
@@ -102,14 +109,7 @@ class _Family:
         if side.corpus in self.samples:
             return
         progress(f"reading {side.corpus.shown}")
-        sample = read_sample(
-            side.corpus.batches(),
-            name=side.name,
-            digest=side.corpus.digest,
-            tokenizer=self.cutter,
-            max_documents=self.config.max_documents,
-            seed=self.config.seed,
-        )
+        sample = read_side(side, self.config, self.cutter)
         if sample.n_read > len(sample):
             self.notes.append(
                 f"{side.corpus.shown}: {len(sample):,} of {sample.n_read:,} documents were drawn at random (max_documents)"
@@ -123,8 +123,13 @@ class _Family:
     def _missing(self, probe: Probe, comparison: Comparison) -> str | None:
         """What input of the probe is not there."""
         sides = [self.samples[side.corpus] for side in (comparison.baseline, comparison.current)]
-        if "labels" in probe.needs and self.rule is None:
-            return "the records carry no labels and no label rule applies"
+        if "labels" in probe.needs:
+            if self.rule is None:
+                return "the records carry no labels and no label rule applies"
+            if self.rule.extract is None and any(sample.label_field is None for sample in sides):
+                return "the records carry no labels"
+            if not sides[0].labels(self.rule).carried.any():
+                return f"no text of the baseline carries a label (labels = {self.rule.name})"
         if "nll" in probe.needs and any(sample.nll is None for sample in sides):
             return "the records carry no nll"
         return None
@@ -154,17 +159,40 @@ class _Family:
         return measured
 
 
+def read_side(side: Side, config: AuditConfig, cutter: Tokenizer) -> Sample:
+    """The documents of ``side`` that are compared: the same ones each time. Raises InputError."""
+    return read_sample(
+        side.corpus.batches(),
+        name=side.name,
+        digest=side.corpus.digest,
+        tokenizer=cutter,
+        max_documents=config.max_documents,
+        seed=config.seed,
+    )
+
+
 def _measure(probe: Probe, pair: Pair, missing: str | None) -> tuple[Reading | str, ...]:
     if missing is not None:
         return tuple(NotMeasured(reason=missing, statistic=gate.statistic) for gate in probe.gates)
     try:
-        return probe(pair)
+        readings = probe(pair)
+        for reading in readings:
+            if isinstance(reading, Estimate):
+                plain([reading.raw, reading.evidence], "raw and evidence")  # refuses what no report can hold
     except CollapseAuditError as error:
         return (str(error),) * len(probe.gates)
-    except Exception as error:
-        # One probe's defect is its own finding; the others still count.
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        return (f"{type(error).__name__}: {error} ({place.name}, line {place.lineno})",) * len(probe.gates)
+    except (Exception, SystemExit) as error:
+        # One probe's defect is its own finding, and the others still count.
+        return (f"{type(error).__name__}: {error} ({_place(probe, error)})",) * len(probe.gates)
+    return readings
+
+
+def _place(probe: Probe, error: BaseException) -> str:
+    """Where the error came from: the last line of the probe's own file, or else the last of all."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = getattr(getattr(probe.measure, "__code__", None), "co_filename", None)
+    frame = next((frame for frame in reversed(frames) if frame.filename == own), frames[-1])
+    return f"{Path(frame.filename).name}, line {frame.lineno}"
 
 
 def _rule(config: AuditConfig, plan: Plan, baseline: Sample) -> LabelRule | None:
@@ -219,7 +247,7 @@ def _finding(m: _Measured, config: AuditConfig, asked_for: frozenset[str], p_adj
     if isinstance(m.reading, str):
         return Finding(outcome=Outcome.ERROR, reason=m.reading, **common)
     if isinstance(m.reading, NotMeasured):
-        required = {m.probe.name, m.probe.code} & asked_for
+        required = {m.probe.name.lower(), m.probe.code.lower()} & asked_for
         outcome = Outcome.ERROR if required else Outcome.NOT_MEASURED
         reason = f"asked for by name, but {m.reading.reason}" if required else m.reading.reason
         return Finding(outcome=outcome, reason=reason, **common)
@@ -238,7 +266,7 @@ def _estimated(
         interval=Interval(
             low=estimate.low if math.isfinite(estimate.low) else None,
             high=estimate.high if math.isfinite(estimate.high) else None,
-            level=0.90,
+            level=LEVEL,
             method=estimate.method,
         ),
         p_value=estimate.p_value,
@@ -301,9 +329,13 @@ def _summary(findings: list[Finding], verdict: Verdict, code: ExitCode) -> str:
         Verdict.PASS: (Outcome.PASS, "passed"),
     }
     if verdict is Verdict.NOT_MEASURED:
-        only_context = "only generation 0 was compared, and only as context: try --baseline reference"
-        why = only_context if findings else "no probe was selected"
-        return f"{verdict.value}: {why if not gating else 'no probe found what it needs'} [exit {code}]"
+        if gating:
+            why = "no probe found what it needs"
+        elif findings:
+            why = "only generation 0 was compared, and only as context: try --baseline reference"
+        else:
+            why = "nothing was selected that has a baseline"
+        return f"{verdict.value}: {why} [exit {int(code)}]"
     outcome, verb = decisive[verdict]
     counted = [finding for finding in gating if finding.outcome is outcome]
     total = sum(1 for finding in gating if finding.outcome is not Outcome.NOT_MEASURED)

@@ -15,13 +15,14 @@ protection against unequal n.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
+IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -93,10 +94,14 @@ class Design:
         """Draw ``count`` permutations of the sides; row 0 is the observed one. Shape (count + 1, K), 1 = generation.
 
         Within each stratum the number of blocks on either side is kept. Drawn with replacement from all such
-        relabellings, so p = (1 + #{T_b >= T}) / (count + 1) is exact (Phipson & Smyth 2010, doi 10.2202/1544-6115.1585).
+        relabellings, so p = (1 + #{T_b >= T}) / (count + 1) is exact (Phipson & Smyth 2010,
+        doi 10.2202/1544-6115.1585).
         """
         drawn = np.empty((count + 1, self.side.size), dtype=np.uint8)
-        drawn[0] = self.side
+        drawn[:] = self.side
+        if not self.paired:
+            rng.permuted(drawn[1:], axis=1, out=drawn[1:])
+            return drawn
         order = np.argsort(self.stratum, kind="stable")
         sizes = np.bincount(self.stratum)
         starts = np.cumsum(sizes) - sizes
@@ -154,7 +159,7 @@ def by_key(baseline: IntArray, generation: IntArray, kind: Kind, rng: np.random.
     full = Design(
         kind=kind, kept=np.arange(block.size), block=block.ravel(), side=side, stratum=stratum, unit=unit, cell=cell
     )
-    return full.restricted(_equal_blocks(stratum, side, rng))
+    return _equal_documents(full.restricted(_equal_blocks(stratum, side, rng)), rng)
 
 
 def _equal_blocks(stratum: IntArray, side: BoolArray, rng: np.random.Generator) -> BoolArray:
@@ -165,6 +170,21 @@ def _equal_blocks(stratum: IntArray, side: BoolArray, rng: np.random.Generator) 
     rank = np.empty_like(stratum)
     rank[order] = np.arange(stratum.size) - (np.cumsum(sizes) - sizes)[cell[order]]
     return rank < np.minimum(sizes[0::2], sizes[1::2])[stratum]
+
+
+def _equal_documents(design: Design, rng: np.random.Generator) -> Design:
+    """Cut blocks so that both sides hold equally many documents: the largest block of a stratum's one side is matched
+    with the largest of its other side, and so on, and both are cut at random to the smaller."""
+    size = np.bincount(design.block)
+    order = np.lexsort((-size, design.side, design.stratum))
+    baseline, generation = order[~design.side[order]], order[design.side[order]]
+    quota = np.empty_like(size)
+    quota[baseline] = quota[generation] = np.minimum(size[baseline], size[generation])
+    shuffled = np.lexsort((rng.random(design.block.size), design.block))
+    rank = np.empty_like(shuffled)
+    rank[shuffled] = np.arange(shuffled.size) - np.repeat(np.cumsum(size) - size, size)
+    keep = rank < quota[design.block]
+    return dataclasses.replace(design, kept=design.kept[keep], block=design.block[keep])
 
 
 def _units(key: IntArray, side: BoolArray, shared: BoolArray, *, many_answers: bool) -> tuple[IntArray, IntArray]:

@@ -45,7 +45,8 @@ _SHOWN = 5
             because="one text in twenty more is a copy of another at equal n",
         ),
     ),
-    source="Li et al. 2016, arXiv:1510.03055 (distinct-n); Simpson 1949, doi 10.1038/163688a0; Hill 1973, doi 10.2307/1934352",
+    source="Li et al. 2016, arXiv:1510.03055 (distinct-n); Simpson 1949, doi 10.1038/163688a0; "
+    "Hill 1973, doi 10.2307/1934352",
     since="0.1",
 )
 def diversity(pair: Pair) -> Iterator[Reading]:
@@ -100,8 +101,9 @@ def _effective_tokens(pair: Pair) -> Reading:
         return NotMeasured(
             statistic="effective-tokens", reason="no two texts of the generation share a token; nothing is concentrated"
         )
-    with np.errstate(divide="ignore"):
-        ratios = np.log(collisions[0]) - np.log(collisions[1])
+    # A relabelling may leave no collision on a side: less than a single one keeps its logarithm finite.
+    floor = 0.5 / table.lengths.sum() ** 2
+    ratios = np.log(np.maximum(collisions[0], floor)) - np.log(np.maximum(collisions[1], floor))
     return estimate(
         math.exp(ratios[0]),
         pair.design.standard_error(_effective_influence(table, pair.design.side)),

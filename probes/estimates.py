@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from collapse_audit.probes.design import Design, FloatArray
 from collapse_audit.probes.tables import side_sums
-from collapse_audit.probes.types import Z_POWER, Estimate, Worse, Z
+from collapse_audit.probes.types import Z_POWER, Estimate, NotMeasured, Reading, Worse, Z
 
 Scale = Literal["linear", "log"]
 
@@ -82,6 +82,14 @@ def needed(value: float, error: float, *, scale: Scale, n: int) -> Callable[[flo
     return against
 
 
+def settling_n(n: int, settled: Callable[[float], bool]) -> float:
+    """The smallest number of documents a side, n times a factor, for which ``settled(factor)`` holds; inf if none."""
+    for factor in np.geomspace(1.0, 1e4, 600):
+        if settled(float(factor)):
+            return math.ceil(n * factor)
+    return math.inf
+
+
 def _interval(value: float, error: float, scale: Scale) -> tuple[float, float]:
     if not math.isfinite(error):
         return (0.0 if scale == "log" else -math.inf), math.inf
@@ -99,39 +107,70 @@ def ratio_of_sums(
     scale: Scale,
     worse: Worse,
     share: bool = False,
+    studentised: FloatArray | None = None,
+    statistic: str = "",
     **details: Any,
-) -> Estimate:
+) -> Reading:
     """Compare sum(top)/sum(bottom) of the two sides: their difference ("linear") or their ratio ("log").
 
     ``top`` and ``bottom`` are per-block sums, shape (K,); with ``bottom`` = documents this compares means. The test
-    is a studentised permutation (Chung & Romano 2013, doi 10.1214/13-AOS1090): plain permutation of such a ratio rejects
-    up to 14% of equal pairs whose spread and n differ. The interval is the linearised one, blocks as units. ``share``
-    says that per-document values lie in [0, 1]; the error is then never below what "0 of n" allows (rule of three).
+    is a studentised permutation (Chung & Romano 2013, doi 10.1214/13-AOS1090): plain permutation of such a ratio
+    rejects up to 14% of equal pairs whose spread and n differ. The interval is the linearised one, blocks as units.
+    ``share`` says that per-document values lie in [0, 1]; the error is then never below what "0 of n" allows (rule of
+    three). ``studentised`` are the replicates, where the caller has made them already.
+    """
+    if scale == "log":
+        if not top[~design.side].any():
+            return NotMeasured(statistic=statistic, reason="it is zero in the baseline, so no ratio to it exists")
+        top = _never_nothing(top, design.side)
+    if studentised is None:
+        studentised = studentised_changes(top, bottom, design=design, relabellings=relabellings, scale=scale)
+    baseline, generation = (top[side].sum() / bottom[side].sum() for side in (~design.side, design.side))
+    error = design.standard_error(_influence(top, bottom, design.side, scale))
+    if share:
+        error = max(error, rule_of_three(design))
+    return estimate(
+        float(generation / baseline if scale == "log" else generation - baseline),
+        error,
+        scale=scale,
+        worse=worse,
+        p_value=permutation_p(studentised, worse=worse),
+        design=design,
+        method="linearised ratio, normal",
+        statistic=statistic,
+        **details,
+    )
+
+
+def _never_nothing(top: FloatArray, side: npt.NDArray[np.bool_]) -> FloatArray:
+    """Half an occurrence where the generation has none: ln 0 has no interval; this one ends near 3 expected ones."""
+    if top[side].any():
+        return top
+    floored = top.copy()
+    floored[np.flatnonzero(side)[0]] = top[top > 0].min() / 2
+    return floored
+
+
+def studentised_changes(
+    top: FloatArray,
+    bottom: FloatArray,
+    *,
+    design: Design,
+    relabellings: npt.NDArray[np.uint8],
+    scale: Scale,
+) -> FloatArray:
+    """Change of sum(top)/sum(bottom) over its standard error under every relabelling; shape (B + 1,).
+
+    In a paired design the spread of the differences is the same under every swap of signs, so nothing is divided.
     """
     ratios, errors = _sides(top, bottom, relabellings)
     with np.errstate(divide="ignore", invalid="ignore"):
         if scale == "log":
             ratios, errors = np.log(ratios), errors / ratios
         change = ratios[1] - ratios[0]
-        # In a paired design the spread of the differences is the same under every swap of signs.
-        spread = np.hypot(*errors) if not design.paired else np.ones_like(change)
-        studentised = np.where(change == 0, 0.0, change / spread)
-    baseline, generation = (float(ratio[0]) for ratio in ratios)
-    influence = _influence(top, bottom, design.side, scale)
-    error = design.standard_error(influence)
-    if share:
-        error = max(error, rule_of_three(design))
-    value = math.exp(generation - baseline) if scale == "log" else generation - baseline
-    return estimate(
-        value,
-        error,
-        scale=scale,
-        worse=worse,
-        p_value=permutation_p(np.nan_to_num(studentised, nan=0.0), worse=worse),
-        design=design,
-        method="linearised ratio, normal",
-        **details,
-    )
+        spread = np.ones_like(change) if design.paired else np.hypot(*errors)
+        # A side with nothing has an infinite change and no spread: the change alone is what counts.
+        return np.where(np.isfinite(change) & (change != 0), change / spread, np.nan_to_num(change, nan=0.0))
 
 
 def rule_of_three(design: Design) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.sample import Sample
@@ -89,8 +89,8 @@ def _constant(pair: Pair) -> Estimate:
     return Estimate(
         statistic="constant",
         value=most / n,
-        low=float(beta.ppf(_ALPHA, most, n - most + 1)),
-        high=float(beta.ppf(1 - _ALPHA, most + 1, n - most)) if most < n else 1.0,
+        low=float(betaincinv(most, n - most + 1, _ALPHA)),
+        high=float(betaincinv(most + 1, n - most, 1 - _ALPHA)) if most < n else 1.0,
         method="Clopper-Pearson",
         p_value=None,
         n_baseline=len(pair.baseline),

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta, hypergeom
+from scipy.special import betaincinv, betaln, logsumexp
 
+from collapse_audit.probes.estimates import settling_n
 from collapse_audit.probes.labels import Labels
 from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.types import Estimate, Gate, NotMeasured, probe
 
 _ALPHA = 0.05
 _LOST, _DEPLETED = 0.25, 0.5
-_SEARCH = 1.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,22 +41,30 @@ class Survival:
         share, so Clopper-Pearson bounds carry over (Przyborowski & Wilenski 1940, doi 10.1093/biomet/31.3-4.313).
         """
         total, odds = self.baseline + self.generation, self.n_generation / self.n_baseline
-        low = beta.ppf(_ALPHA, self.generation, self.baseline + 1) if self.generation else 0.0
-        high = beta.ppf(1 - _ALPHA, self.generation + 1, self.baseline) if self.generation < total else 1.0
+        low = betaincinv(self.generation, self.baseline + 1, _ALPHA) if self.generation else 0.0
+        high = betaincinv(self.generation + 1, self.baseline, 1 - _ALPHA) if self.generation < total else 1.0
         return _odds(low) / odds, _odds(high) / odds
 
     @property
     def p_value(self) -> float:
         """Fisher's exact test, one-sided: so few carriers in the generation by chance?"""
-        total = self.n_baseline + self.n_generation
-        p = hypergeom.cdf(self.generation, total, self.baseline + self.generation, self.n_generation)
-        return float(min(max(p, 1e-300), 1.0))
+        carriers = self.baseline + self.generation
+        fewer = np.arange(max(0, carriers - self.n_baseline), self.generation + 1)
+        chances = _log_choose(self.n_generation, fewer) + _log_choose(self.n_baseline, carriers - fewer)
+        log_p = logsumexp(chances) - _log_choose(self.n_generation + self.n_baseline, carriers)
+        return float(np.clip(np.exp(log_p), 1e-300, 1.0))
+
+    @property
+    def told(self) -> bool:
+        """Whether the bounds say depleted or present."""
+        low, high = self.bounds
+        return high < _DEPLETED or low > _LOST
 
     @property
     def status(self) -> str:
         """lost, depleted, present or untestable (too rare to tell at this n)."""
         low, high = self.bounds
-        if high < _DEPLETED and self.p_value <= _ALPHA:
+        if high < _DEPLETED:
             return "lost" if self._surely_absent() else "depleted"
         return "present" if low > _LOST else "untestable"
 
@@ -65,7 +73,7 @@ class Survival:
         if self.generation:
             return False
         most = 1 - _ALPHA ** (1 / self.n_generation)
-        least = beta.ppf(_ALPHA, self.baseline, self.n_baseline - self.baseline + 1)
+        least = betaincinv(self.baseline, self.n_baseline - self.baseline + 1, _ALPHA)
         return bool(most < _LOST * least)
 
     def scaled(self, factor: float) -> Survival:
@@ -79,6 +87,10 @@ class Survival:
             n_baseline=n_baseline,
             n_generation=n_generation,
         )
+
+
+def _log_choose(n: int, k: npt.NDArray[np.int64] | int) -> npt.NDArray[np.float64]:
+    return np.asarray(-betaln(1 + n - k, 1 + k) - np.log(n + 1))
 
 
 def _odds(share: float) -> float:
@@ -139,14 +151,14 @@ def label_coverage(pair: Pair) -> Estimate | NotMeasured:
         low=min(low, worst.bounds[1]),
         high=worst.bounds[1],
         method="exact conditional (Clopper-Pearson); the lower bound is the least of all categories",
-        p_value=min(1.0, len(table) * min(row.p_value for row in table)),
+        p_value=min(1.0, len(table) * worst.p_value),
         n_baseline=worst.n_baseline,
         n_generation=worst.n_generation,
         minimum_detectable=None,
         n_needed=lambda _margin: _needed(table),
         raw={"categories": len(table), "categories_seen": seen, "categories_expected": expected},
-        evidence=tuple(_evidence(row) for row in table),
-        explanation=_explanation(worst, seen, len(table), expected),
+        evidence=tuple(_evidence(row) for row in table) if pair.evidence != "none" else (),
+        explanation=_explanation(worst, seen, len(table), expected, named=pair.evidence != "none"),
     )
 
 
@@ -188,13 +200,8 @@ def _worst(table: tuple[Survival, ...]) -> Survival:
 
 def _needed(table: tuple[Survival, ...]) -> float:
     """Texts a side at which every category would be told present or depleted, were its shares to stay as they are."""
-    open_rows = [row for row in table if row.status == "untestable"]
-    if any(_LOST <= row.retained <= _DEPLETED for row in open_rows):
-        return math.inf  # between the two margins: more text narrows the bounds, but neither is ever crossed for sure
-    factor = 1.0
-    while any(row.scaled(factor).status == "untestable" for row in open_rows) and factor < 1e6:
-        factor *= _SEARCH
-    return math.ceil(factor * max(table[0].n_baseline, table[0].n_generation)) if factor < 1e6 else math.inf
+    n = max(table[0].n_baseline, table[0].n_generation)
+    return settling_n(n, lambda factor: all(row.scaled(factor).told for row in table))
 
 
 def _evidence(row: Survival) -> dict[str, object]:
@@ -213,8 +220,8 @@ def _evidence(row: Survival) -> dict[str, object]:
     }
 
 
-def _explanation(worst: Survival, seen: int, categories: int, expected: float) -> str:
+def _explanation(worst: Survival, seen: int, categories: int, expected: float, *, named: bool) -> str:
     return (
-        f"{seen} of {categories} categories seen, {expected:.2f} expected; {worst.label}: "
+        f"{seen} of {categories} categories seen, {expected:.2f} expected; {worst.label if named else 'the worst'}: "
         f"{worst.generation} of {worst.n_generation} texts against {worst.baseline} of {worst.n_baseline}"
     )

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collapse_audit.probes.design import FloatArray
-from collapse_audit.probes.estimates import estimate, permutation_p
+from collapse_audit.probes.estimates import estimate, permutation_p, rule_of_three
 from collapse_audit.probes.labels import Labels
 from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.tables import side_sums
@@ -60,11 +60,18 @@ def label_divergence(pair: Pair) -> Estimate | NotMeasured:
     if labels is None:
         return NotMeasured(reason="no labels")
     names, carried = joined(*labels)
+    if len(names) == 1:
+        return NotMeasured(reason="no text of either side carries a label")
     per_block = np.stack([pair.design.per_block(column) for column in carried[pair.design.kept].T.astype(np.float64)])
     forward, reverse = _divergences(per_block, pair.relabellings)
     counts = np.stack([per_block[:, side].sum(axis=1) for side in (~pair.design.side, pair.design.side)])
     excess = float(forward[0] - forward[1:].mean())
-    error = max(pair.design.standard_error(_influence(per_block, pair.design.side)), float(forward[1:].std()))
+    # Labels that nobody carries may still be 3 in n: no divergence below that is claimed.
+    error = max(
+        pair.design.standard_error(_influence(per_block, pair.design.side)),
+        float(forward[1:].std()),
+        rule_of_three(pair.design),
+    )
     one_sided = pair.one_sided
     thin = [name for name, expected in zip(names, counts[0], strict=True) if 0 < expected < _THIN]
     return estimate(
@@ -80,12 +87,18 @@ def label_divergence(pair: Pair) -> Estimate | NotMeasured:
             "kl_baseline_generation": float(forward[0]),
             "kl_generation_baseline": float(reverse[0]),
             "kl_smoothing": _ALPHA,
-            "labels_baseline": dict(zip(names, counts[0].astype(int).tolist(), strict=True)),
-            "labels_generation": dict(zip(names, counts[1].astype(int).tolist(), strict=True)),
+            **(_shown(names, counts) if pair.evidence != "none" else {}),
         },
         notes=("one-sided",) if one_sided else (),
-        explanation=f"fewer than {_THIN} baseline texts carry {', '.join(thin)}" if thin else "",
+        explanation=f"fewer than {_THIN} baseline texts carry {len(thin)} of the labels" if thin else "",
     )
+
+
+def _shown(names: tuple[str, ...], counts: FloatArray) -> dict[str, dict[str, int]]:
+    return {
+        f"labels_{side}": dict(zip(names, column.astype(int).tolist(), strict=True))
+        for side, column in zip(("baseline", "generation"), counts, strict=True)
+    }
 
 
 def joined(baseline: Labels, generation: Labels) -> tuple[tuple[str, ...], npt.NDArray[np.bool_]]:
@@ -99,7 +112,11 @@ def joined(baseline: Labels, generation: Labels) -> tuple[tuple[str, ...], npt.N
     carried = np.concatenate(rows)
     seen = carried.any(axis=0)
     carried = np.concatenate((carried[:, seen], ~carried.any(axis=1, keepdims=True)), axis=1)
-    return (*(name for name, some in zip(names, seen, strict=True) if some), NO_LABEL), carried
+    shown = [name for name, some in zip(names, seen, strict=True) if some]
+    none = NO_LABEL
+    while none in shown:  # somebody's label is called like the absence of one
+        none += "'"
+    return (*shown, none), carried
 
 
 def _smoothed_log(counts: FloatArray) -> FloatArray:

@@ -7,7 +7,7 @@ count tables of its words, word pairs, texts and patterns. Everything is compute
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from collapse_audit.probes.labels import LabelRule, Labels
 from collapse_audit.probes.lengths import matched_length
 from collapse_audit.probes.sample import Sample
 from collapse_audit.probes.tokens import Tokens
-from collapse_audit.probes.types import Estimate, Worse
+from collapse_audit.probes.types import Reading, Worse
 
 EvidenceLevel = Literal["none", "terms", "texts"]
 
@@ -95,7 +95,7 @@ class Pair:
 
     def table(self, tokens: Tokens, order: int = 1) -> tables.CountTable:
         """Counts of n-grams of ``tokens`` (of this design's documents); n-grams do not cross documents."""
-        grams, document, _ = ngrams(tokens, order)
+        grams, document = ngrams(tokens, order)
         return tables.count_table(self.design.block[document], grams, self.design.side.size)
 
     def whole_texts(self, attribute: Literal["folded", "patterns"]) -> tuple[tables.CountTable, pa.Array]:
@@ -128,7 +128,11 @@ class Pair:
 
     @cached_property
     def one_sided(self) -> str | None:
-        """Why this comparison is one-sided, or None where it is fair (statistics: never a model's own training texts)."""
+        """Why this comparison is one-sided, or None where it is fair.
+
+        A model imitates its training texts, noise included: against them a collapsing generation looks healthier than
+        no change at all.
+        """
         if self.trained_on_baseline:
             return "the generation descends from a model trained on these very baseline texts"
         if self.alike_p <= _ALIKE:
@@ -139,11 +143,11 @@ class Pair:
 
     def mean_rise(
         self, score: Callable[[str], float], *, worse: Worse = "higher", share: bool = False, **details: Any
-    ) -> Estimate:
+    ) -> Reading:
         """Difference of the mean ``score`` of a text (``share=True`` where scores lie in [0, 1])."""
         return self.compare(self.scores(score), scale="linear", worse=worse, share=share, **details)
 
-    def mean_ratio(self, score: Callable[[str], float], *, worse: Worse = "lower", **details: Any) -> Estimate:
+    def mean_ratio(self, score: Callable[[str], float], *, worse: Worse = "lower", **details: Any) -> Reading:
         """Ratio of the mean ``score`` of a text; scores must not be negative."""
         return self.compare(self.scores(score), scale="log", worse=worse, **details)
 
@@ -162,8 +166,8 @@ class Pair:
         worse: Worse,
         share: bool = False,
         **details: Any,
-    ) -> Estimate:
-        """Compare sum(top) / sum(bottom) between the sides; per-document arrays, shape (D,), ``bottom`` = 1 a document."""
+    ) -> Reading:
+        """Compare sum(top) / sum(bottom) between the sides; per-document arrays, shape (D,), ``bottom`` is 1 by default."""
         return estimates.ratio_of_sums(
             self.design.per_block(top),
             self.design.per_block(np.ones_like(top) if bottom is None else bottom),
@@ -184,21 +188,51 @@ def truncated(tokens: Tokens, length: int) -> Tokens:
     return Tokens(tokens.ids[position < length], np.concatenate(([0], np.cumsum(cut))), tokens.vocabulary)
 
 
-def ngrams(tokens: Tokens, order: int) -> tuple[IntArray, IntArray, IntArray]:
-    """All n-grams of ``order`` as integers (equal iff the n-grams are), their documents, and where each starts."""
-    document = np.repeat(np.arange(tokens.lengths.size), tokens.lengths)
-    grams = tokens.ids
+def ngrams(tokens: Tokens, order: int) -> tuple[IntArray, IntArray]:
+    """All n-grams of ``order`` as integers (equal iff the n-grams are), and the documents they stand in.
+
+    In the order of the text: :func:`gram_starts` tells at which tokens.
+    """
+    document = np.repeat(np.arange(tokens.lengths.size, dtype=np.int32), tokens.lengths)
+    grams, base, largest = tokens.ids, max(len(tokens.vocabulary), 2), len(tokens.vocabulary)
     for step in range(1, order):
-        # Recode after every widening, so that codes stay far below 2**63 whatever the vocabulary and the order.
-        paired = grams[:-1] * np.int64(len(tokens.vocabulary)) + tokens.ids[step:]
-        grams = pa.array(paired).dictionary_encode().indices.to_numpy().astype(np.int64)
-    start = np.flatnonzero(document[: grams.size] == document[order - 1 :])
-    return grams[start], document[start], start
+        if largest > np.iinfo(np.int64).max // base:
+            grams = _recoded(grams)
+            largest = grams.size
+        grams = grams[:-1].astype(np.int64) * base + tokens.ids[step:]
+        largest *= base
+    inside = document[: grams.size] == document[order - 1 :]
+    return _recoded(grams[inside]), document[: grams.size][inside]
+
+
+def gram_starts(tokens: Tokens, order: int) -> IntArray:
+    """Positions in ``tokens.ids`` at which the n-grams of :func:`ngrams` begin."""
+    document = np.repeat(np.arange(tokens.lengths.size, dtype=np.int32), tokens.lengths)
+    return np.flatnonzero(document[: max(document.size - order + 1, 0)] == document[order - 1 :])
+
+
+def _recoded(codes: IntArray) -> IntArray:
+    """The same codes as 0, 1, 2, … in the order of their first appearance, int32."""
+    return pa.array(codes).dictionary_encode().indices.to_numpy()
+
+
+def portions(tokens: Tokens, size: int = 1 << 18) -> Iterator[tuple[slice, Tokens]]:
+    """Consecutive documents of about ``size`` tokens together: work on them one portion at a time to bound memory."""
+    ends = np.searchsorted(tokens.offsets, np.arange(size, tokens.offsets[-1] + size, size), side="left")
+    first = 0
+    for end in np.unique(np.minimum(ends, tokens.lengths.size)):
+        offsets = tokens.offsets[first : end + 1]
+        ids = tokens.ids[offsets[0] : offsets[-1]]
+        yield slice(first, int(end)), Tokens(ids, offsets - offsets[0], tokens.vocabulary)
+        first = int(end)
+    if first < tokens.lengths.size:  # empty documents at the end
+        none = np.zeros(tokens.lengths.size - first + 1, dtype=np.int64)
+        yield slice(first, tokens.lengths.size), Tokens(tokens.ids[:0], none, tokens.vocabulary)
 
 
 def _join(baseline: Tokens, generation: Tokens, kept: IntArray) -> Tokens:
     both = _dictionary(baseline.vocabulary, generation.vocabulary)
-    code = both.indices.to_numpy().astype(np.int64)
+    code = both.indices.to_numpy()
     ids = np.concatenate((code[baseline.ids], code[len(baseline.vocabulary) + generation.ids]))
     offsets = np.concatenate((baseline.offsets, generation.offsets[1:] + baseline.offsets[-1]))
     return take(Tokens(ids, offsets, both.dictionary), kept)

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from collapse_audit.probes.design import BoolArray, Design, FloatArray
-from collapse_audit.probes.estimates import estimate, permutation_p
+from collapse_audit.probes.estimates import estimate, permutation_p, settling_n
 from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.tables import side_sums
-from collapse_audit.probes.types import Estimate, Gate, NotMeasured, Z, probe
+from collapse_audit.probes.types import Z_POWER, Estimate, Gate, NotMeasured, Z, probe
 
 _QUANTILES = (0.05, 0.25, 0.50, 0.95, 0.99)
 
@@ -58,9 +58,19 @@ def perplexity(pair: Pair) -> Estimate | NotMeasured:
     if not (design.side.any() and (~design.side).any()):
         return NotMeasured(reason="no text of one side carries an nll")
     x = x[scored[pair.design.block]]
-    w1 = wasserstein(x, pair.relabellings[:, scored], design)
-    distance = float(np.sqrt(max(w1[0] ** 2 - w1[1:].mean() ** 2, 0.0)))
+    drawn = pair.relabellings if scored.all() else design.relabellings(pair.permutations, pair.stream("perplexity"))
+    w1 = wasserstein(x, drawn, design)
+    bias = float(w1[1:].mean())
+    distance = float(np.sqrt(max(w1[0] ** 2 - bias**2, 0.0)))
     error = max(design.standard_error(_influence(x, design)), float(w1[1:].std()))
+
+    def needed(margin: float) -> float:
+        def settled(times: float) -> bool:
+            reach = (Z + Z_POWER) * error / np.sqrt(times)
+            return bool(np.hypot(distance, bias / np.sqrt(times)) + reach <= margin or distance - reach > margin)
+
+        return settling_n(min(map(design.documents, (False, True))), settled)
+
     return estimate(
         distance,
         error,
@@ -70,13 +80,14 @@ def perplexity(pair: Pair) -> Estimate | NotMeasured:
         design=design,
         method="influence function or permutation spread, normal",
         high=max(float(w1[0]) + Z * error, distance),
-        raw={"w1": float(w1[0]), **_shape(x, pair.relabellings[:, scored], design)},
+        n_needed=needed,
+        raw={"w1": float(w1[0]), **_shape(x, drawn, design)},
         notes=(f"{int(np.count_nonzero(~scored))} blocks without nll",) if not scored.all() else (),
     )
 
 
 def wasserstein(x: FloatArray, relabellings: npt.NDArray[np.uint8], design: Design) -> FloatArray:
-    """W1 between the two sides under every relabelling; ``x`` of shape (D,), relabellings (B + 1, K); gives (B + 1,)."""
+    """W1 between the two sides under every relabelling (shape (B + 1, K)); ``x`` of shape (D,); gives (B + 1,)."""
     order = np.argsort(x, kind="stable")
     gaps = np.diff(x[order])
     block = design.block[order]

@@ -41,10 +41,11 @@ def all_probes(files: Iterable[Path] = ()) -> tuple[Probe, ...]:
     probes = [*BUILTIN, *_installed()]
     for file in files:
         probes.extend(from_file(file))
-    names = [probe.name for probe in probes]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"two probes are called {name!r}; rename yours")
+    for field in ("name", "code"):
+        taken = [getattr(probe, field) for probe in probes]
+        for value in taken:
+            if taken.count(value) > 1:
+                raise UsageError(f"two probes have the {field} {value!r}; change that of yours")
     return tuple(probes)
 
 
@@ -52,11 +53,11 @@ def find(name: str, probes: Iterable[Probe]) -> Probe:
     """The probe of that name or code."""
     probes = tuple(probes)
     for probe in probes:
-        if name in (probe.name, probe.code):
+        if name.lower() in (probe.name.lower(), probe.code.lower()):
             return probe
     known = [probe.name for probe in probes]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    near = difflib.get_close_matches(name.lower(), [*known, *(probe.code.lower() for probe in probes)], n=1)
+    hint = f"; did you mean {near[0]}?" if near else "."
     raise UsageError(f"no probe is called {name!r}{hint} Known: {', '.join(known)}")
 
 
@@ -72,9 +73,10 @@ def from_file(file: Path) -> tuple[Probe, ...]:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a file that calls sys.exit(0) must not end the audit as a pass
         raise ProbeError(f"--probes {file}: {type(error).__name__}: {error}") from error
-    found = tuple(value for value in vars(module).values() if isinstance(value, Probe) and value not in BUILTIN)
+    mine = {id(value): value for value in vars(module).values() if isinstance(value, Probe)}
+    found = tuple(value for value in mine.values() if all(value is not builtin for builtin in BUILTIN))
     if not found:
         raise UsageError(f"--probes {file}: defines no probe; decorate a function with @collapse_audit.probe(…)")
     return found
@@ -85,7 +87,7 @@ def _installed() -> tuple[Probe, ...]:
     for entry in entry_points(group=ENTRY_POINTS):
         try:
             value = entry.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ProbeError(f"entry point {entry.name} = {entry.value}: {type(error).__name__}: {error}") from error
         if not isinstance(value, Probe):
             raise ProbeError(f"entry point {entry.name} = {entry.value} is not a probe; decorate it with @probe(…)")

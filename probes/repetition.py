@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from collapse_audit.probes.design import BoolArray, FloatArray, IntArray
-from collapse_audit.probes.pair import Pair, ngrams
+from collapse_audit.probes.design import BoolArray, IntArray
+from collapse_audit.probes.pair import Pair, gram_starts, ngrams, portions
 from collapse_audit.probes.tokens import Tokens
 from collapse_audit.probes.types import Gate, NotMeasured, Reading, probe
 
@@ -36,8 +36,9 @@ _PRIVATE = 5
             statistic="looping",
             unit="share of documents",
             worse="higher",
-            margin=0.05,
-            because="one text in twenty more gets stuck in a loop; human text hardly ever does",
+            margin=0.03,
+            because="three texts in a hundred more get stuck in a loop; at .05, loops planted in a tenth of wikitext "
+            "paragraphs, of which 6% repeat a span by themselves, were found in only 70% of trials at n = 500",
         ),
     ),
     source="Welleck et al. 2019, arXiv:1908.04319 (seq-rep-n)",
@@ -69,24 +70,26 @@ def repetition(pair: Pair) -> Iterator[Reading]:
 
 
 def _seq_rep(pair: Pair) -> Reading:
-    repeated, long_enough = seq_rep(pair.matched)
+    repeats, grams, spans, owners = repeated_grams(pair.matched)
+    long_enough = grams > 0
+    share = repeats / np.maximum(grams, 1)
     side = pair.design.side[pair.design.block]
     if not long_enough[~side].any() or not long_enough[side].any():
         return NotMeasured(statistic="seq-rep-4", reason="no text of one side has 4 tokens")
     return pair.compare(
-        repeated,
+        share,
         long_enough.astype(np.float64),
         scale="linear",
         worse="higher",
         share=True,
         statistic="seq-rep-4",
         raw={
-            "baseline": float(repeated[~side].sum() / long_enough[~side].sum()),
-            "generation": float(repeated[side].sum() / long_enough[side].sum()),
+            "baseline": float(share[~side].sum() / long_enough[~side].sum()),
+            "generation": float(share[side].sum() / long_enough[side].sum()),
             "too_short_baseline": int(np.count_nonzero(~long_enough[~side])),
             "too_short_generation": int(np.count_nonzero(~long_enough[side])),
         },
-        evidence=_repeated_terms(pair) if pair.evidence != "none" else (),
+        evidence=_most_repeated(pair, spans[side[owners]], owners[side[owners]]) if pair.evidence != "none" else (),
         notes=("length-matched",) if pair.matched_length is not None else (),
     )
 
@@ -113,51 +116,67 @@ def _looping(pair: Pair) -> Reading:
     )
 
 
-def seq_rep(tokens: Tokens, order: int = _ORDER) -> tuple[FloatArray, BoolArray]:
-    """Share of repeated n-grams of every document, and where there are any n-grams; both of shape (D,)."""
-    grams, document, _ = ngrams(tokens, order)
-    n = tokens.lengths.size
-    total = np.bincount(document, minlength=n)
-    distinct = np.unique(document * (grams.max(initial=0) + 1) + grams)
-    unique = np.bincount(distinct // (grams.max(initial=0) + 1), minlength=n)
-    return 1.0 - unique / np.maximum(total, 1) - (total == 0), total > 0
+def repeated_grams(tokens: Tokens, order: int = _ORDER) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """n-grams that stood in their document before: how many, of how many, which, and whose.
+
+    Shapes (D,), (D,), (R, order) token ids, (R,) documents; R repeats in all. seq-rep-n = repeats / n-grams.
+    """
+    grams_of = np.maximum(tokens.lengths - (order - 1), 0)
+    spans, owners = [np.empty((0, order), dtype=np.int32)], [np.empty(0, dtype=np.int64)]
+    for documents, portion in portions(tokens):
+        grams, document = ngrams(portion, order)
+        key = document * np.int64(grams.max(initial=0) + 1) + grams
+        by_key = np.argsort(key, kind="stable")
+        again = by_key[1:][key[by_key[1:]] == key[by_key[:-1]]]
+        spans.append(portion.ids[gram_starts(portion, order)[again][:, None] + np.arange(order)])
+        owners.append(document[again].astype(np.int64) + documents.start)
+    owner = np.concatenate(owners)
+    return np.bincount(owner, minlength=tokens.lengths.size), grams_of, np.concatenate(spans), owner
 
 
 def looping(tokens: Tokens) -> BoolArray:
     """Whether a span of 1..100 tokens stands three times back to back; shape (D,)."""
-    document = np.repeat(np.arange(tokens.lengths.size), tokens.lengths)
-    found = np.zeros(tokens.lengths.size, dtype=np.bool_)
+    n = tokens.lengths.size
+    document = np.repeat(np.arange(n, dtype=np.int32), tokens.lengths + 1)
+    # One mark of its own after every document: a run of equal tokens then never crosses from one into the next.
+    ids = np.empty(document.size, dtype=np.int32)
+    ids[tokens.offsets[1:] + np.arange(n)] = -1 - np.arange(n)
+    ids[np.arange(tokens.ids.size) + np.repeat(np.arange(n), tokens.lengths)] = tokens.ids
+    found = np.zeros(n, dtype=np.bool_)
     longest = int(tokens.lengths.max(initial=0)) // _TIMES
     for span in range(1, min(longest, LONGEST_SPAN) + 1):
-        # Three copies of a span of s tokens: 2s consecutive tokens each equal to the one s places on.
-        same = (tokens.ids[:-span] == tokens.ids[span:]) & (document[:-span] == document[span:])
-        found[document[_runs(same, (_TIMES - 1) * span)]] = True
+        found[document[_periodic(ids, span, (_TIMES - 1) * span)]] = True
     return found
 
 
-def _runs(flags: BoolArray, length: int) -> IntArray:
-    """Starts of the maximal runs of True that are at least ``length`` long."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.view(np.int8), [0]))))
-    starts, ends = edges[0::2], edges[1::2]
-    return starts[ends - starts >= length]
+def _periodic(ids: IntArray, span: int, length: int) -> IntArray:
+    """Some position in every maximal run of at least ``length`` tokens that each equal the one ``span`` places on.
+
+    Three copies of a span of s tokens are such a run of 2s. It holds a multiple of its length, so only one position in
+    2s need be looked at, and the few that hold are followed to both sides.
+    """
+    seeds = np.arange(0, ids.size - span, length)
+    seeds = seeds[ids[seeds] == ids[seeds + span]]
+    reach = np.ones(seeds.size, dtype=np.int64)
+    for direction in (-1, 1):
+        going, position = np.arange(seeds.size), seeds
+        for _ in range(length - 1):
+            position = position + direction
+            inside = (position >= 0) & (position < ids.size - span)
+            going, position = going[inside], position[inside]
+            same = ids[position] == ids[position + span]
+            going, position = going[same], position[same]
+            if not going.size:
+                break
+            reach[going] += 1
+    return seeds[reach >= length]
 
 
-def _repeated_terms(pair: Pair) -> tuple[dict[str, object], ...]:
+def _most_repeated(pair: Pair, spans: IntArray, owners: IntArray) -> tuple[dict[str, object], ...]:
     """The 4-grams that most texts of the generation repeat within themselves, each in at least 5 of its texts."""
-    grams, document, start = ngrams(pair.matched, _ORDER)
-    if not grams.size:
-        return ()
-    width = grams.max() + 1
-    keys, times = np.unique(document * width + grams, return_counts=True)
-    of_generation = pair.design.side[pair.design.block][keys // width]
-    texts = np.bincount(keys[of_generation & (times > 1)] % width, minlength=width)
-    most = [gram for gram in np.argsort(-texts, kind="stable")[:_SHOWN] if texts[gram] >= _PRIVATE]
-    where = [start[np.flatnonzero(grams == gram)[0]] for gram in most]
+    once_a_text = np.unique(np.column_stack((owners, spans)), axis=0)[:, 1:]
+    terms, texts = np.unique(once_a_text, axis=0, return_counts=True)
+    most = [row for row in np.argsort(-texts, kind="stable")[:_SHOWN] if texts[row] >= _PRIVATE]
     return tuple(
-        {
-            "kind": "repeated",
-            "term": pair.spelled(pair.matched.ids[at : at + _ORDER]),
-            "generation_documents": int(texts[gram]),
-        }
-        for gram, at in zip(most, where, strict=True)
+        {"kind": "repeated", "term": pair.spelled(terms[row]), "generation_documents": int(texts[row])} for row in most
     )

@@ -53,7 +53,7 @@ def log_influence(table: CountTable, side: BoolArray) -> FloatArray:
 def lone_types(table: CountTable, side: BoolArray) -> FloatArray:
     """Types that stand in a block and in no other block of its ``side``; shape (K,), 0 off that side."""
     only_here = table.blocks_on(side) == 1
-    rows = np.repeat(np.arange(table.types.size), np.diff(table.counts.indptr))
+    rows = np.repeat(np.arange(table.types.size, dtype=np.int32), np.diff(table.counts.indptr))
     counted = only_here[rows] & side[table.counts.indices]
     return np.bincount(table.counts.indices[counted], minlength=side.size).astype(np.float64)
 

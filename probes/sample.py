@@ -17,6 +17,8 @@ from collapse_audit.probes.tokens import Tokenizer, Tokens
 FloatArray = npt.NDArray[np.float64]
 
 _COLUMNS = ("text", "labels", "prompt", "group", "nll")
+# RE2's \s is ASCII without the vertical tab; these are what str.split and the tokeniser hold for white space.
+_SPACE = r"[\s\v\x{1c}-\x{1f}\x{85}\p{Z}]+"
 _NUMBER = r"\p{Nd}+(?:[.,:/*×xх]\p{Nd}+)*"
 
 
@@ -71,7 +73,7 @@ class Sample:
 
 def fold(texts: pa.LargeStringArray) -> pa.LargeStringArray:
     """Fold every run of white space into one space and strip the ends."""
-    return pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, pattern=r"[\s\p{Z}]+", replacement=" "))
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, pattern=_SPACE, replacement=" "))
 
 
 def read_sample(
@@ -120,12 +122,14 @@ def _sample(table: pa.Table, *, name: str, digest: str, n_read: int, tokenizer: 
     columns = {column: _one(table[column]) for column in _COLUMNS}
     texts = columns["text"].cast(pa.large_string())
     nll = columns["nll"]
+    tokens = tokenizer(texts)
+    pa.default_memory_pool().release_unused()  # splitting needs many times what it leaves behind
     return Sample(
         name=name,
         digest=digest,
         n_read=n_read,
         texts=texts,
-        tokens=tokenizer(texts),
+        tokens=tokens,
         label_field=_present(columns["labels"]),
         prompts=_present(columns["prompt"]),
         groups=_present(columns["group"]),

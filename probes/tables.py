@@ -11,15 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from scipy.sparse import coo_array, csr_array
+from scipy.special import entr
 
 from collapse_audit.probes.design import FloatArray, IntArray
 
 COARSE_BLOCKS = 5
 """A type seen in fewer blocks of the two corpora together goes into one ``<rare>`` bin."""
-_CHUNK = 1 << 21
-"""Cells of a dense product in memory at once (float32: 8 MiB)."""
+_SHORT = 3.0
+"""Below this mean number of tokens a block, texts are whole patterns, and each keeps a bin of its own."""
+_CHUNK = 1 << 20
+"""Cells of a dense product in memory at once (float32: 4 MiB)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,13 @@ class CountTable:
 
     @property
     def coarse(self) -> int:
-        """Number of leading rows that keep a bin of their own in divergences."""
+        """Number of leading rows that keep a bin of their own in divergences.
+
+        All of them where texts are mere patterns: pooling rare types helps against sharpening and hurts against drift; with one type a text nothing but drift of
+        rare types is left to see.
+        """
+        if self.lengths.mean() < _SHORT:
+            return self.types.size
         return int(np.count_nonzero(self.frequency >= COARSE_BLOCKS))
 
     @property
@@ -64,18 +72,16 @@ class CountTable:
 
 
 def count_table(block: IntArray, types: IntArray, n_blocks: int) -> CountTable:
-    """Count ``types`` (shape (T,), any non-negative integers) in the blocks they stand in (shape (T,))."""
-    encoded = pa.array(types).dictionary_encode()
-    rows = encoded.indices.to_numpy()
-    names = encoded.dictionary.to_numpy()
-    ones = np.ones(rows.size, dtype=np.float32)
-    counts = coo_array((ones, (rows, block)), shape=(names.size, n_blocks)).tocsr()
+    """Count ``types`` (shape (T,), codes 0, 1, 2, …) in the blocks they stand in (shape (T,))."""
+    size = int(types.max(initial=-1)) + 1
+    ones = np.ones(types.size, dtype=np.float32)
+    counts = coo_array((ones, (types, block.astype(np.int32))), shape=(size, n_blocks)).tocsr()
     frequency = np.diff(counts.indptr)
-    order = np.argsort(-frequency, kind="stable")
+    order = np.argsort(-frequency, kind="stable")[: np.count_nonzero(frequency)]
     return CountTable(
         counts=counts[order],
-        types=names[order],
-        frequency=frequency[order].astype(np.int64),
+        types=order,
+        frequency=frequency[order],
         lengths=np.bincount(block, minlength=n_blocks).astype(np.float64),
     )
 
@@ -101,10 +107,23 @@ def sweep(table: CountTable, relabellings: npt.NDArray[np.uint8]) -> Swept:
 
 
 def sweep_distinct(table: CountTable, relabellings: npt.NDArray[np.uint8]) -> FloatArray:
-    """Only the distinct types of :func:`sweep`; shape (2, B + 1)."""
-    return np.concatenate(
-        [_distinct(table, counts, labels) for counts, labels in products(table, relabellings)], axis=-1
-    )
+    """Only the distinct types of :func:`sweep`; shape (2, B + 1).
+
+    Needs no counts, so one bit a block and replicate does: a type is on the generation's side where any of its blocks
+    is (or), and on the baseline's where not all of them are (not and).
+    """
+    replicates = len(relabellings)
+    bits = np.packbits(relabellings.T, axis=1)
+    repeated = table.counts[: table.repeated]
+    distinct = side_sums(table.hapaxes[:, None], relabellings)[:, :, 0]
+    step = max(1, _CHUNK // replicates)
+    for start in range(0, table.repeated, step):
+        bounds = repeated.indptr[start : start + step + 1]
+        held = bits[repeated.indices[bounds[0] : bounds[-1]]]
+        starts = bounds[:-1] - bounds[0]
+        for side, together in ((1, np.bitwise_or.reduceat(held, starts)), (0, ~np.bitwise_and.reduceat(held, starts))):
+            distinct[side] += np.unpackbits(together, axis=1, count=replicates).sum(axis=0, dtype=np.int64)
+    return distinct
 
 
 def products(
@@ -127,7 +146,7 @@ def _functionals(
     return (
         _distinct(table, counts, labels),
         _collisions(table, counts, labels, tokens),
-        _divergence(counts[:, : table.coarse], tokens),
+        _divergence(counts[:, : table.coarse], tokens, pooled=table.coarse <= table.repeated),
     )
 
 
@@ -162,17 +181,18 @@ def _collisions(
     return np.divide(same, pairs, out=np.zeros_like(same), where=pairs > 0)
 
 
-def _divergence(counts: npt.NDArray[np.float32], tokens: FloatArray) -> FloatArray:
-    coarse = counts.astype(np.float64)
-    rare = tokens - coarse.sum(axis=1)
-    shares = np.concatenate((coarse, rare[:, None]), axis=1) / np.maximum(tokens, 1.0)[:, None]
-    return jensen_shannon(shares[0], shares[1])
+def _divergence(counts: npt.NDArray[np.float32], tokens: FloatArray, *, pooled: bool) -> FloatArray:
+    shares = counts / np.maximum(tokens, 1.0)[:, None]
+    rest = np.maximum((tokens > 0) - shares.sum(axis=1), 0.0)
+    if pooled:
+        return jensen_shannon(*shares) + jensen_shannon(*rest[:, None])
+    # The rest are types of a single block: each stands on one side only, where p ln(p/m) = p ln 2.
+    return jensen_shannon(*shares) + rest.sum(axis=0) * np.log(2) / 2
 
 
 def jensen_shannon(p: FloatArray, q: FloatArray) -> FloatArray:
-    """Jensen-Shannon divergence of the distributions along axis 0, nats, in [0, ln 2] (Lin 1991)."""
-    middle = (p + q) / 2
-    middle[middle == 0] = 1.0
-    with np.errstate(divide="ignore"):
-        terms = [np.where(x > 0, x * np.log(np.where(x > 0, x, 1.0) / middle), 0.0) for x in (p, q)]
-    return np.asarray(np.maximum((terms[0] + terms[1]).sum(axis=0) / 2, 0.0))
+    """Jensen-Shannon divergence along axis 0, nats (Lin 1991): entropy of the mean less mean of the entropies.
+
+    Adds up over parts of the support, so ``p`` and ``q`` need not sum to 1 there; in [0, ln 2] where they do.
+    """
+    return np.asarray(entr((p + q) / 2).sum(axis=0) - (entr(p).sum(axis=0) + entr(q).sum(axis=0)) / 2)

@@ -104,8 +104,8 @@ def _terms(pair: Pair, table: CountTable, rows: np.ndarray) -> tuple[dict[str, o
         {
             "kind": "vanished",
             "term": pair.tokens.vocabulary[int(table.types[row])].as_py(),
-            "baseline_documents": int(table.frequency[row]),
-            "generation_documents": 0,
+            f"baseline_{pair.design.kind}s": int(table.frequency[row]),
+            f"generation_{pair.design.kind}s": 0,
         }
         for row in rows[:_SHOWN]
     )

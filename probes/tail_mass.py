@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from collapse_audit.probes.design import BoolArray, Design, FloatArray
-from collapse_audit.probes.estimates import ratio_of_sums
+from collapse_audit.probes.design import BoolArray, FloatArray
+from collapse_audit.probes.estimates import ratio_of_sums, studentised_changes
 from collapse_audit.probes.pair import CURE, Pair
-from collapse_audit.probes.types import Estimate, Gate, NotMeasured, probe
+from collapse_audit.probes.tables import CountTable, side_sums
+from collapse_audit.probes.types import Gate, NotMeasured, Reading, probe
 
 _HEAD = 0.90
 _JUNK = 1.25
@@ -30,7 +32,7 @@ _JUNK = 1.25
     source="Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y; Chung & Romano 2013, doi 10.1214/13-AOS1090",
     since="0.1",
 )
-def tail_mass(pair: Pair) -> Estimate | NotMeasured:
+def tail_mass(pair: Pair) -> Reading:
     """How much probability did the rare tail lose?
 
     What it measures
@@ -52,51 +54,66 @@ def tail_mass(pair: Pair) -> Estimate | NotMeasured:
     Needs
         Text.
     """
-    table, side = pair.words, pair.design.side
-    defining = _defining_half(pair)
-    compared = ~np.isin(pair.design.unit, pair.design.unit[defining])  # a pair leaves whole
+    table = pair.words
+    defining, compared = _halves(pair)
     counts = table.on(defining)
-    if not counts.any() or not table.lengths[compared & ~side].any() or not table.lengths[compared & side].any():
+    design = pair.design.restricted(compared)
+    tokens = table.lengths[compared]
+    if not counts.any() or not tokens[~design.side].any() or not tokens[design.side].any():
         return NotMeasured(reason="too few texts with tokens to split the baseline in two halves")
-    seen = counts > 0
-    tail = ~_head(counts)
-    novel = _share(pair.design, table.counts.T @ (~seen).astype(np.float64), table.lengths, compared)
-    junk = novel[1] > _JUNK * novel[0]
-    in_tail = np.asarray(table.counts.T @ (tail & seen if junk else tail).astype(np.float64))
-    top, bottom, design = in_tail[compared], table.lengths[compared], pair.design.restricted(compared)
-    if not top[~design.side].any():
-        return NotMeasured(reason="the baseline has no rare tail: its most frequent types hold all of its tokens")
-    if not top[design.side].any():
-        # ln 0 has no interval: half an occurrence gives an upper bound of about three expected ones.
-        top[np.flatnonzero(design.side)[0]] = 0.5
+    drawn = design.relabellings(pair.permutations, pair.stream("tail-mass"))
+    tail, seen = ~_head(counts), counts > 0
+    everything, known, novel = (_mass(table, types)[compared] for types in (tail, tail & seen, ~seen))
+    junk = _junk(novel, tokens, drawn)
+    # Whether unseen types count is decided anew under every relabelling: the test stays exact.
+    changes = [
+        studentised_changes(top, tokens, design=design, relabellings=drawn, scale="log") for top in (everything, known)
+    ]
+    top = known if junk[0] else everything
+    one_sided = pair.one_sided
+    shares = {
+        f"{name}_mass_{which}": float(mass[on].sum() / tokens[on].sum())
+        for name, mass in (("tail", top), ("novel", novel))
+        for which, on in (("baseline", ~design.side), ("generation", design.side))
+    }
     return ratio_of_sums(
         top,
-        bottom,
+        tokens,
         design=design,
-        relabellings=design.relabellings(pair.permutations, pair.stream("tail-mass")),
+        relabellings=drawn,
+        studentised=np.where(junk, changes[1], changes[0]),
         scale="log",
         worse="lower",
-        can_fail=pair.one_sided is None,
-        raw={
-            "tail_mass_baseline": float(top[~design.side].sum() / bottom[~design.side].sum()),
-            "tail_mass_generation": float(top[design.side].sum() / bottom[design.side].sum()),
-            "novel_mass_baseline": novel[0],
-            "novel_mass_generation": novel[1],
-            "head_types": int(np.count_nonzero(~tail)),
-        },
-        notes=(*(("one-sided",) if pair.one_sided else ()), *(("unseen-types-left-out",) if junk else ())),
-        explanation=f"may pass but not fail, because {pair.one_sided}; {CURE}" if pair.one_sided else "",
+        can_fail=one_sided is None,
+        raw={**shares, "head_types": int(np.count_nonzero(~tail))},
+        notes=(*(("one-sided",) if one_sided else ()), *(("unseen-types-left-out",) if junk[0] else ())),
+        explanation=f"may pass but not fail, because {one_sided}; {CURE}" if one_sided else "",
     )
 
 
-def _defining_half(pair: Pair) -> BoolArray:
-    """A random half of the baseline's blocks: it defines the tail and is compared with nothing (no regression to the
-    mean: types rare in the sample that defines rarity come back at a different rate)."""
-    blocks = np.flatnonzero(~pair.design.side)
-    chosen = pair.stream("tail-mass half").permutation(blocks)[: blocks.size // 2]
-    half = np.zeros(pair.design.side.size, dtype=np.bool_)
-    half[chosen] = True
-    return half
+def _halves(pair: Pair) -> tuple[BoolArray, BoolArray]:
+    """Blocks that define the tail, and blocks that are compared; both of shape (K,).
+
+    A random half of the baseline's units defines the tail and is compared with nothing (no regression to the mean:
+    types rare in the sample that defines rarity come back at a different rate). A pair leaves the comparison whole.
+    """
+    side, unit = pair.design.side, pair.design.unit
+    units = np.unique(unit[~side])
+    chosen = pair.stream("tail-mass half").permutation(units)[: units.size // 2]
+    taken = np.isin(unit, chosen)
+    return taken & ~side, ~taken
+
+
+def _mass(table: CountTable, types: BoolArray) -> FloatArray:
+    """Tokens of the given types in every block; shape (K,)."""
+    return np.asarray(table.counts.T @ types.astype(np.float64))
+
+
+def _junk(novel: FloatArray, tokens: FloatArray, drawn: npt.NDArray[np.uint8]) -> BoolArray:
+    """Under every relabelling: does the generation write so many unseen types that they must not count as tail?"""
+    baseline, generation = side_sums(np.stack((novel, tokens), axis=1), drawn)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return generation[:, 0] / generation[:, 1] > _JUNK * baseline[:, 0] / baseline[:, 1]
 
 
 def _head(counts: FloatArray) -> BoolArray:
@@ -106,9 +123,3 @@ def _head(counts: FloatArray) -> BoolArray:
     head = np.zeros(counts.size, dtype=np.bool_)
     head[order] = before < _HEAD * counts.sum()
     return head & (counts > 0)
-
-
-def _share(design: Design, top: FloatArray, bottom: FloatArray, compared: BoolArray) -> tuple[float, float]:
-    sides = (compared & ~design.side, compared & design.side)
-    baseline, generation = (float(top[which].sum() / bottom[which].sum()) for which in sides)
-    return baseline, generation

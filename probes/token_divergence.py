@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from collapse_audit.probes.design import FloatArray
-from collapse_audit.probes.estimates import estimate, permutation_p
+from collapse_audit.probes.estimates import estimate, permutation_p, settling_n
 from collapse_audit.probes.pair import CURE, Pair
 from collapse_audit.probes.tables import CountTable, products
-from collapse_audit.probes.types import Estimate, Gate, NotMeasured, Z, probe
+from collapse_audit.probes.types import Z_POWER, Estimate, Gate, NotMeasured, Z, probe
 
 _SHOWN = 10
 _ALPHA = 0.5
@@ -44,7 +44,8 @@ def token_divergence(pair: Pair) -> Estimate | NotMeasured:
 
     Formula and unit
         JS = (KL(P||M) + KL(Q||M))/2 with M = (P+Q)/2, in nats, on types that stand in at least 5 documents of the two
-        corpora together; all others share one ``<rare>`` bin. JS-excess = JS - mean of JS over permutations.
+        corpora together; all others share one ``<rare>`` bin. (Where texts hold fewer than 3 tokens on average they are
+        whole patterns, and every type keeps a bin.) JS-excess = JS - mean of JS over permutations.
 
     Why it signals collapse
         A model trained on its predecessor's texts gives common tokens more mass and rare ones less (Shumailov et al.
@@ -68,6 +69,8 @@ def token_divergence(pair: Pair) -> Estimate | NotMeasured:
     shares = _coarse_shares(table, pair.design.side)
     # The influence vanishes where the sides are alike; the spread under permutation takes over there.
     error = max(pair.design.standard_error(_influence(table, pair.design.side, shares)), float(js[1:].std()))
+    if not table.coarse:
+        error = math.inf  # every type is rare: the two sides may be as different as they like
     one_sided = pair.one_sided
     fair = (
         {}
@@ -97,10 +100,11 @@ def _one_sided(raw: float, excess: float, error: float, n: int) -> dict[str, Any
     """
 
     def needed(margin: float) -> float:
-        for times in np.geomspace(1.0, 1e4, 500):
-            if max(excess, 0.0) + (raw - excess) / times + Z * error / math.sqrt(times) <= margin:
-                return math.ceil(n * times)
-        return math.inf
+        def settled(times: float) -> bool:
+            bias, reach = (raw - excess) / times, (Z + Z_POWER) * error / math.sqrt(times)
+            return max(excess, 0.0) + bias + reach <= margin or excess - reach > margin
+
+        return settling_n(n, settled)
 
     return {"high": raw + Z * error, "n_needed": needed}
 

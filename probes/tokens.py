@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,13 @@ import pyarrow.compute as pc
 
 from collapse_audit.probes.errors import UsageError
 
-IntArray = npt.NDArray[np.int64]
+IntArray = npt.NDArray[np.integer[Any]]
 
 # Scripts that are written without spaces between words: every character (with its marks) is a token.
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]\p{M}*"
-# A run of symbols ("...", "?!", "==") is one token, so that an ellipsis is not a loop of three full stops.
-_SYMBOLS = r"[^\p{L}\p{M}\p{N}_\s\p{Z}]+"
+# A run of symbols ("...", "?!", an emoji with its modifiers) is one token, so that an ellipsis is not a loop of three
+# full stops. Marks and format characters (joiners, soft hyphens) belong to what they stand in, and never start a run.
+_SYMBOLS = r"[^\p{L}\p{M}\p{N}_\s\p{Z}\p{Cf}][^\p{L}\p{N}_\s\p{Z}]*"
 _APART = rf"({_UNSPACED}|{_SYMBOLS})"
 
 
@@ -30,7 +30,7 @@ class Tokens:
     """Ragged token ids of N documents: document d is ``ids[offsets[d]:offsets[d + 1]]``, into ``vocabulary``."""
 
     ids: IntArray
-    """Shape (T,), T tokens in all."""
+    """Shape (T,), T tokens in all, int32."""
     offsets: IntArray
     """Shape (N + 1,)."""
     vocabulary: pa.LargeStringArray
@@ -47,34 +47,31 @@ class Tokenizer:
     """A named way to cut text: the name stands in every report."""
 
     name: str
-    split: Callable[[pa.Array], tuple[pa.Array, IntArray]]
-    """N texts to (T tokens as strings, N token counts)."""
+    cut: Callable[[pa.Array], Tokens]
 
     def __call__(self, texts: pa.Array) -> Tokens:
         """Tokenise ``texts`` (string array, shape (N,), no nulls)."""
-        flat, lengths = self.split(texts)
-        encoded = flat.dictionary_encode()
-        return Tokens(
-            ids=encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64),
-            offsets=np.concatenate(([0], np.cumsum(lengths))),
-            vocabulary=encoded.dictionary.cast(pa.large_string()),
-        )
+        return self.cut(texts)
 
 
-def _split_words(texts: pa.Array) -> tuple[pa.Array, IntArray]:
+def _words(texts: pa.Array) -> Tokens:
     spaced = pc.replace_substring_regex(texts.cast(pa.large_string()), pattern=_APART, replacement=r" \1 ")
     pieces = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(spaced))
     flat, parents = pc.list_flatten(pieces), pc.list_parent_indices(pieces)
     keep = pc.not_equal(flat, "")  # an empty text splits into one empty piece
-    parents = parents.filter(keep).to_numpy(zero_copy_only=False)
-    return flat.filter(keep), np.bincount(parents, minlength=len(texts)).astype(np.int64)
+    encoded = flat.filter(keep).dictionary_encode()
+    lengths = np.bincount(parents.filter(keep).to_numpy(zero_copy_only=False), minlength=len(texts))
+    return Tokens(
+        ids=encoded.indices.to_numpy(),
+        offsets=np.concatenate(([0], np.cumsum(lengths))),
+        vocabulary=encoded.dictionary.cast(pa.large_string()),
+    )
 
 
-WORDS = Tokenizer("words", _split_words)
+WORDS = Tokenizer("words", _words)
 """Unicode words of any script, case kept; characters of unspaced scripts; runs of symbols."""
 
 
-@cache
 def tokenizer(name: str) -> Tokenizer:
     """Look up ``words`` or ``hf:FILE`` (a Hugging Face ``tokenizer.json``; needs the ``hf`` extra)."""
     if name == "words":
@@ -100,10 +97,14 @@ def _hugging_face(file: Path) -> Tokenizer:
     fast.no_truncation()
     fast.no_padding()
 
-    def split(texts: pa.Array) -> tuple[pa.Array, IntArray]:
-        encodings = fast.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)
-        pieces = [pa.array(encoding.tokens, pa.large_string()) for encoding in encodings]
-        lengths = np.array([len(piece) for piece in pieces], dtype=np.int64)
-        return pa.concat_arrays([pa.array([], pa.large_string()), *pieces]), lengths
+    def cut(texts: pa.Array) -> Tokens:
+        # Only ids: encode_batch_fast leaves the encodings' own strings and offsets empty.
+        ids = [encoding.ids for encoding in fast.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)]
+        used, codes = np.unique(np.array([i for row in ids for i in row], dtype=np.int64), return_inverse=True)
+        return Tokens(
+            ids=codes.astype(np.int32),
+            offsets=np.concatenate(([0], np.cumsum([len(row) for row in ids], dtype=np.int64))),
+            vocabulary=pa.array([fast.id_to_token(int(i)) for i in used], pa.large_string()),
+        )
 
-    return Tokenizer(f"hf:{file.name} (sha256 {hashlib.sha256(blob).hexdigest()[:12]})", split)
+    return Tokenizer(f"hf:{file.name} (sha256 {hashlib.sha256(blob).hexdigest()[:12]})", cut)

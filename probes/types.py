@@ -37,6 +37,13 @@ class Gate:
     because: str
     """Why this margin; echoed in every report."""
 
+    def __post_init__(self) -> None:
+        """Refuse a direction or a margin that no verdict could use."""
+        if self.worse not in ("higher", "lower"):
+            raise ProbeError(f'gate {self.statistic}: worse must be "higher" or "lower", got {self.worse!r}')
+        if not math.isfinite(self.margin):
+            raise ProbeError(f"gate {self.statistic}: margin must be a finite number, got {self.margin!r}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
@@ -107,7 +114,7 @@ class Probe:
     def __call__(self, pair: Pair) -> tuple[Reading, ...]:
         """Measure ``pair``; one reading a gate, in the order of the gates."""
         result = self.measure(pair)
-        readings = (result,) if isinstance(result, Estimate | NotMeasured) else tuple(result)
+        readings = (result,) if isinstance(result, Estimate | NotMeasured) else _readings(self.name, result)
         by_name = {reading.statistic or self.gates[0].statistic: reading for reading in readings}
         if len(by_name) != len(readings) or set(by_name) != {gate.statistic for gate in self.gates}:
             raise ProbeError(
@@ -115,6 +122,17 @@ class Probe:
                 f"it must return exactly one for each of {[gate.statistic for gate in self.gates]}"
             )
         return tuple(by_name[gate.statistic] for gate in self.gates)
+
+
+def _readings(name: str, result: object) -> tuple[Reading, ...]:
+    if isinstance(result, Iterable) and not isinstance(result, str):
+        readings = tuple(result)
+        if all(isinstance(reading, Estimate | NotMeasured) for reading in readings):
+            return readings
+    raise ProbeError(
+        f"probe {name} returned {result!r}; it must return an Estimate (pair.mean_rise(…) makes one), NotMeasured(…), "
+        "or several of them, one for each gate"
+    )
 
 
 def probe(
