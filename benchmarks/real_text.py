@@ -148,6 +148,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("texts", nargs="+", type=Path)
     parser.add_argument("--paragraphs", action="store_true", help="documents are separated by blank lines")
     parser.add_argument("--sentences", action="store_true", help="documents are sentences")
+    parser.add_argument("--skip", default=r"^$", help="leave out documents that match this pattern (wikitext: '^ *=')")
     parser.add_argument("--min-words", type=int, default=20, help="shorter documents are left out (default 20)")
     parser.add_argument("--repeats", type=int, default=100)
     parser.add_argument("--permutations", type=int, default=999)
@@ -163,7 +164,8 @@ def _read(options: argparse.Namespace) -> Texts:
     if options.sentences:
         documents = [sentence for document in documents for sentence in re.split(r"(?<=[.!?])\s+", document)]
     folded = (" ".join(document.split()) for document in documents)
-    return [document for document in folded if len(document.split()) >= options.min_words]
+    wanted = (document for document in folded if not re.match(options.skip, document))
+    return [document for document in wanted if len(document.split()) >= options.min_words]
 
 
 if __name__ == "__main__":

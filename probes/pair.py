@@ -167,7 +167,7 @@ class Pair:
         share: bool = False,
         **details: Any,
     ) -> Reading:
-        """Compare sum(top) / sum(bottom) between the sides; per-document arrays, shape (D,), ``bottom`` is 1 by default."""
+        """Compare sum(top) / sum(bottom) between the sides; arrays of shape (D,), ``bottom`` defaults to ones."""
         return estimates.ratio_of_sums(
             self.design.per_block(top),
             self.design.per_block(np.ones_like(top) if bottom is None else bottom),

@@ -41,8 +41,8 @@ class CountTable:
     def coarse(self) -> int:
         """Number of leading rows that keep a bin of their own in divergences.
 
-        All of them where texts are mere patterns: pooling rare types helps against sharpening and hurts against drift; with one type a text nothing but drift of
-        rare types is left to see.
+        All of them where texts are mere patterns: pooling rare types helps against sharpening and hurts against
+        drift, and with one type a text nothing but the drift of rare types is left to see.
         """
         if self.lengths.mean() < _SHORT:
             return self.types.size

@@ -1,0 +1,84 @@
+"""A lineage: generations of models and the corpora they wrote. The data model, and what was trained on what."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from collapse_audit.lineages import ancestry
+from collapse_audit.lineages.corpus import Corpus
+from collapse_audit.lineages.natural import natural_key
+
+__all__ = ["Corpus", "GenerationEntry", "Lineage", "load_lineage"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationEntry:
+    """Model k of one seed and the corpora it wrote."""
+
+    seed: str | None = None
+    index: int
+    texts: Corpus
+    holdout: Corpus | None = None
+    """Texts of the same model under the same decoding that nothing is trained on."""
+    trained_on: tuple[str, ...] | None = None
+    """Names of corpora; ``lineage:name`` for one of another lineage. None: not said, so taken as a chain."""
+    details: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What else the manifest says: ``trained_on`` with shares, ``init_from``, ``decoding``, ``model``, ``software``."""
+    adapter: Path | None = None
+    lm_eval: Path | None = None
+    train_log: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """Every file has been found inside the folder and its digest taken; no text has been read yet."""
+
+    name: str
+    """Untrusted text: the manifest's name, or the folder's."""
+    root: Path
+    digest: str
+    """Of what the lineage is (corpora, seeds, indices, decoding), wherever the folder lies."""
+    scheme: str | None = None
+    shares: Mapping[str, float] | None = field(default=None, hash=False)
+    """The table of shares, where the manifest's scheme is one (``scheme`` is then ``blend``)."""
+    reference: Corpus | None = None
+    reference_holdout: Corpus | None = None
+    generations: tuple[GenerationEntry, ...] = ()
+    """By seed in natural order, then by index."""
+    label_rule: str | None = None
+    label_classes: tuple[str, ...] | None = None
+    audit: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """The manifest's ``[audit]`` table as it stands; the audit's configuration checks its keys."""
+    recipe: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    has_manifest: bool = False
+    independent: bool = False
+    """The user's statement that no corpus was trained on another."""
+
+    @property
+    def seeds(self) -> tuple[str | None, ...]:
+        """Each seed once, seed_2 before seed_10."""
+        return tuple(sorted({entry.seed for entry in self.generations}, key=lambda seed: natural_key(seed or "")))
+
+    def of_seed(self, seed: str | None) -> tuple[GenerationEntry, ...]:
+        """The generations of one seed, by index."""
+        return tuple(sorted((e for e in self.generations if e.seed == seed), key=lambda entry: entry.index))
+
+    def trained_on(self, entry: GenerationEntry, corpus: Corpus) -> bool:
+        """Was this generation, or any ancestor of it, trained on that corpus? Held-out corpora: never."""
+        return not self.independent and ancestry.trained_on(self, entry, corpus)
+
+
+def load_lineage(path: str | os.PathLike[str], *, independent: bool = False, needs_comparison: bool = True) -> Lineage:
+    """Read the lineage in the folder ``path``: its manifest, or its file names where there is none.
+
+    Every file is found inside the folder and hashed, and its digest compared with the manifest's; texts are read later,
+    by :meth:`Corpus.batches`. ``needs_comparison=False`` accepts a lineage in which nothing can be compared with
+    anything (the baseline comes from elsewhere). Raises InputError with all problems together.
+    """
+    from collapse_audit.lineages.load import load
+
+    return load(path, independent=independent, needs_comparison=needs_comparison)
