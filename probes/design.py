@@ -73,7 +73,7 @@ class Design:
 
     def per_block(self, values: FloatArray) -> FloatArray:
         """Sum per-document values, shape (D,), over blocks: shape (K,)."""
-        return np.bincount(self.block, weights=values, minlength=self.side.size)
+        return np.bincount(self.block, weights=values, minlength=self.side.size).astype(np.float64)
 
     def standard_error(self, influence: FloatArray) -> float:
         """Standard error of an estimate from its influence values.
@@ -136,7 +136,7 @@ def by_document(n_baseline: int, n_generation: int, rng: np.random.Generator) ->
     return Design(
         kind="document",
         kept=np.concatenate((baseline, generation)),
-        block=np.arange(2 * n),
+        block=np.arange(2 * n, dtype=np.int32),
         side=side,
         stratum=np.zeros(2 * n, dtype=np.int64),
         unit=np.arange(2 * n),

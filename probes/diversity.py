@@ -10,12 +10,14 @@ import pyarrow as pa
 
 from collapse_audit.probes.design import BoolArray, FloatArray
 from collapse_audit.probes.estimates import estimate, jackknife, permutation_p, rule_of_three
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.richness import distinct_ratio, lone_types
-from collapse_audit.probes.tables import CountTable, side_sums, sweep_distinct
+from collapse_audit.probes.pair import Pair, recoded
+from collapse_audit.probes.richness import Richness, distinct_ratio, richness
+from collapse_audit.probes.tables import CountTable, count_table, side_sums
 from collapse_audit.probes.types import Estimate, Gate, NotMeasured, Reading, probe
 
 _SHOWN = 5
+_PORTION = 1 << 19
+"""Tokens whose pairs are counted at a time."""
 
 
 @probe(
@@ -77,18 +79,35 @@ def diversity(pair: Pair) -> Iterator[Reading]:
 
 
 def _distinct_2(pair: Pair) -> Reading:
-    table = pair.table(pair.matched, order=2)
-    distinct = sweep_distinct(table, pair.relabellings)
-    pairs = [max(float(table.lengths[side].sum()), 1.0) for side in (~pair.design.side, pair.design.side)]
+    types = richness(_pair_tables(pair), pair)
+    tokens = pair.matched
+    side = pair.design.side[pair.design.block]
+    pairs = [max(int(np.maximum(tokens.lengths[which] - 1, 0).sum()), 1) for which in (~side, side)]
     return distinct_ratio(
         pair,
-        table,
-        distinct,
+        types,
         what="token pairs",
         statistic="distinct-2",
-        raw={"distinct_2_baseline": distinct[0, 0] / pairs[0], "distinct_2_generation": distinct[1, 0] / pairs[1]},
+        raw={
+            "distinct_2_baseline": float(types.distinct[0, 0]) / pairs[0],
+            "distinct_2_generation": float(types.distinct[1, 0]) / pairs[1],
+        },
         notes=("length-matched",) if pair.matched_length is not None else (),
     )
+
+
+def _pair_tables(pair: Pair) -> Iterator[CountTable]:
+    """Counts of token pairs, one table for each share of the first tokens, so that memory does not grow with them."""
+    ids, document = (
+        pair.matched.ids,
+        np.repeat(np.arange(pair.matched.lengths.size, dtype=np.int32), pair.matched.lengths),
+    )
+    within = document[:-1] == document[1:]
+    parts = 1 + ids.size // _PORTION
+    for part in range(parts):
+        start = np.flatnonzero(within & (ids[:-1] % parts == part))
+        codes = ids[start].astype(np.int64) * len(pair.tokens.vocabulary) + ids[start + 1]
+        yield count_table(pair.design.block[document[start]], recoded(codes), pair.design.side.size)
 
 
 def _effective_tokens(pair: Pair) -> Reading:
@@ -137,14 +156,16 @@ def _effective_influence(table: CountTable, side: BoolArray) -> FloatArray:
 
 def _duplicates(pair: Pair) -> Estimate:
     table, texts = pair.whole_texts("folded")
-    distinct = sweep_distinct(table, pair.relabellings)
+    types = richness([table], pair)
     documents = side_sums(table.lengths[:, None], pair.relabellings)[:, :, 0]
-    shares = 1.0 - distinct / documents
+    shares = 1.0 - types.distinct / documents
     change = shares[1] - shares[0]
     copies = [_collision(table.on(side)) for side in (~pair.design.side, pair.design.side)]
     return estimate(
         float(change[0]),
-        max(pair.design.standard_error(_duplicate_influence(table, pair.design.side)), rule_of_three(pair.design)),
+        max(
+            pair.design.standard_error(_duplicate_influence(table, types, pair.design.side)), rule_of_three(pair.design)
+        ),
         scale="linear",
         worse="higher",
         p_value=permutation_p(change, worse="higher"),
@@ -167,14 +188,13 @@ def _collision(copies: FloatArray) -> float:
     return float((copies * (copies - 1)).sum() / (n * (n - 1))) if n > 1 else 0.0
 
 
-def _duplicate_influence(table: CountTable, side: BoolArray) -> FloatArray:
+def _duplicate_influence(table: CountTable, types: Richness, side: BoolArray) -> FloatArray:
     """Influence of every block on the duplicate share of its side; shape (K,)."""
     influence = np.zeros(side.size)
-    for which, sign in ((side, 1.0), (~side, -1.0)):
+    for which, sign, distinct in ((~side, -1.0, types.distinct[0, 0]), (side, 1.0, types.distinct[1, 0])):
         documents = table.lengths[which].sum()
-        distinct = float(np.count_nonzero(table.blocks_on(which)))
-        left = documents - table.lengths[which]
-        without = 1.0 - (distinct - lone_types(table, which)[which]) / np.maximum(left, 1.0)
+        left = np.maximum(documents - table.lengths[which], 1.0)
+        without = 1.0 - (distinct - types.lone[which]) / left
         influence[which] = sign * jackknife(1.0 - distinct / documents, without)
     return influence
 

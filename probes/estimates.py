@@ -74,10 +74,10 @@ def needed(value: float, error: float, *, scale: Scale, n: int) -> Callable[[flo
     """Documents a side that settle ``value`` against a margin with 90% power, standard errors falling as 1/sqrt(n)."""
 
     def against(margin: float) -> float:
-        apart = margin - value if scale == "linear" else math.log(margin) - math.log(max(value, 1e-300))
+        apart: float = margin - value if scale == "linear" else math.log(margin) - math.log(max(value, 1e-300))
         if apart == 0 or not math.isfinite(error):
             return math.inf
-        return math.ceil(max(n, 1) * ((Z + Z_POWER) * error / apart) ** 2)
+        return float(math.ceil(max(n, 1) * ((Z + Z_POWER) * error / apart) ** 2))
 
     return against
 
@@ -86,7 +86,7 @@ def settling_n(n: int, settled: Callable[[float], bool]) -> float:
     """The smallest number of documents a side, n times a factor, for which ``settled(factor)`` holds; inf if none."""
     for factor in np.geomspace(1.0, 1e4, 600):
         if settled(float(factor)):
-            return math.ceil(n * factor)
+            return float(math.ceil(n * factor))
     return math.inf
 
 
@@ -170,7 +170,8 @@ def studentised_changes(
         change = ratios[1] - ratios[0]
         spread = np.ones_like(change) if design.paired else np.hypot(*errors)
         # A side with nothing has an infinite change and no spread: the change alone is what counts.
-        return np.where(np.isfinite(change) & (change != 0), change / spread, np.nan_to_num(change, nan=0.0))
+        usual = np.isfinite(change) & (change != 0)
+        return np.asarray(np.where(usual, change / spread, np.nan_to_num(change, nan=0.0)))
 
 
 def rule_of_three(design: Design) -> float:

@@ -110,7 +110,7 @@ def joined(baseline: Labels, generation: Labels) -> tuple[tuple[str, ...], npt.N
         missing = np.zeros(len(labels.carried), dtype=np.bool_)
         rows.append(np.stack([labels.carried[:, column[n]] if n in column else missing for n in names], axis=1))
     carried = np.concatenate(rows)
-    seen = carried.any(axis=0)
+    seen = np.asarray(carried.any(axis=0))
     carried = np.concatenate((carried[:, seen], ~carried.any(axis=1, keepdims=True)), axis=1)
     shown = [name for name, some in zip(names, seen, strict=True) if some]
     none = NO_LABEL

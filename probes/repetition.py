@@ -169,7 +169,7 @@ def _periodic(ids: IntArray, span: int, length: int) -> IntArray:
             if not going.size:
                 break
             reach[going] += 1
-    return seeds[reach >= length]
+    return np.asarray(seeds[reach >= length])
 
 
 def _most_repeated(pair: Pair, spans: IntArray, owners: IntArray) -> tuple[dict[str, object], ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,26 +13,47 @@ from scipy.special import gammaln
 from collapse_audit.probes.design import BoolArray, FloatArray
 from collapse_audit.probes.estimates import estimate, jackknife, permutation_p
 from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.tables import CountTable
+from collapse_audit.probes.tables import CountTable, sweep_distinct
 from collapse_audit.probes.types import Estimate, NotMeasured
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Richness:
+    """Distinct types of both sides."""
+
+    distinct: FloatArray
+    """Shape (2, B + 1): baseline's and generation's, under every relabelling, the observed one first."""
+    lone: FloatArray
+    """Shape (K,): types that stand in this block and in no other block of its side."""
+
+
+def richness(tables: Iterable[CountTable], pair: Pair) -> Richness:
+    """Count the distinct types of ``tables`` (disjoint parts of a vocabulary, seen once) on both sides of ``pair``."""
+    lone = np.zeros(pair.design.side.size)
+
+    def passing() -> Iterator[CountTable]:
+        for table in tables:
+            np.add(lone, lone_types(table, pair.design.side), out=lone)
+            yield table
+
+    return Richness(distinct=sweep_distinct(passing(), pair.relabellings), lone=lone)
+
+
 def distinct_ratio(
-    pair: Pair, table: CountTable, distinct: FloatArray, *, what: str, statistic: str = "", **details: Any
+    pair: Pair, types: Richness, *, what: str, statistic: str = "", **details: Any
 ) -> Estimate | NotMeasured:
     """Ratio of distinct types, generation to baseline.
 
-    ``distinct`` holds both sides' counts under every relabelling, shape (2, B + 1). Both sides have equally many
-    blocks, so no rarefaction is left to do. The error is the block jackknife of ln S: dropping a block loses the types
-    that stand nowhere else on its side.
+    Both sides have equally many blocks, so no rarefaction is left to do. The error is the block jackknife of ln S:
+    dropping a block loses the types that stand nowhere else on its side.
     """
-    if distinct[0, 0] == 0:
+    if types.distinct[0, 0] == 0:
         return NotMeasured(statistic=statistic, reason=f"the baseline holds no {what}")
-    floored = np.maximum(distinct, 0.5)  # a side that lost every type: ln must stay finite, the verdict is clear
+    floored = np.maximum(types.distinct, 0.5)  # a side that lost every type: ln must stay finite, the verdict is clear
     ratios = np.log(floored[1]) - np.log(floored[0])
     return estimate(
         math.exp(ratios[0]),
-        pair.design.standard_error(log_influence(table, pair.design.side)),
+        pair.design.standard_error(_log_influence(types, pair.design.side)),
         scale="log",
         worse="lower",
         p_value=permutation_p(ratios, worse="lower"),
@@ -41,21 +64,24 @@ def distinct_ratio(
     )
 
 
-def log_influence(table: CountTable, side: BoolArray) -> FloatArray:
+def _log_influence(types: Richness, side: BoolArray) -> FloatArray:
     """Influence of every block on ln(distinct of generation) - ln(distinct of baseline); shape (K,)."""
     influence = np.zeros(side.size)
-    for which, sign in ((side, 1.0), (~side, -1.0)):
-        distinct = max(np.count_nonzero(table.blocks_on(which)), 0.5)
-        influence[which] = sign * jackknife(distinct, distinct - lone_types(table, which)[which]) / distinct
+    for which, sign, observed in ((~side, -1.0, types.distinct[0, 0]), (side, 1.0, types.distinct[1, 0])):
+        distinct = max(float(observed), 0.5)
+        influence[which] = sign * jackknife(distinct, distinct - types.lone[which]) / distinct
     return influence
 
 
 def lone_types(table: CountTable, side: BoolArray) -> FloatArray:
-    """Types that stand in a block and in no other block of its ``side``; shape (K,), 0 off that side."""
-    only_here = table.blocks_on(side) == 1
-    rows = np.repeat(np.arange(table.types.size, dtype=np.int32), np.diff(table.counts.indptr))
-    counted = only_here[rows] & side[table.counts.indices]
-    return np.bincount(table.counts.indices[counted], minlength=side.size).astype(np.float64)
+    """Types that stand in a block and in no other block of its side; shape (K,)."""
+    block = table.counts.indices
+    row = np.repeat(np.arange(table.types.size, dtype=np.int32), np.diff(table.counts.indptr))
+    lone = np.zeros(side.size)
+    for which in (side, ~side):
+        only_here = (table.blocks_on(which) == 1)[row] & which[block]
+        lone += np.bincount(block[only_here], minlength=side.size)
+    return lone
 
 
 def rarefied(frequency: FloatArray, total: int, n: int) -> float:

@@ -6,8 +6,9 @@ relabellings, blocks by replicates, is every count on the generation's side; the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ _CHUNK = 1 << 20
 """Cells of a dense product in memory at once (float32: 4 MiB)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CountTable:
     """Counts of V types in K blocks. Types are ordered by falling block frequency."""
 
@@ -37,7 +38,7 @@ class CountTable:
     lengths: FloatArray
     """Shape (K,): tokens a block."""
 
-    @property
+    @cached_property
     def coarse(self) -> int:
         """Number of leading rows that keep a bin of their own in divergences.
 
@@ -48,16 +49,22 @@ class CountTable:
             return self.types.size
         return int(np.count_nonzero(self.frequency >= COARSE_BLOCKS))
 
-    @property
-    def repeated(self) -> int:
-        """Number of leading rows whose type stands in at least two blocks."""
-        return int(np.count_nonzero(self.frequency >= 2))
+    @cached_property
+    def repeated(self) -> csr_array:
+        """Shape (R, K): the leading rows, whose types stand in at least two blocks."""
+        return self.counts[: np.count_nonzero(self.frequency >= 2)]
 
-    @property
+    @cached_property
     def hapaxes(self) -> FloatArray:
         """Shape (K,): types that stand in this block and in no other."""
-        lone = self.counts[self.repeated :].tocoo()
-        return np.bincount(lone.coords[1], minlength=self.lengths.size).astype(np.float64)
+        lone = self.counts.indices[self.repeated.nnz :]
+        return np.bincount(lone, minlength=self.lengths.size).astype(np.float64)
+
+    @cached_property
+    def squares(self) -> FloatArray:
+        """Shape (K,): sum of the squared counts of a block's types, of those that stand in other blocks too."""
+        squared = self.repeated.data.astype(np.float64) ** 2
+        return np.bincount(self.repeated.indices, squared, self.lengths.size).astype(np.float64)
 
     def on(self, side: npt.NDArray[np.bool_]) -> FloatArray:
         """Counts of every type over the blocks where ``side`` is True; shape (V,)."""
@@ -75,7 +82,8 @@ def count_table(block: IntArray, types: IntArray, n_blocks: int) -> CountTable:
     """Count ``types`` (shape (T,), codes 0, 1, 2, …) in the blocks they stand in (shape (T,))."""
     size = int(types.max(initial=-1)) + 1
     ones = np.ones(types.size, dtype=np.float32)
-    counts = coo_array((ones, (types, block.astype(np.int32))), shape=(size, n_blocks)).tocsr()
+    counts = coo_array((ones, (types, block)), shape=(size, n_blocks)).tocsr()
+    del ones
     frequency = np.diff(counts.indptr)
     order = np.argsort(-frequency, kind="stable")[: np.count_nonzero(frequency)]
     return CountTable(
@@ -101,53 +109,57 @@ class Swept:
 
 def sweep(table: CountTable, relabellings: npt.NDArray[np.uint8]) -> Swept:
     """Distinct types, collision probability and JS divergence for each row of ``relabellings`` (shape (B + 1, K))."""
-    parts = [_functionals(table, *product) for product in products(table, relabellings)]
-    distinct, collisions, divergence = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
+    columns = np.stack((table.lengths, table.hapaxes, table.squares, table.lengths**2), axis=1)
+    tokens, hapaxes, squares, squared_lengths = side_sums(columns, relabellings).transpose(2, 0, 1)
+    distinct, same = np.empty_like(tokens), np.empty_like(tokens)
+    divergence = np.empty(len(relabellings))
+    pooled = table.coarse <= table.repeated.shape[0]
+    for part, counts in products(table, relabellings):
+        # A type that stands in a single block is on one side or the other, so all of those together are linear.
+        distinct[:, part] = np.count_nonzero(counts, axis=1) + hapaxes[:, part]
+        same[:, part] = np.einsum("svb,svb->sb", counts, counts, dtype=np.float64) - squares[:, part]
+        divergence[part] = _divergence(counts[:, : table.coarse], tokens[:, part], pooled=pooled)
+    pairs = tokens**2 - squared_lengths
+    collisions = np.divide(same, pairs, out=np.zeros_like(same), where=pairs > 0)
     return Swept(distinct=distinct, collisions=collisions, divergence=divergence)
 
 
-def sweep_distinct(table: CountTable, relabellings: npt.NDArray[np.uint8]) -> FloatArray:
-    """Only the distinct types of :func:`sweep`; shape (2, B + 1).
+def sweep_distinct(tables: Iterable[CountTable], relabellings: npt.NDArray[np.uint8]) -> FloatArray:
+    """Distinct types of disjoint vocabularies together, under every relabelling; shape (2, B + 1).
 
     Needs no counts, so one bit a block and replicate does: a type is on the generation's side where any of its blocks
     is (or), and on the baseline's where not all of them are (not and).
     """
     replicates = len(relabellings)
     bits = np.packbits(relabellings.T, axis=1)
-    repeated = table.counts[: table.repeated]
-    distinct = side_sums(table.hapaxes[:, None], relabellings)[:, :, 0]
-    step = max(1, _CHUNK // replicates)
-    for start in range(0, table.repeated, step):
-        bounds = repeated.indptr[start : start + step + 1]
-        held = bits[repeated.indices[bounds[0] : bounds[-1]]]
-        starts = bounds[:-1] - bounds[0]
-        for side, together in ((1, np.bitwise_or.reduceat(held, starts)), (0, ~np.bitwise_and.reduceat(held, starts))):
-            distinct[side] += np.unpackbits(together, axis=1, count=replicates).sum(axis=0, dtype=np.int64)
-    return distinct
+    distinct = np.zeros((2, replicates))
+    hapaxes = np.zeros(relabellings.shape[1])
+    for table in tables:
+        hapaxes += table.hapaxes
+        for held, starts in _portions(table.repeated, bits, size=max(1, _CHUNK // replicates)):
+            on_generation, on_baseline = np.bitwise_or.reduceat(held, starts), ~np.bitwise_and.reduceat(held, starts)
+            for side, present in enumerate((on_baseline, on_generation)):
+                distinct[side] += np.unpackbits(present, axis=1, count=replicates).sum(axis=0, dtype=np.int64)
+    return distinct + side_sums(hapaxes[:, None], relabellings)[:, :, 0]
 
 
-def products(
-    table: CountTable, relabellings: npt.NDArray[np.uint8]
-) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
-    """Both sides' counts of the repeated types, shape (2, R, b), and the labels, shape (K, b), a chunk at a time."""
-    repeated = table.counts[: table.repeated]
-    total = np.asarray(repeated.sum(axis=1), dtype=np.float32)[:, None]
-    step = max(8, _CHUNK // max(table.repeated, table.lengths.size, 1))
+def _portions(
+    repeated: csr_array, bits: npt.NDArray[np.uint8], *, size: int
+) -> Iterator[tuple[npt.NDArray[np.uint8], IntArray]]:
+    """The bits of the blocks that hold each of ``size`` types, and where each type's blocks start."""
+    for first in range(0, repeated.shape[0], size):
+        bounds = repeated.indptr[first : first + size + 1]
+        yield bits[repeated.indices[bounds[0] : bounds[-1]]], bounds[:-1] - bounds[0]
+
+
+def products(table: CountTable, relabellings: npt.NDArray[np.uint8]) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
+    """Both sides' counts of the repeated types under a slice of the relabellings, shape (2, R, b), slice by slice."""
+    total = np.asarray(table.repeated.sum(axis=1), dtype=np.float32)[:, None]
+    step = max(8, _CHUNK // max(*table.repeated.shape, 1))
     for start in range(0, len(relabellings), step):
-        labels = relabellings[start : start + step].T.astype(np.float32)
-        generation = repeated @ labels
-        yield np.stack((total - generation, generation)), labels
-
-
-def _functionals(
-    table: CountTable, counts: npt.NDArray[np.float32], labels: npt.NDArray[np.float32]
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    tokens = _both_sides(table.lengths, labels)
-    return (
-        _distinct(table, counts, labels),
-        _collisions(table, counts, labels, tokens),
-        _divergence(counts[:, : table.coarse], tokens, pooled=table.coarse <= table.repeated),
-    )
+        part = slice(start, start + step)
+        generation = table.repeated @ relabellings[part].T.astype(np.float32)
+        yield part, np.stack((total - generation, generation))
 
 
 def side_sums(columns: FloatArray, relabellings: npt.NDArray[np.uint8]) -> FloatArray:
@@ -158,36 +170,14 @@ def side_sums(columns: FloatArray, relabellings: npt.NDArray[np.uint8]) -> Float
     return np.stack((columns.sum(axis=0) - generation, generation))
 
 
-def _both_sides(per_block: FloatArray, labels: npt.NDArray[np.float32]) -> FloatArray:
-    """Sum a per-block quantity on the baseline's and the generation's side; shape (2, b)."""
-    generation = per_block @ labels
-    return np.stack((per_block.sum() - generation, generation))
-
-
-def _distinct(table: CountTable, counts: npt.NDArray[np.float32], labels: npt.NDArray[np.float32]) -> FloatArray:
-    # A type that stands in a single block is on one side or the other, so all of them together are linear.
-    return np.count_nonzero(counts, axis=1) + _both_sides(table.hapaxes, labels)
-
-
-def _collisions(
-    table: CountTable, counts: npt.NDArray[np.float32], labels: npt.NDArray[np.float32], tokens: FloatArray
-) -> FloatArray:
-    repeated = table.counts[: table.repeated]
-    within = _both_sides(
-        np.bincount(repeated.indices, repeated.data.astype(np.float64) ** 2, table.lengths.size), labels
-    )
-    same = np.einsum("svb,svb->sb", counts, counts, dtype=np.float64) - within
-    pairs = tokens**2 - _both_sides(table.lengths**2, labels)
-    return np.divide(same, pairs, out=np.zeros_like(same), where=pairs > 0)
-
-
 def _divergence(counts: npt.NDArray[np.float32], tokens: FloatArray, *, pooled: bool) -> FloatArray:
-    shares = counts / np.maximum(tokens, 1.0)[:, None]
-    rest = np.maximum((tokens > 0) - shares.sum(axis=1), 0.0)
+    shares: FloatArray = counts / np.maximum(tokens, 1.0)[:, None]
+    rest: FloatArray = np.maximum((tokens > 0) - shares.sum(axis=1), 0.0)
     if pooled:
-        return jensen_shannon(*shares) + jensen_shannon(*rest[:, None])
+        return jensen_shannon(shares[0], shares[1]) + jensen_shannon(rest[:1], rest[1:])
     # The rest are types of a single block: each stands on one side only, where p ln(p/m) = p ln 2.
-    return jensen_shannon(*shares) + rest.sum(axis=0) * np.log(2) / 2
+    lone: FloatArray = rest.sum(axis=0) * (np.log(2) / 2)
+    return jensen_shannon(shares[0], shares[1]) + lone
 
 
 def jensen_shannon(p: FloatArray, q: FloatArray) -> FloatArray:

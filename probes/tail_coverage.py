@@ -6,8 +6,8 @@ import numpy as np
 from scipy.special import gammaln
 
 from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.richness import distinct_ratio
-from collapse_audit.probes.tables import COARSE_BLOCKS, CountTable, sweep_distinct
+from collapse_audit.probes.richness import Richness, distinct_ratio, lone_types, richness
+from collapse_audit.probes.tables import COARSE_BLOCKS, CountTable
 from collapse_audit.probes.types import Estimate, Gate, NotMeasured, probe
 
 _SHOWN = 10
@@ -54,19 +54,19 @@ def tail_coverage(pair: Pair) -> Estimate | NotMeasured:
         types that the generation never wrote, beside how many chance would make vanish.
     """
     if pair.matched_length is None:
-        table, distinct = pair.words, pair.words_swept.distinct
+        table = pair.words
+        types = Richness(distinct=pair.words_swept.distinct, lone=lone_types(table, pair.design.side))
     else:
         table = pair.table(pair.matched)
-        distinct = sweep_distinct(table, pair.relabellings)
+        types = richness([table], pair)
     gone = _vanished(table, pair.design.side)
     return distinct_ratio(
         pair,
-        table,
-        distinct,
+        types,
         what="tokens",
         raw={
-            "distinct_baseline": int(distinct[0, 0]),
-            "distinct_generation": int(distinct[1, 0]),
+            "distinct_baseline": int(types.distinct[0, 0]),
+            "distinct_generation": int(types.distinct[1, 0]),
             "vanished_types": int(gone.size),
             "vanished_types_by_chance": _vanished_by_chance(table, pair.design.side),
             **_unique_patterns(pair),

@@ -113,7 +113,7 @@ def _junk(novel: FloatArray, tokens: FloatArray, drawn: npt.NDArray[np.uint8]) -
     """Under every relabelling: does the generation write so many unseen types that they must not count as tail?"""
     baseline, generation = side_sums(np.stack((novel, tokens), axis=1), drawn)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return generation[:, 0] / generation[:, 1] > _JUNK * baseline[:, 0] / baseline[:, 1]
+        return np.asarray(generation[:, 0] / generation[:, 1] > _JUNK * baseline[:, 0] / baseline[:, 1])
 
 
 def _head(counts: FloatArray) -> BoolArray:

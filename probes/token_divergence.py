@@ -10,7 +10,7 @@ import numpy as np
 from collapse_audit.probes.design import FloatArray
 from collapse_audit.probes.estimates import estimate, permutation_p, settling_n
 from collapse_audit.probes.pair import CURE, Pair
-from collapse_audit.probes.tables import CountTable, products
+from collapse_audit.probes.tables import CountTable, products, side_sums
 from collapse_audit.probes.types import Z_POWER, Estimate, Gate, NotMeasured, Z, probe
 
 _SHOWN = 10
@@ -113,7 +113,8 @@ def _coarse_shares(table: CountTable, side: np.ndarray) -> FloatArray:
     """Token shares of the coarse types and, last, of everything rare; shape (2, C + 1), baseline first."""
     counts = np.stack([table.on(which)[: table.coarse] for which in (~side, side)])
     tokens = np.array([table.lengths[which].sum() for which in (~side, side)])
-    return np.concatenate((counts, (tokens - counts.sum(axis=1))[:, None]), axis=1) / tokens[:, None]
+    shares: FloatArray = np.concatenate((counts, (tokens - counts.sum(axis=1))[:, None]), axis=1) / tokens[:, None]
+    return shares
 
 
 def _influence(table: CountTable, side: np.ndarray, shares: FloatArray) -> FloatArray:
@@ -134,12 +135,11 @@ def _influence(table: CountTable, side: np.ndarray, shares: FloatArray) -> Float
 def _familiar(pair: Pair, table: CountTable, js: float) -> dict[str, float | int]:
     """KL both ways, raw and less its permutation mean, with what they depend on."""
     drawn = pair.relabellings[: _KL_REPLICATES + 1]
+    tokens = side_sums(table.lengths[:, None], drawn)[:, :, 0]
     parts = []
-    for counts, labels in products(table, drawn):
-        generation = table.lengths @ labels
-        tokens = np.stack((table.lengths.sum() - generation, generation))
+    for part, counts in products(table, drawn):
         coarse = counts[:, : table.coarse].astype(np.float64)
-        smoothed = np.concatenate((coarse, (tokens - coarse.sum(axis=1))[:, None]), axis=1) + _ALPHA
+        smoothed = np.concatenate((coarse, (tokens[:, part] - coarse.sum(axis=1))[:, None]), axis=1) + _ALPHA
         log = np.log(smoothed / smoothed.sum(axis=1, keepdims=True))
         p = np.exp(log)
         parts.append([(p[0] * (log[0] - log[1])).sum(axis=0), (p[1] * (log[1] - log[0])).sum(axis=0)])
