@@ -7,7 +7,7 @@ Field names are those of ``report.json`` (format_version 1). History of the form
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -96,8 +96,10 @@ class AuditReport:
     tool: Mapping[str, str]
     """``{"name": "collapse-audit", "version": …}``."""
     lineage: Mapping[str, Any]
-    """``{"name", "digest", "path", "scheme", "seeds", "generations", "tokens", "labels", "baseline"}``; name is untrusted text."""
+    """Always ``name`` (untrusted text) and ``digest``; where known ``path``, ``scheme``, ``seeds`` (list of str),
+    ``generations`` (list of int), and what was used: ``tokens``, ``labels``, ``baseline`` (each a line of text)."""
     config: Mapping[str, Any]
+    """Every setting in force, echoed by reports; renderers know ``alpha``, ``permutations``, ``allow_inconclusive``."""
     seed: int
     verdict: Verdict
     exit_code: int
@@ -107,5 +109,52 @@ class AuditReport:
     findings: tuple[Finding, ...]
     trends: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
-    """One line each, about the whole audit: what was not measured and why, one-sided baselines, subsampling."""
+    """One line each, about the whole audit: one-sided baselines, subsampling. (What was not measured, and why, is in
+    the findings; renderers say it in one line of their own.)"""
     environment: Mapping[str, Any] = field(default_factory=dict)
+
+
+_DECIDES_FIRST = (Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE, Outcome.PASS, Outcome.NOT_MEASURED)
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """The outcome that several add up to: the first of fail, error, inconclusive, pass, not_measured that is present.
+
+    This is the order in which exit codes decide, so one rule serves a probe with several statistics and a whole audit.
+    ``not_measured`` comes last because it is neutral: a missing input takes nothing away from what was measured, and
+    it is the answer only where nothing was (also for no outcomes at all). An error is never outvoted by a pass.
+    """
+    present = set(outcomes)
+    return next((outcome for outcome in _DECIDES_FIRST if outcome in present), Outcome.NOT_MEASURED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One probe on one generation of one seed: what a matrix shows in one place and JUnit counts as one test case."""
+
+    probe: str
+    seed: str | None
+    generation: int
+    findings: tuple[Finding, ...]
+    """At least one; gated statistics and context alike."""
+
+    @property
+    def gating(self) -> bool:
+        """Whether any of its findings counts towards the verdict; a cell without one is context."""
+        return any(finding.gating for finding in self.findings)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Worst outcome of the gating findings; of all of them where the whole cell is context."""
+        return worst(finding.outcome for finding in self.findings if finding.gating or not self.gating)
+
+
+def cells(findings: Iterable[Finding]) -> tuple[Cell, ...]:
+    """Group ``findings`` into cells, in the order in which each cell first appears."""
+    groups: dict[tuple[str | None, int, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.seed, finding.generation, finding.probe), []).append(finding)
+    return tuple(
+        Cell(probe=probe, seed=seed, generation=generation, findings=tuple(group))
+        for (seed, generation, probe), group in groups.items()
+    )

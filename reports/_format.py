@@ -1,0 +1,334 @@
+"""How numbers and untrusted text look in every format. Rounding happens here and nowhere else."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from collapse_audit.reports._plain import called, place
+from collapse_audit.reports.document import AuditReport, Finding, Outcome
+
+WORDS = {
+    Outcome.PASS: "pass",
+    Outcome.FAIL: "FAIL",
+    Outcome.INCONCLUSIVE: "inconclusive",
+    Outcome.NOT_MEASURED: "not measured",
+    Outcome.ERROR: "ERROR",
+}
+_SLACK = 25
+"""Characters by which text may be too long before it is cut: the mark of the cut is as long."""
+_CARRIER = "\u25cc"
+"""A dotted circle: by convention it carries a mark that would otherwise settle on whatever stands before it."""
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories that are obeyed rather than seen: control, format (bidirectional, joiners, tags), halves of
+surrogate pairs, line and paragraph separators."""
+
+
+# ---------------------------------------------------------------------------------------------------- untrusted text
+
+
+def inert(text: object, *, limit: int = 200) -> str:
+    """``text`` on one line, every character that would be obeyed rather than seen replaced by a visible escape.
+
+    Covers terminal escapes, newlines, bidirectional controls and what XML forbids. A backslash stays as it is: this is
+    for reading, ``report.json`` keeps the exact text. More than ``limit`` characters are cut, and the cut is marked.
+    """
+    whole = str(text)
+    kept = whole if len(whole) <= limit + _SLACK else whole[:limit]
+    shown = kept if kept.isprintable() else "".join(map(_visible, kept))
+    if unicodedata.category(shown[:1] or " ").startswith("M"):
+        shown = _CARRIER + shown
+    return shown if len(kept) == len(whole) else f"{shown}... [+{len(whole) - len(kept):,} characters]"
+
+
+def _visible(character: str) -> str:
+    code = ord(character)
+    noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
+    if not noncharacter and unicodedata.category(character) not in _HIDDEN:
+        return character
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+# ----------------------------------------------------------------------------------------------------------- numbers
+
+
+def number(value: float, *, beside: Iterable[float] = (), apart: Iterable[float] = ()) -> str:
+    """``value`` with as many decimals as the largest of it and ``beside`` needs for three significant digits or so.
+
+    More where it would otherwise look equal to one of ``apart`` and is not: 0.01 and 0.0100004 never both read
+    "0.0100". (Both sides must be told to keep apart: one of them may round onto the other.) An int is a count and stays
+    exact; whole numbers among themselves need no decimals.
+    """
+    if isinstance(value, int):
+        return count(value)
+    group = (value, *beside)
+    largest = max(map(abs, group))
+    if largest < 1e6 and all(each == round(each) for each in group):
+        return count(round(value))
+    if largest != 0 and not 1e-5 <= largest < 1e6:
+        return _rounded(value, apart, first=2, kind="e")
+    return _rounded(value, apart, first=_decimals(largest), kind="f")
+
+
+def _decimals(largest: float) -> int:
+    """.0231 -> 4, .8 -> 3, 1.02 -> 3, 12.3 -> 2, 1234 -> 0."""
+    magnitude = math.floor(math.log10(largest)) if largest else 0
+    return 2 - magnitude if magnitude < -1 else max(0, 3 - max(magnitude, 0))
+
+
+def _rounded(value: float, apart: Iterable[float], *, first: int, kind: str) -> str:
+    others = [other for other in apart if other != value]
+    for decimals in range(first, 18):
+        shown = f"{value:.{decimals}{kind}}"
+        if all(float(shown) != float(f"{other:.{decimals}{kind}}") for other in others):
+            return shown.removeprefix("-") if float(shown) == 0 else shown
+    return repr(value)
+
+
+def count(n: int) -> str:
+    """12345 -> "12,345"."""
+    return f"{n:,}"
+
+
+def percent(share: float) -> str:
+    """.9 -> "90%", .975 -> "97.5%"."""
+    return f"{share * 100:.6g}%"
+
+
+def probability(p: float, *, alpha: float | None = None) -> str:
+    """A p-value as statisticians write it, sign included: "= .003", "< .0001", "= 1"; never rounded onto ``alpha``."""
+    if p >= 1:
+        return "= 1"
+    if p < 1e-4:
+        return "< .0001"
+    for decimals in range(3 if p >= 1e-3 else 4, 18):
+        shown = round(p, decimals)
+        if shown < 1 and (alpha is None or p == alpha or shown != round(alpha, decimals)):
+            return "= " + f"{shown:.{decimals}f}".removeprefix("0")
+    return f"= {p!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The numbers of one finding, rounded for reading; a number that is absent is an empty string."""
+
+    value: str
+    interval: str
+    """``0.0190 to 0.0272``, ``at least 0.0190`` or ``at most 0.0272``."""
+    margin: str
+    p: str
+    p_adjusted: str
+    n: str
+    """``2,000 / 1,800``: baseline, then generation."""
+    n_needed: str
+    detectable: str
+
+
+def shown(finding: Finding, *, alpha: float | None = None) -> Shown:
+    """Round the numbers of ``finding``, all in its unit to the same number of decimals."""
+    interval, margin = finding.interval, finding.margin
+    low, high = (None, None) if interval is None else (interval.low, interval.high)
+    told = (finding.value, low, high, finding.minimum_detectable)
+    around = [float(each) for each in told if each is not None]
+    limit = [] if margin is None else [float(margin)]
+
+    def in_unit(value: float | None) -> str:
+        # What equals the margin looks like it, however many decimals the margin came to need.
+        wanted = around if value == margin else limit
+        return "" if value is None else number(float(value), beside=around + limit, apart=wanted)
+
+    def chance(p: float | None) -> str:
+        return "" if p is None else probability(p, alpha=alpha).removeprefix("= ")
+
+    sides = (finding.n_baseline, finding.n_generation)
+    return Shown(
+        value=in_unit(finding.value),
+        interval=_range(in_unit(low), in_unit(high)),
+        margin=in_unit(margin),
+        p=chance(finding.p_value),
+        p_adjusted=chance(finding.p_adjusted),
+        n="" if sides == (None, None) else " / ".join("?" if n is None else count(n) for n in sides),
+        n_needed="" if finding.n_needed is None else count(finding.n_needed),
+        detectable=in_unit(finding.minimum_detectable),
+    )
+
+
+def _range(low: str, high: str) -> str:
+    if low and high:
+        return f"{low} to {high}"
+    return f"at least {low}" if low else f"at most {high}" if high else ""
+
+
+# ----------------------------------------------------------------------------------------------------------- phrases
+
+
+def sentence(finding: Finding, *, alpha: float | None = None) -> str:
+    """All numbers of ``finding`` in one line of plain text, its unit beside them; "" where nothing was measured."""
+    numbers, interval = shown(finding, alpha=alpha), finding.interval
+    if not numbers.value:
+        return ""
+    value = f"{numbers.value} {inert(finding.unit)}".rstrip()
+    if interval is not None and numbers.interval:
+        value += f" ({percent(interval.level)} interval {numbers.interval})"
+    parts = [value]
+    if numbers.margin:
+        parts.append(f"margin {numbers.margin}, {finding.worse} is worse")
+    chances = [("p", finding.p_value), ("Holm p", finding.p_adjusted)]
+    if finding.p_value is not None:
+        parts.append(", ".join(f"{name} {probability(p, alpha=alpha)}" for name, p in chances if p is not None))
+    if numbers.n:
+        parts.append(f"n {numbers.n}")
+    if numbers.detectable:
+        parts.append(f"detectable from {numbers.detectable}")
+    if numbers.n_needed:
+        parts.append(f"about {numbers.n_needed} a side would settle it")
+    return "; ".join(parts)
+
+
+def title(finding: Finding) -> str:
+    """``repetition / looping``, inert."""
+    return inert(called(finding))
+
+
+def where(generation: int, seed: str | None) -> str:
+    """``generation 2 (seed 1)``, inert."""
+    return inert(place(generation, seed))
+
+
+def generations(numbers: Iterable[int]) -> str:
+    """{1, 2, 3, 5} -> "generations 1-3, 5"; {4} -> "generation 4"."""
+    ordered = sorted(set(numbers))
+    runs: list[list[int]] = []
+    for each in ordered:
+        if runs and runs[-1][-1] == each - 1:
+            runs[-1].append(each)
+        else:
+            runs.append([each])
+    listed = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+    return f"generation{'s' if len(ordered) > 1 else ''} {listed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """One piece of evidence, ready to show. Facts first, the quoted text last: text that runs from right to left
+    would otherwise reorder the numbers beside it."""
+
+    facts: str
+    quoted: str | None
+    """Inert text from a corpus, without quotation marks; None where nothing is quoted."""
+
+
+_QUOTES = ("term", "label", "text")
+"""Keys whose value is text from a corpus, the first that is there."""
+_SELF_EVIDENT = frozenset({"", "term", "label", "text", "texts"})
+"""Kinds of evidence that need no naming: what is quoted says it."""
+
+
+def exhibit(entry: Mapping[str, Any]) -> Exhibit:
+    """Word one piece of evidence. Any flat mapping will do: ``kind`` and ``status`` lead, the rest is as in ``raw``."""
+    rest = {str(key): value for key, value in entry.items() if value is not None}
+    kind = str(rest.pop("kind", ""))
+    quoted = next((rest.pop(key) for key in _QUOTES if isinstance(rest.get(key), str)), None)
+    parts = [] if kind in _SELF_EVIDENT else [inert(kind)]
+    if "status" in rest:
+        parts.append(inert(rest.pop("status")))
+    return Exhibit(", ".join([*parts, *_facts(rest)]), None if quoted is None else inert(quoted))
+
+
+def raw(finding: Finding) -> str:
+    """The familiar numbers beside a gated one, in a line; lists and tables among them are left to ``report.json``."""
+    flat = {key: value for key, value in finding.raw.items() if not isinstance(value, Mapping | list | tuple)}
+    return ", ".join(_facts({str(key): value for key, value in flat.items() if value is not None}))
+
+
+def _facts(entry: Mapping[str, Any]) -> list[str]:
+    """``key value`` for each entry. A pair of baseline and generation becomes a change from one to the other, and
+    ``key_low`` and ``key_high`` the interval of ``key``."""
+    pairs = {key: _other_side(key) for key in entry if _other_side(key) in entry}
+    told = {*pairs.values(), *(f"{key}{end}" for key in entry for end in ("_low", "_high"))}
+    facts = []
+    for key in entry:
+        if key in pairs:
+            name = key.removeprefix("baseline").removesuffix("baseline")
+            facts.append(_named(name, _change(entry[key], entry[pairs[key]])))
+        elif key not in told:
+            facts.append(_named(key, _bounded(key, entry)))
+    return facts
+
+
+def _other_side(key: str) -> str:
+    """``baseline_count`` -> ``generation_count``, ``js_baseline`` -> ``js_generation``; "" for any other key."""
+    if key.startswith("baseline"):
+        return "generation" + key.removeprefix("baseline")
+    return key.removesuffix("baseline") + "generation" if key.endswith("_baseline") else ""
+
+
+def _named(key: str, value: str) -> str:
+    name = "p" if key == "p_value" else inert(key).replace("_", " ").strip()
+    return f"{name} {value}".strip()
+
+
+def _bounded(key: str, entry: Mapping[str, Any]) -> str:
+    """The value of ``key``, and in parentheses the interval that ``key_low`` and ``key_high`` give it."""
+    if key == "p_value" and isinstance(entry[key], float):
+        return probability(entry[key])
+    low, high = (_anything(entry[end]) if end in entry else "" for end in (f"{key}_low", f"{key}_high"))
+    interval = _range(low, high)
+    return f"{_anything(entry[key])} ({interval})" if interval else _anything(entry[key])
+
+
+def _change(before: Any, after: Any) -> str:
+    sides = [side for side in (before, after) if isinstance(side, float)]
+    if len(sides) == 2 and all(map(math.isfinite, sides)):
+        return f"{number(before, beside=sides, apart=sides)} -> {number(after, beside=sides, apart=sides)}"
+    return f"{_anything(before)} -> {_anything(after)}"
+
+
+def _anything(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return inert(value)
+    return number(value)
+
+
+def alpha(report: AuditReport) -> float | None:
+    """The false-alarm rate that the audit was run at, where its configuration says so."""
+    value = report.config.get("alpha")
+    return value if isinstance(value, float) else None
+
+
+def named_margins(report: AuditReport) -> dict[str, dict[str, str]]:
+    """``probe/statistic`` -> its margin, unit, reason and origin, inert, where the configuration lists them."""
+    listed = report.config.get("margins")
+    if not isinstance(listed, Mapping):
+        return {}
+    return {inert(name): settings(about) for name, about in listed.items() if isinstance(about, Mapping)}
+
+
+def other_settings(report: AuditReport) -> dict[str, str]:
+    """Every setting in force but the margins, which :func:`named_margins` lists with their reasons."""
+    told = {"margins"} if named_margins(report) else set()
+    return settings({key: value for key, value in report.config.items() if key not in told})
+
+
+def settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """A configuration flattened to ``section.key`` -> one inert line; what is None is left out."""
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        name = f"{prefix}{inert(key)}"
+        if isinstance(value, Mapping):
+            flat |= settings(value, f"{name}.")
+        elif isinstance(value, list | tuple):
+            flat[name] = ", ".join(map(_setting, value)) or "none"
+        elif value is not None:
+            flat[name] = _setting(value)
+    return flat
+
+
+def _setting(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else inert(value)

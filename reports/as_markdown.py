@@ -1,0 +1,262 @@
+"""``report.md``: for a pull request or a CI job's summary page (GitHub-flavoured Markdown).
+
+Nothing that a corpus, a lineage or a user's probe says may act as markup: names and quoted text become code spans,
+sentences are escaped. On GitHub that also keeps "@name" and "#12" in somebody's text from notifying anyone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from collapse_audit.reports._format import (
+    WORDS,
+    alpha,
+    exhibit,
+    generations,
+    inert,
+    named_margins,
+    other_settings,
+    percent,
+    raw,
+    settings,
+    shown,
+    title,
+)
+from collapse_audit.reports._plain import to_dict
+from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells
+
+_VERDICTS = {
+    Verdict.PASS: "PASS",
+    Verdict.COLLAPSE: "COLLAPSE",
+    Verdict.INCONCLUSIVE: "INCONCLUSIVE",
+    Verdict.ERROR: "ERROR",
+    Verdict.NOT_MEASURED: "NOTHING MEASURED",
+}
+_HEADINGS = {Outcome.FAIL: "What failed", Outcome.ERROR: "Errors", Outcome.INCONCLUSIVE: "Inconclusive"}
+_ROWS = 200
+"""Rows of one table; a pull-request comment holds 65,536 characters, and report.json holds the rest."""
+_EXHIBITS = 10
+_PROSE = 600
+"""Characters of a reason or note that are kept."""
+_PLAIN = re.compile(r"[^\s`|\\<>&][^`|\\<>&]*")
+
+
+def render(report: AuditReport) -> str:
+    """``report`` as Markdown: the verdict, what failed, a matrix, and the rest folded away.
+
+    Raises ProbeError, naming the finding, for a number that is not finite.
+    """
+    to_dict(report)  # refuses, by name, what no report may hold
+    blocks = [
+        f"## collapse-audit: {_VERDICTS[report.verdict]}",
+        f"**{prose(report.summary)}**",
+        f"Lineage {code(report.lineage['name'])}{_about(report)}",
+        *_problems(report),
+        *_matrices(report),
+        *_remarks(report),
+        *_details(report),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+# ------------------------------------------------------------------------------------------------------------ escaping
+
+
+def code(text: object, *, limit: int = 200) -> str:
+    """Untrusted text as a code span, also inside a table cell."""
+    visible = inert(text, limit=limit)
+    if _PLAIN.fullmatch(visible):
+        return f"`{visible}`"
+    # A backtick ends a code span and a pipe ends a cell, even inside one; as entities within <code> they do neither.
+    return f"<code>{''.join(map(_entity, visible))}</code>" if visible else "(empty)"
+
+
+def prose(text: object, *, limit: int = _PROSE) -> str:
+    """An untrusted sentence as Markdown that shows exactly that sentence, also inside a table cell.
+
+    An ordinary sentence stays as it is, brackets and dashes included, so that it can be searched for.
+    """
+    visible = inert(text, limit=limit).strip()
+    escaped = _ACTIVE.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), visible)
+    escaped = _LEADING.sub(r"\1\\\2", escaped)
+    # A comment parts what GitHub would turn into a mention, an issue or a link; it is invisible when rendered.
+    return _NOTIFIES.sub(r"\g<0><!-- -->", escaped)
+
+
+_ENTITIES = {"\\": "&#92;", "|": "&#124;", "<": "&lt;", "&": "&amp;"}
+_ACTIVE = re.compile(r"[\\|<&`*~$#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])")
+"""What acts anywhere in a sentence; a closing bracket only where a link or its definition would follow."""
+_LEADING = re.compile(r"^(\d*)([-+=>[]|(?<=\d)[.)](?=\s|$))")
+"""What acts at the start of a line: list items, rules, headings, quotations, check boxes."""
+_NOTIFIES = re.compile(r"(?:@|\\#)(?=\w)|:(?=//)|\bwww(?=\.)", re.IGNORECASE)
+
+
+def _entity(character: str) -> str:
+    return character if character.isalnum() or character == " " or ord(character) > 127 else f"&#{ord(character)};"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    kept = header, ["---"] * len(header), *rows[:_ROWS]
+    lines = ["| " + " | ".join(cell or " " for cell in row) + " |" for row in kept]
+    if len(rows) > _ROWS:
+        lines.append(f"\n{len(rows) - _ROWS:,} more rows in `report.json`.")
+    return "\n".join(lines)
+
+
+def _folded(summary: str, body: str) -> str:
+    return f"<details>\n<summary>{summary}</summary>\n\n{body}\n\n</details>"
+
+
+# -------------------------------------------------------------------------------------------------------------- blocks
+
+
+def _about(report: AuditReport) -> str:
+    lineage = report.lineage
+    known = [f"{key} {code(lineage[key])}" for key in ("scheme", "baseline", "tokens", "labels") if lineage.get(key)]
+    if lineage.get("generations"):
+        known.insert(0, generations(lineage["generations"]))
+    return ": " + "; ".join(known) + "." if known else "."
+
+
+def _problems(report: AuditReport) -> Iterable[str]:
+    for outcome, heading in _HEADINGS.items():
+        groups: dict[tuple[str, str], list[Finding]] = {}
+        for finding in report.findings:
+            if finding.gating and finding.outcome is outcome:
+                groups.setdefault((finding.probe, finding.statistic), []).append(finding)
+        findings = [finding for group in groups.values() for finding in group]
+        if not findings:
+            continue
+        yield f"### {heading}"
+        yield _findings(report, findings, why=True)
+        exhibits = [line for finding in findings if finding.evidence for line in _evidence(finding)]
+        if exhibits:
+            yield _folded(f"Evidence ({heading.lower()})", "\n".join(exhibits[: 2 * _ROWS]).strip())
+
+
+def _findings(report: AuditReport, findings: Sequence[Finding], *, why: bool) -> str:
+    """A table of findings, without the columns that would stay empty: ``why`` for a reader, otherwise in full."""
+    numbers = [shown(finding, alpha=alpha(report)) for finding in findings]
+    both = list(zip(findings, numbers, strict=True))
+    levels = {percent(finding.interval.level) for finding in findings if finding.interval is not None}
+    baselines = {finding.baseline for finding in findings}
+    unsure = any(finding.outcome is Outcome.INCONCLUSIVE for finding in findings)
+    columns: dict[str, list[str]] = {
+        "outcome": [] if why else [_word(finding.outcome, gating=finding.gating) for finding in findings],
+        "generation": [str(finding.generation) for finding in findings],
+        "seed": ["" if finding.seed is None else code(finding.seed) for finding in findings],
+        "finding": [code(title(finding)) for finding in findings],
+        "against": [code(finding.baseline) for finding in findings] if len(baselines) > 1 else [],
+        "value": [f"{each.value} {prose(finding.unit)}".rstrip() if each.value else "" for finding, each in both],
+        f"{levels.pop()} interval" if len(levels) == 1 else "interval": [each.interval for each in numbers],
+        "margin": [_margin(finding, each.margin) for finding, each in both],
+        "p": [] if why else [each.p.replace("<", "&lt;") for each in numbers],
+        "Holm p": [] if why else [each.p_adjusted.replace("<", "&lt;") for each in numbers],
+        "n": [] if why and not unsure else [each.n for each in numbers],
+        "n needed": [each.n_needed for each in numbers],
+        "detectable": [each.detectable for each in numbers] if unsure or not why else [],
+        "notes": [", ".join(map(prose, finding.notes)) for finding in findings],
+        "raw": [] if why else [prose(raw(finding)) for finding in findings],
+        "why": [prose(finding.reason) for finding in findings] if why else [],
+    }
+    used = {name: column for name, column in columns.items() if any(column)}
+    return _table(list(used), list(zip(*used.values(), strict=True)))
+
+
+def _margin(finding: Finding, margin: str) -> str:
+    """``> 0.0100`` for damage that rises: beyond this it matters."""
+    return f"{'&gt;' if finding.worse == 'higher' else '&lt;'} {margin}" if margin else ""
+
+
+def _word(outcome: Outcome, *, gating: bool) -> str:
+    bold = "**" if gating and outcome in (Outcome.FAIL, Outcome.ERROR) else ""
+    return f"{bold}{WORDS[outcome]}{bold}" if gating else f"({WORDS[outcome].lower()})"
+
+
+def _evidence(finding: Finding) -> Iterable[str]:
+    seed = "" if finding.seed is None else f", seed {code(finding.seed)}"
+    yield f"\n{code(title(finding))}, generation {finding.generation}{seed} (baseline -> generation):\n"
+    for entry in finding.evidence[:_EXHIBITS]:
+        piece = exhibit(entry)
+        parts = [prose(piece.facts)] if piece.facts else []
+        yield "- " + "  ".join(parts if piece.quoted is None else [*parts, code(piece.quoted)])
+    if len(finding.evidence) > _EXHIBITS:
+        yield f"- and {len(finding.evidence) - _EXHIBITS:,} more in `report.json`"
+
+
+def _matrices(report: AuditReport) -> Iterable[str]:
+    everything = cells(report.findings)
+    if not everything:
+        return
+    yield "### Probes and generations"
+    for seed in dict.fromkeys(cell.seed for cell in everything):
+        group = [cell for cell in everything if cell.seed == seed]
+        if seed is not None:
+            yield f"Seed {code(seed)}"
+        yield _matrix(group)
+    if any(not cell.gating for cell in everything):
+        yield "In parentheses: context, outside the verdict."
+
+
+def _matrix(group: Sequence[Cell]) -> str:
+    at = {(cell.probe, cell.generation): _word(cell.outcome, gating=cell.gating) for cell in group}
+    columns = sorted({cell.generation for cell in group})
+    rows = [
+        [code(probe), *(at.get((probe, each), "") for each in columns)]
+        for probe in dict.fromkeys(cell.probe for cell in group)
+    ]
+    return _table(["probe", *(f"generation {each}" for each in columns)], rows)
+
+
+def _remarks(report: AuditReport) -> Iterable[str]:
+    reasons: dict[str, dict[str, None]] = {}
+    for finding in report.findings:
+        if finding.outcome is Outcome.NOT_MEASURED:
+            reasons.setdefault(finding.reason, {})[code(title(finding))] = None
+    lines = [f"- {prose(note)}" for note in report.notes]
+    if reasons:
+        listed = "; ".join(f"{', '.join(names)} ({prose(reason)})" for reason, names in reasons.items())
+        lines.insert(0, f"- Not measured: {listed}")
+    if lines:
+        yield "### Notes"
+        yield "\n".join(lines)
+
+
+# ------------------------------------------------------------------------------------------------------------- details
+
+
+def _details(report: AuditReport) -> Iterable[str]:
+    measured = [finding for finding in report.findings if finding.value is not None]
+    if measured:
+        yield _folded(f"Every finding ({len(measured):,})", _findings(report, measured, why=False) + _methods(measured))
+    margins = named_margins(report)
+    if margins:
+        columns = list(dict.fromkeys(key for about in margins.values() for key in about))
+        rows = [[code(name), *(prose(about.get(key, "")) for key in columns)] for name, about in margins.items()]
+        yield _folded("Margins and their reasons", _table(["finding", *map(prose, columns)], rows))
+    if report.trends:
+        lines = [f"- {prose(exhibit({'kind': 'trend', **trend}).facts)}" for trend in report.trends]
+        yield _folded("Trends", "\n".join(lines))
+    facts = {
+        "tool": f"{report.tool['name']} {report.tool['version']}",
+        "seed": report.seed,
+        "stage": report.stage.value,
+    }
+    facts |= (
+        settings(report.lineage, "lineage.") | other_settings(report) | settings(report.environment, "environment.")
+    )
+    rows = [[code(key), code(value)] for key, value in facts.items()]
+    yield _folded("Settings", _table(["setting", "value"], rows))
+
+
+def _methods(findings: Sequence[Finding]) -> str:
+    """Which interval it is: the level and method of every statistic, said once."""
+    intervals = [(finding, finding.interval) for finding in findings if finding.interval is not None]
+    methods = {
+        (code(title(finding)), percent(interval.level), prose(interval.method)): None for finding, interval in intervals
+    }
+    lines = [f"- {name}: {level}, {method}" for name, level, method in methods]
+    return (
+        "\n\nIntervals (each end is the one-sided bound that the verdict uses):\n\n" + "\n".join(lines) if lines else ""
+    )

@@ -1,0 +1,376 @@
+"""What a person sees in the terminal: a matrix at a glance, then what is wrong, then the verdict on the last line.
+
+Our own characters are ASCII and every outcome is a symbol and a letter, so the page reads the same without colour, in a
+log file and on a terminal that knows no Unicode. Text of users is shown inert (see :func:`_format.inert`).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from collapse_audit.reports._format import (
+    WORDS,
+    alpha,
+    exhibit,
+    generations,
+    inert,
+    named_margins,
+    other_settings,
+    percent,
+    raw,
+    sentence,
+    shown,
+    title,
+    where,
+)
+from collapse_audit.reports._plain import to_dict
+from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells
+
+_MARKS = {
+    Outcome.PASS: ". P",
+    Outcome.FAIL: "x F",
+    Outcome.INCONCLUSIVE: "? I",
+    Outcome.NOT_MEASURED: "- N",
+    Outcome.ERROR: "! E",
+}
+_STYLES = {
+    Outcome.PASS: "green",
+    Outcome.FAIL: "bold red",
+    Outcome.INCONCLUSIVE: "yellow",
+    Outcome.NOT_MEASURED: "dim",
+    Outcome.ERROR: "bold magenta",
+}
+_VERDICT_STYLES = {
+    Verdict.PASS: "bold green",
+    Verdict.COLLAPSE: "bold red",
+    Verdict.INCONCLUSIVE: "bold yellow",
+    Verdict.ERROR: "bold magenta",
+    Verdict.NOT_MEASURED: "bold yellow",
+}
+_SECTIONS = {Outcome.FAIL: "FAILURES", Outcome.ERROR: "ERRORS", Outcome.INCONCLUSIVE: "INCONCLUSIVE"}
+_GAP = 2
+"""Blank columns between the columns of a table."""
+_INDENT = 5
+"""Blank columns before what belongs to a problem; the width of its mark."""
+_ROWS = 10
+"""Rows of a problem that are shown unless everything is asked for."""
+_NARROWEST = 20
+_PROSE = 1000
+"""Characters of a reason or note that are kept."""
+
+
+def render(report: AuditReport, *, width: int = 80, color: bool = False, verbosity: int = 0) -> str:
+    """``report`` for a terminal of ``width`` columns; the last line is ``report.summary``, unbroken and unadorned.
+
+    ``verbosity`` -1: failures and errors, a line each. 0: matrix, problems with evidence, notes. 1: also every finding
+    in a row of its own and all evidence. Depends on nothing but its arguments (no terminal, no environment variables).
+    Raises ProbeError, naming the finding, for a number that is not finite.
+    """
+    to_dict(report)  # refuses, by name, what no report may hold
+    width = max(width, _NARROWEST)
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        no_color=not color,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        legacy_windows=False,
+        force_jupyter=False,
+    )
+    body = _brief(report) if verbosity < 0 else _page(report, width=width, verbose=verbosity > 0)
+    for part in body:
+        console.print(part)
+    console.print(Text(inert(report.summary, limit=_PROSE), style=_VERDICT_STYLES[report.verdict]), soft_wrap=True)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def _brief(report: AuditReport) -> Iterable[RenderableType]:
+    for outcome in (Outcome.FAIL, Outcome.ERROR):
+        for group in _problems(report, outcome):
+            first = group[0]
+            told = sentence(first, alpha=alpha(report)) or inert(first.reason, limit=_PROSE)
+            rest = f" (and {len(group) - 1} more like it)" if len(group) > 1 else ""
+            yield Text.assemble(
+                (_MARKS[outcome], _STYLES[outcome]),
+                f"  {title(first)}, {where(first.generation, first.seed)}: {told}{rest}",
+            )
+
+
+def _page(report: AuditReport, *, width: int, verbose: bool) -> Iterable[RenderableType]:
+    tool = inert(f"{report.tool['name']} {report.tool['version']}", limit=40)
+    yield Rule(Text(tool, style="bold"), characters="=", style="none")
+    yield _header(report, verbose=verbose)
+    everything = cells(report.findings)
+    for seed in dict.fromkeys(cell.seed for cell in everything):
+        yield from _matrix([cell for cell in everything if cell.seed == seed], seed, width)
+    yield Text("")
+    yield _legend(everything)
+    yield Text("")
+    if verbose:
+        yield from _every_finding(report, width)
+    for outcome in _SECTIONS:
+        problems = _problems(report, outcome)
+        if problems:
+            yield Rule(Text(_SECTIONS[outcome], style=_STYLES[outcome]), characters="-", style="none")
+        for group in problems:
+            yield _problem(report, group, width=width, verbose=verbose)
+    remarks = [*_not_measured(report), *_tagged(report), *_context(report), *_trends(report, verbose), *_notes(report)]
+    if remarks:
+        yield Rule(Text("notes"), characters="-", style="none")
+        yield from remarks
+    yield Rule(characters="=", style="none")
+
+
+# ------------------------------------------------------------------------------------------------ header and matrix
+
+
+def _header(report: AuditReport, *, verbose: bool) -> RenderableType:
+    lineage, config = report.lineage, other_settings(report)
+    about = [inert(lineage[key]) for key in ("scheme",) if lineage.get(key)]
+    if lineage.get("generations"):
+        about.append(generations(lineage["generations"]))
+    if len(lineage.get("seeds", ())) > 1:
+        about.append(f"seeds {inert(', '.join(map(str, lineage['seeds'])))}")
+    lines = {"lineage": inert(lineage["name"]) + (f" ({'; '.join(about)})" if about else "")}
+    lines |= {key: inert(lineage[key]) for key in ("baseline", "tokens", "labels") if lineage.get(key)}
+    asked = [f"seed {report.seed}"]
+    asked += [
+        f"{name} {config[key]}" for key, name in (("alpha", "alpha"), ("permutations", "permutations")) if key in config
+    ]
+    lines["audit"] = ", ".join(asked)
+    if verbose:
+        lines["digest"] = inert(lineage["digest"])
+        lines["settings"] = "; ".join(f"{key} {value}" for key, value in config.items())
+        margins = named_margins(report)
+        lines["margins"] = "; ".join(f"{name} {about.get('margin', '')}" for name, about in margins.items())
+    grid = Table.grid(padding=(0, _GAP))
+    grid.add_column(style="dim", overflow="fold")
+    grid.add_column(overflow="fold")
+    for key, value in lines.items():
+        grid.add_row(Text(key), Text(value))
+    return grid
+
+
+def _matrix(group: Sequence[Cell], seed: str | None, width: int) -> Iterable[RenderableType]:
+    probes = dict.fromkeys(cell.probe for cell in group)
+    columns = sorted({cell.generation for cell in group})
+    names = {probe: inert(probe, limit=60) for probe in probes}
+    widest = min(max(map(cell_len, [*names.values(), "generation"])), max(width // 2, 10))
+    fitting = max(1, (width - widest) // (3 + _GAP))
+    marks = {(cell.probe, cell.generation): _mark(cell.outcome, gating=cell.gating) for cell in group}
+    for start in range(0, len(columns), fitting):
+        block = columns[start : start + fitting]
+        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", collapse_padding=True)
+        table.add_column(Text("generation"), max_width=widest, overflow="fold")
+        for generation in block:
+            table.add_column(Text(str(generation)), justify="center", no_wrap=True, min_width=3)
+        for probe, name in names.items():
+            table.add_row(Text(name), *(marks.get((probe, each), "") for each in block))
+        yield Text("" if seed is None else f"\nseed {inert(seed)}", style="bold")
+        yield table
+
+
+def _mark(outcome: Outcome, *, gating: bool) -> Text:
+    mark = _MARKS[outcome]
+    return Text(mark, _STYLES[outcome]) if gating else Text(f"({mark[-1]})", "dim")
+
+
+def _legend(group: Sequence[Cell]) -> Text:
+    present = {cell.outcome for cell in group}
+    parts = [f"{_MARKS[outcome]} {WORDS[outcome].lower()}" for outcome in _MARKS if outcome in present]
+    if any(not cell.gating for cell in group):
+        parts.append("( ) context, outside the verdict")
+    return Text("   ".join(parts) or "nothing to show: the audit has no findings", style="dim")
+
+
+# ---------------------------------------------------------------------------------------------------------- problems
+
+
+def _problems(report: AuditReport, outcome: Outcome) -> list[list[Finding]]:
+    """Gating findings with ``outcome``, together where they are the same statistic at several generations or seeds."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in report.findings:
+        if finding.gating and finding.outcome is outcome:
+            groups.setdefault((finding.probe, finding.statistic), []).append(finding)
+    return list(groups.values())
+
+
+def _problem(report: AuditReport, group: Sequence[Finding], *, width: int, verbose: bool) -> RenderableType:
+    first = group[0]
+    head = Text.assemble(
+        (_MARKS[first.outcome], _STYLES[first.outcome]),
+        (f"  {title(first)}", "bold"),
+        f" ({inert(first.code)}) in {generations(finding.generation for finding in group)}",
+    )
+    parts: list[RenderableType] = [head]
+    measured = [finding for finding in group if finding.value is not None]
+    if measured:
+        columns = _columns(measured, report, detectable=verbose or first.outcome is Outcome.INCONCLUSIVE)
+        parts.append(_indented(_conditions(measured, columns, verbose=verbose)))
+        parts.append(_rows(columns, width=width, limit=len(measured) if verbose else _ROWS))
+    for finding in group if verbose or not measured else group[:1]:
+        tags = f" [{', '.join(map(inert, finding.notes))}]" if finding.notes else ""
+        told = inert(finding.reason, limit=_PROSE)
+        parts.append(_indented(f"{where(finding.generation, finding.seed)}: {told}{tags}"))
+        if raw(finding):
+            parts.append(_indented(f"raw: {raw(finding)}"))
+        parts += _evidence(finding, limit=20 if verbose else 5)
+    return Group(*parts, Text(""))
+
+
+def _columns(findings: Sequence[Finding], report: AuditReport, *, detectable: bool) -> dict[str, list[str]]:
+    """Heading -> one cell a finding, for every number that any of ``findings`` has."""
+    numbers = [shown(finding, alpha=alpha(report)) for finding in findings]
+    levels = {percent(finding.interval.level) for finding in findings if finding.interval is not None}
+    columns = {
+        "seed": ["" if finding.seed is None else inert(finding.seed) for finding in findings],
+        "gen": [str(finding.generation) for finding in findings],
+        "against": [inert(finding.baseline) for finding in findings],
+        "value": [each.value for each in numbers],
+        f"{levels.pop()} interval" if len(levels) == 1 else "interval": [each.interval for each in numbers],
+        "margin": [each.margin for each in numbers],
+        "p": [each.p for each in numbers],
+        "Holm p": [each.p_adjusted for each in numbers],
+        "n": [each.n for each in numbers],
+        "n needed": [each.n_needed for each in numbers],
+        "detectable": [each.detectable for each in numbers] if detectable else [],
+    }
+    return {name: column for name, column in columns.items() if any(column)}
+
+
+def _conditions(findings: Sequence[Finding], columns: dict[str, list[str]], *, verbose: bool) -> str:
+    """What holds for all rows of a problem; takes columns that say the same in every row out of ``columns``."""
+    parts = [inert(findings[0].unit)] if findings[0].unit else []
+    parts.append(f"{findings[0].worse} is worse")
+    constant = [name for name in ("margin", "n", "against") if len(set(columns.get(name, ""))) == 1]
+    parts += [f"{name} {columns.pop(name)[0]}" for name in constant]
+    if verbose:
+        methods = [inert(finding.interval.method) for finding in findings if finding.interval is not None]
+        parts += [f"interval: {method}" for method in dict.fromkeys(methods)]
+    return "; ".join(parts)
+
+
+def _rows(columns: dict[str, list[str]], *, width: int, limit: int) -> RenderableType:
+    """One row a finding, in columns where they fit ``width`` and as sentences where they do not."""
+    total = len(next(iter(columns.values())))
+    widths = [max(map(cell_len, (name, *column))) for name, column in columns.items()]
+    rows = list(zip(*columns.values(), strict=True))[:limit]
+    if _INDENT + sum(widths) + _GAP * (len(widths) - 1) <= width:
+        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+        for name in columns:
+            table.add_column(Text(name), no_wrap=True)
+        for row in rows:
+            table.add_row(*map(Text, row))
+        parts: list[RenderableType] = [Padding(table, (0, 0, 0, _INDENT))]
+    else:
+        told = [[f"{name} {cell}" for name, cell in zip(columns, row, strict=True) if cell] for row in rows]
+        parts = [_indented(", ".join(each)) for each in told]
+    if total > limit:
+        parts.append(_indented(f"and {total - limit} more (-v shows every row)"))
+    return Group(*parts)
+
+
+def _evidence(finding: Finding, *, limit: int) -> list[RenderableType]:
+    pieces = [exhibit(entry) for entry in finding.evidence[:limit]]
+    widest = min(max((cell_len(piece.facts) for piece in pieces), default=0), 30)
+    lines = [_line(piece.facts.ljust(widest), piece.quoted) for piece in pieces]
+    if len(finding.evidence) > limit:
+        lines.append(f"and {len(finding.evidence) - limit:,} more in report.json")
+    caption = [_indented("evidence (baseline -> generation):")] if lines else []
+    return [*caption, *(_indented(line, by=_INDENT + 4) for line in lines)]
+
+
+def _line(facts: str, quoted: str | None) -> str:
+    parts = [facts] if facts else []
+    return "  ".join(parts if quoted is None else [*parts, f'"{quoted}"'])
+
+
+def _indented(line: str, *, by: int = 0) -> RenderableType:
+    return Padding(Text(line.rstrip()), (0, 0, 0, by or _INDENT))
+
+
+# ------------------------------------------------------------------------------------------------------------- notes
+
+
+def _every_finding(report: AuditReport, width: int) -> Iterable[RenderableType]:
+    """A row for each finding that has a value: a table where it fits, else a sentence each."""
+    findings = [finding for finding in report.findings if finding.value is not None]
+    if not findings:
+        return
+    yield Rule(Text("EVERY FINDING"), characters="-", style="none")
+    columns = {
+        "": [_mark(finding.outcome, gating=finding.gating).plain for finding in findings],
+        "finding": [title(finding) for finding in findings],
+        **_columns(findings, report, detectable=True),
+        "unit": [inert(finding.unit) for finding in findings],
+    }
+    columns.pop("against", None)  # too wide for this table; problems and context say it
+    widths = [max(map(cell_len, (name, *column))) for name, column in columns.items()]
+    if sum(widths) + _GAP * (len(widths) - 1) > width:
+        for finding in findings:
+            mark = _mark(finding.outcome, gating=finding.gating)
+            place = where(finding.generation, finding.seed)
+            beside = f"; raw: {raw(finding)}" if raw(finding) else ""
+            yield Text.assemble(mark, f"  {title(finding)}, {place}: {sentence(finding, alpha=alpha(report))}{beside}")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    for name in columns:
+        table.add_column(Text(name), no_wrap=True)
+    for finding, row in zip(findings, zip(*columns.values(), strict=True), strict=True):
+        table.add_row(_mark(finding.outcome, gating=finding.gating), *map(Text, row[1:]))
+    yield table
+
+
+def _not_measured(report: AuditReport) -> Iterable[RenderableType]:
+    reasons: dict[str, dict[str, None]] = {}
+    for finding in report.findings:
+        if finding.outcome is Outcome.NOT_MEASURED:
+            reasons.setdefault(inert(finding.reason, limit=_PROSE), {})[title(finding)] = None
+    if reasons:
+        listed = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
+        yield Text(f"not measured: {listed}")
+
+
+def _tagged(report: AuditReport) -> Iterable[RenderableType]:
+    tags: dict[str, dict[str, list[int]]] = {}
+    for finding in report.findings:
+        for tag in finding.notes if finding.gating and finding.outcome is Outcome.PASS else ():
+            tags.setdefault(inert(tag), {}).setdefault(title(finding), []).append(finding.generation)
+    for tag, which in tags.items():
+        listed = "; ".join(f"{name}, {generations(numbers)}" for name, numbers in which.items())
+        yield Text(f"passed, noted as {tag}: {listed}")
+
+
+def _context(report: AuditReport) -> Iterable[RenderableType]:
+    groups: dict[tuple[int, str], dict[tuple[str, str], list[str]]] = {}
+    for finding in report.findings:
+        value = shown(finding).value
+        if not finding.gating and value:
+            group = groups.setdefault((finding.generation, inert(finding.baseline)), {})
+            group.setdefault((title(finding), inert(finding.unit)), []).append(value)
+    for (generation, baseline), values in groups.items():
+        listed = "; ".join(f"{name} {', '.join(each)} {unit}".rstrip() for (name, unit), each in values.items())
+        yield Text(f"context, generation {generation}{f' against {baseline}' if baseline else ''}: {listed}")
+
+
+def _trends(report: AuditReport, verbose: bool) -> Iterable[RenderableType]:
+    for trend in report.trends if verbose else ():
+        piece = exhibit({"kind": "trend", **trend})
+        yield Text(piece.facts)
+
+
+def _notes(report: AuditReport) -> Iterable[RenderableType]:
+    for note in report.notes:
+        yield Text(inert(note, limit=_PROSE))

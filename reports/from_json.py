@@ -1,0 +1,124 @@
+"""Read a ``report.json`` back into the document it was rendered from."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, NoReturn
+
+import jsonschema
+
+from collapse_audit.probes.errors import InputError, Problem
+from collapse_audit.reports.document import FORMAT_VERSION, AuditReport, Finding, Interval, Outcome, Stage, Verdict
+
+
+@functools.cache
+def schema() -> Mapping[str, Any]:
+    """The JSON Schema (draft 2020-12) of ``report.json``."""
+    text = resources.files("collapse_audit.reports").joinpath("report.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def read(path: Path) -> AuditReport:
+    """The report in the file ``path``. Raises InputError, listing every problem, for anything but a valid report."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        _refuse(str(path), found=str(error), expected="a readable report.json in UTF-8", slug="report-unreadable")
+    return parse(text, name=str(path))
+
+
+def parse(text: str, *, name: str = "report.json") -> AuditReport:
+    """The report in ``text``; ``name`` is what errors call it. Raises InputError like :func:`read`."""
+    try:
+        data = json.loads(text, parse_constant=_not_json, parse_float=_finite, object_pairs_hook=_distinct)
+        _validate(data, name)
+    except RecursionError:
+        _refuse(name, found="brackets nested too deeply", expected="strict JSON", slug="report-json")
+    except ValueError as error:  # JSONDecodeError is one
+        _refuse(name, found=str(error), expected="strict JSON", slug="report-json")
+    return from_dict(data)
+
+
+def _validate(data: Any, name: str) -> None:
+    version = data.get("format_version") if isinstance(data, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        _refuse(
+            name,
+            found=f"format_version {version}",
+            expected=f"{FORMAT_VERSION} or lower; a newer collapse-audit wrote this report, so upgrade",
+            slug="report-version",
+        )
+    errors = jsonschema.Draft202012Validator(schema()).iter_errors(data)
+    problems = [
+        Problem(
+            where=name,
+            found=f"{error.json_path}: {_short(error.message)}",
+            expected=f"what report.schema.json allows ({error.validator}: {_short(json.dumps(error.validator_value))})",
+            slug="report-schema",
+        )
+        for error in sorted(errors, key=lambda error: str(error.json_path))
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def from_dict(data: Mapping[str, Any]) -> AuditReport:
+    """The report that ``data``, which must satisfy :func:`schema`, was made from; undoes ``report.json``."""
+    return AuditReport(
+        **{
+            **data,
+            "verdict": Verdict(data["verdict"]),
+            "stage": Stage(data["stage"]),
+            "findings": tuple(_finding(each) for each in data["findings"]),
+            "trends": tuple(data["trends"]),
+            "notes": tuple(data["notes"]),
+        }
+    )
+
+
+def _finding(data: Mapping[str, Any]) -> Finding:
+    interval = data.get("interval")
+    return Finding(
+        **{
+            "seed": None,
+            **data,
+            "outcome": Outcome(data["outcome"]),
+            "interval": interval and Interval(**{"low": None, "high": None, **interval}),
+            "evidence": tuple(data["evidence"]),
+            "notes": tuple(data["notes"]),
+        }
+    )
+
+
+def _refuse(where: str, *, found: str, expected: str, slug: str) -> NoReturn:
+    raise InputError([Problem(where=where, found=found, expected=expected, slug=slug)])
+
+
+def _not_json(constant: str) -> NoReturn:
+    raise ValueError(f"the number {constant}, which is not JSON")
+
+
+def _finite(literal: str) -> float:
+    value = float(literal)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {literal}, which is too large for a float")
+    return value
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} twice in one object")
+    return result
+
+
+def _short(message: str, limit: int = 200) -> str:
+    return message if len(message) <= limit else f"{message[:limit]}..."

@@ -1,0 +1,70 @@
+"""Write a report folder: every file whole, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from collapse_audit.probes.errors import UsageError
+from collapse_audit.reports import RENDERERS
+from collapse_audit.reports.document import AuditReport
+
+FILES: Mapping[str, str] = {"json": "report.json", "markdown": "report.md", "junit": "junit.xml"}
+"""What a report folder holds: name of the renderer -> name of the file."""
+
+
+def write_report(report: AuditReport, folder: Path) -> tuple[Path, ...]:
+    """Render ``report`` into ``folder``, which is created; returns the files, in the order of :data:`FILES`.
+
+    Everything is rendered before anything is written, and each file takes the place of an older one in one step, so
+    that a reader never meets half a file. Raises UsageError if the folder cannot be written to, and ProbeError, with
+    nothing written, if the report holds a number that is not finite.
+    """
+    texts = {folder / file: RENDERERS[name](report) for name, file in FILES.items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(
+            f"cannot write the report to {folder}: {_culprit(folder)} is a file, and a folder is needed there; "
+            "name another folder with --report, or move the file away",
+            slug="report-folder",
+        ) from error
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    for path, text in texts.items():
+        write_file(path, text)
+    return tuple(texts)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Put ``text`` (UTF-8) at ``path`` in one step, through a temporary file beside it.
+
+    Raises UsageError if that is not possible; an older file at ``path`` is then as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()  # gone already, unless something failed
+
+
+def _culprit(folder: Path) -> Path:
+    """The file that stands where ``folder`` or a folder above it should be."""
+    return next(path for path in (folder, *folder.parents) if path.exists() and not path.is_dir())
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"cannot write the report to {path}: {error.strerror or error}; name a folder that you may write to",
+        slug="report-folder",
+    )

@@ -1,0 +1,105 @@
+"""A report comes back as it was written, and nothing else comes back at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from examples import EXAMPLES, healthy
+
+from collapse_audit.probes.errors import InputError
+from collapse_audit.reports import as_json, as_text
+from collapse_audit.reports.document import Outcome, Stage, Verdict
+from collapse_audit.reports.from_json import parse, read
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_was_written_is_read_back(name: str) -> None:
+    text = as_json.render(EXAMPLES[name]())
+    assert as_json.render(parse(text)) == text
+
+
+@pytest.mark.parametrize("name", sorted(set(EXAMPLES) - {"hostile"}))
+def test_report_read_back_equals_the_one_that_was_written(name: str) -> None:
+    # None in a mapping is absent from the file, so it cannot come back.
+    report = EXAMPLES[name]()
+    report = replace(report, config={key: value for key, value in report.config.items() if value is not None})
+    back = parse(as_json.render(report))
+    assert back == report
+    assert (type(back.verdict), type(back.stage)) == (Verdict, Stage)
+    assert all(type(finding.outcome) is Outcome for finding in back.findings)
+
+
+@pytest.mark.parametrize("name", sorted(set(EXAMPLES) - {"hostile"}))
+def test_report_read_back_looks_the_same(name: str) -> None:
+    report = EXAMPLES[name]()
+    assert as_text.render(parse(as_json.render(report)), width=100) == as_text.render(report, width=100)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ('"seed": 0,', '"seed": NaN,', "the number NaN, which is not JSON"),
+        ('"seed": 0,', '"seed": -Infinity,', "the number -Infinity, which is not JSON"),
+        ('"value": 0.984', '"value": 1e999', "the number 1e999, which is too large for a float"),
+        ('"seed": 0,', '"seed": 0, "seed": 1,', "the key 'seed' twice in one object"),
+        ('"seed": 0,', "", "$: 'seed' is a required property"),
+        (
+            '"seed": 0,',
+            '"seed": 0, "colour": "red",',
+            "$: Additional properties are not allowed ('colour' was unexpected)",
+        ),
+        ('"outcome": "fail"', '"outcome": "failed"', "$.findings[0].outcome: 'failed' is not one of"),
+        ('"exit_code": 0', '"exit_code": 1', "$.exit_code: 1 is not one of [0]"),
+        ('"format_version": 1', '"format_version": 2', "format_version 2"),
+        ('"seed": 0,', '"seed": 0', "Expecting ',' delimiter"),
+    ],
+)
+def test_damaged_report_is_refused_with_what_was_found(old: str, new: str, found: str) -> None:
+    text = as_json.render(healthy())
+    assert old in text
+    with pytest.raises(InputError) as caught:
+        parse(text.replace(old, new, 1), name="out/report.json")
+    message = str(caught.value)
+    assert message.startswith("out/report.json: found ")
+    assert found in message
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "7", '"x"', "{}", "[" * 100_000, '{"format_version": true}'])
+def test_what_is_no_report_is_refused(text: str) -> None:
+    with pytest.raises(InputError):
+        parse(text)
+
+
+def test_every_problem_of_a_report_is_listed() -> None:
+    data = json.loads(as_json.render(healthy()))
+    data["verdict"] = "fail"
+    data["findings"][3]["outcome"] = "failed"
+    del data["seed"]
+    with pytest.raises(InputError) as caught:
+        parse(json.dumps(data))
+    assert len(caught.value.problems) == 3
+
+
+def test_report_from_a_newer_version_says_to_upgrade() -> None:
+    with pytest.raises(InputError, match=r"expected 1 or lower; a newer collapse-audit wrote this report, so upgrade"):
+        parse('{"format_version": 2}')
+
+
+def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"report\.json: found .*No such file"):
+        read(tmp_path / "report.json")
+
+
+def test_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_bytes(b'{"a": "\xff"}')
+    with pytest.raises(InputError, match=r"report\.json: found .*expected a readable report\.json in UTF-8"):
+        read(tmp_path / "report.json")
+
+
+def test_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(as_json.render(healthy()), encoding="utf-8")
+    assert read(tmp_path / "report.json").summary == healthy().summary
