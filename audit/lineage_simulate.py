@@ -1,4 +1,4 @@
-"""``collapse-lineage simulate KIND``: one parser a kind. The work is in ``collapse_audit.lineages.simulate``."""
+"""``collapse-lineage simulate KIND``: one parser a kind. The work is in ``lineages.simulation.kinds``."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def _add_output(group: Any) -> None:
 
 
 def _simulate(args: argparse.Namespace) -> int:
-    from collapse_audit.lineages import simulate
+    from collapse_audit.lineages.simulation import kinds as simulate
 
     with _progress() as progress:
         output = simulate.Output(

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from collapse_audit.config import AuditConfig
-from collapse_audit.lineages import simulate_damage as damage
-from collapse_audit.lineages.ngram import NGramModel
+from collapse_audit.lineages.simulation import damage
+from collapse_audit.lineages.simulation.ngram import NGramModel
 from collapse_audit.reports.document import Outcome
 from collapse_audit.trial import sample_of, trial
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from collapse_audit.lineages.blocks import Block, Broken
-from collapse_audit.lineages.columns import RECORD_SCHEMA, NotClean, to_batch
 from collapse_audit.lineages.digest import file_digest
-from collapse_audit.lineages.formats import ALLOWED, read_blocks, split_name
 from collapse_audit.lineages.problems import ProblemList, problem, shorten
-from collapse_audit.lineages.records import check_record
+from collapse_audit.lineages.readers.blocks import Block, Broken
+from collapse_audit.lineages.readers.columns import RECORD_SCHEMA, NotClean, to_batch
+from collapse_audit.lineages.readers.formats import ALLOWED, read_blocks, split_name
+from collapse_audit.lineages.readers.records import check_record
 from collapse_audit.probes.errors import InputError
 
 __all__ = ["RECORD_SCHEMA", "Corpus", "open_corpus"]

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.lineages.blocks import Broken
-from collapse_audit.lineages.formats import ALLOWED, split_name
 from collapse_audit.lineages.manifest import MANIFEST
 from collapse_audit.lineages.natural import natural_key
 from collapse_audit.lineages.paths import locate
 from collapse_audit.lineages.problems import problem
+from collapse_audit.lineages.readers.blocks import Broken
+from collapse_audit.lineages.readers.formats import ALLOWED, split_name
 from collapse_audit.probes.errors import Problem
 
 _GENERATION = re.compile(r"gen_(\d+)")

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.lineages.blocks import Broken
 from collapse_audit.lineages.corpus import Corpus
 from collapse_audit.lineages.digest import json_digest
 from collapse_audit.lineages.folder import NAMES, scan_folder
@@ -18,6 +17,7 @@ from collapse_audit.lineages.natural import natural_key
 from collapse_audit.lineages.opener import Opener
 from collapse_audit.lineages.paths import locate, shown_name
 from collapse_audit.lineages.problems import problem
+from collapse_audit.lineages.readers.blocks import Broken
 from collapse_audit.probes.errors import InputError, Problem
 
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.lineages.blocks import Broken
 from collapse_audit.lineages.corpus import Corpus
 from collapse_audit.lineages.digest import file_digest
-from collapse_audit.lineages.formats import ALLOWED, split_name
 from collapse_audit.lineages.lineage import GenerationEntry
 from collapse_audit.lineages.manifest import Manifest, seed_name
 from collapse_audit.lineages.paths import locate, shown_name
 from collapse_audit.lineages.problems import problem
+from collapse_audit.lineages.readers.blocks import Broken
+from collapse_audit.lineages.readers.formats import ALLOWED, split_name
 from collapse_audit.lineages.splits import splits_of
 from collapse_audit.probes.errors import Problem
 

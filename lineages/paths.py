@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from collapse_audit.lineages.blocks import Broken
+from collapse_audit.lineages.readers.blocks import Broken
 
 _INSIDE = "a path inside the lineage folder"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from collapse_audit.lineages.formats import read_blocks
+from collapse_audit.lineages.readers.formats import read_blocks
 
 _PEEK_BYTES = 64 * 1024
 

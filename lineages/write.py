@@ -19,7 +19,7 @@ import tomli_w
 from collapse_audit.lineages.digest import file_digest
 from collapse_audit.lineages.manifest import MANIFEST, check_manifest, read_manifest
 from collapse_audit.lineages.problems import ProblemList, shorten
-from collapse_audit.lineages.records import check_record
+from collapse_audit.lineages.readers.records import check_record
 from collapse_audit.probes.errors import InputError
 
 _COMPRESSION = 9

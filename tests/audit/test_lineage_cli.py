@@ -14,7 +14,7 @@ import pytest
 
 from collapse_audit.lineage_cli import build_parser, main
 from collapse_audit.lineages.lineage import load_lineage
-from collapse_audit.lineages.simulate import KINDS
+from collapse_audit.lineages.simulation.kinds import KINDS
 from collapse_audit.lineages.write import write_corpus
 
 

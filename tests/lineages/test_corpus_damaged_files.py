@@ -84,7 +84,7 @@ def test_a_disk_that_fails_while_reading_is_named(tmp_path: Path, monkeypatch: p
 
     (tmp_path / "a.txt").write_bytes(b"a")
     corpus = open_corpus(tmp_path / "a.txt")
-    monkeypatch.setattr("collapse_audit.lineages.blocks.open_bytes", lambda *_, **__: Failing())
+    monkeypatch.setattr("collapse_audit.lineages.readers.blocks.open_bytes", lambda *_, **__: Failing())
     with pytest.raises(InputError) as caught:
         list(corpus.batches())
     assert [(problem.found, problem.slug) for problem in caught.value.problems] == [

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collapse_audit.lineages.columns import RECORD_SCHEMA, NotClean, to_batch
 from collapse_audit.lineages.corpus import open_corpus
-from collapse_audit.lineages.records import check_record
+from collapse_audit.lineages.readers.columns import RECORD_SCHEMA, NotClean, to_batch
+from collapse_audit.lineages.readers.records import check_record
 from collapse_audit.lineages.write import write_corpus
 from collapse_audit.probes.errors import InputError
 

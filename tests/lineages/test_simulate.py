@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from collapse_audit.lineages.lineage import load_lineage
-from collapse_audit.lineages.simulate import KINDS, Output, read_source
-from collapse_audit.lineages.simulate_source import Source, split_at_random
-from collapse_audit.lineages.simulate_wright_fisher import type_names
+from collapse_audit.lineages.simulation.kinds import KINDS, Output, read_source
+from collapse_audit.lineages.simulation.source import Source, split_at_random
+from collapse_audit.lineages.simulation.wright_fisher import type_names
 from collapse_audit.lineages.write import write_corpus
 from collapse_audit.probes.errors import InputError, UsageError
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
-from collapse_audit.lineages.simulate_damage import drop_label, duplicate, loop, shift_perplexity
+from collapse_audit.lineages.simulation.damage import drop_label, duplicate, loop, shift_perplexity
 from collapse_audit.probes.errors import UsageError
 
 TEXTS = [f"document {index} says that {index * 7} is not {index}." for index in range(100)]

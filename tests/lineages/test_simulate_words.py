@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collapse_audit.lineages.simulate_words import decode, encode
+from collapse_audit.lineages.simulation.words import decode, encode
 from collapse_audit.probes.tokens import WORDS
 
 QUICK = settings(max_examples=60, deadline=None)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collapse_audit.lineages.simulate_wright_fisher import (
+from collapse_audit.lineages.simulation.wright_fisher import (
     documents,
     expected_heterozygosity,
     expected_types,

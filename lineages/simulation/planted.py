@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from collapse_audit.lineages import simulate_damage as damage
-from collapse_audit.lineages.simulate_source import Record, Source, split_at_random
-from collapse_audit.lineages.simulate_write import Output, new_lineage
+from collapse_audit.lineages.simulation import damage
+from collapse_audit.lineages.simulation.output import Output, new_lineage
+from collapse_audit.lineages.simulation.source import Record, Source, split_at_random
 from collapse_audit.probes.errors import UsageError
 from collapse_audit.probes.labels import label_rule
 

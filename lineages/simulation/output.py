@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from collapse_audit import __version__
-from collapse_audit.lineages.simulate_source import Record
+from collapse_audit.lineages.simulation.source import Record
 from collapse_audit.lineages.write import atomic_file, write_corpus, write_manifest
 from collapse_audit.probes.errors import UsageError
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from collapse_audit.lineages.blocks import Block, decode_lines, raw_line_blocks
+from collapse_audit.lineages.readers.blocks import Block, decode_lines, raw_line_blocks
 
 
 def txt_blocks(path: Path, *, gzipped: bool, block_bytes: int) -> Iterator[Block]:

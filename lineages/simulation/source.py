@@ -12,8 +12,8 @@ import numpy as np
 
 from collapse_audit.lineages.corpus import open_corpus
 from collapse_audit.lineages.digest import file_digest, json_digest
-from collapse_audit.lineages.formats import ALLOWED, split_name
 from collapse_audit.lineages.natural import natural_key
+from collapse_audit.lineages.readers.formats import ALLOWED, split_name
 from collapse_audit.probes.errors import InputError, Problem, UsageError
 
 Record = dict[str, Any]

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.lineages.blocks import Block, Broken, Unreadable, bad_utf8, first_repeated, raw_line_blocks
-from collapse_audit.lineages.records import no_text
+from collapse_audit.lineages.readers.blocks import Block, Broken, Unreadable, bad_utf8, first_repeated, raw_line_blocks
+from collapse_audit.lineages.readers.records import no_text
 
 # The csv module stops at 128 KiB a cell unless told otherwise. The limit still ends a quote that is never closed
 # before it swallows a huge file. It is a setting of the whole process, and only ever raised.

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from collapse_audit.lineages.simulate_chain import WordChain, entropy, kept_mass, sharpening_kl
-from collapse_audit.lineages.simulate_source import Source
-from collapse_audit.lineages.simulate_write import Output, as_records, new_lineage, require_some
+from collapse_audit.lineages.simulation.chain import WordChain, entropy, kept_mass, sharpening_kl
+from collapse_audit.lineages.simulation.output import Output, as_records, new_lineage, require_some
+from collapse_audit.lineages.simulation.source import Source
 
 
 def simulate_sharpen(

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.lineages.blocks import Block, Broken, Unreadable, decode_lines, first_repeated, raw_line_blocks
+from collapse_audit.lineages.readers.blocks import (
+    Block,
+    Broken,
+    Unreadable,
+    decode_lines,
+    first_repeated,
+    raw_line_blocks,
+)
 
 _WHITE_SPACE = " \t\r"  # what JSON calls white space, and nothing that could be a text
 

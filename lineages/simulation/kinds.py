@@ -3,12 +3,12 @@
 Three families, by what generations are made of:
 
 * ``healthy``, ``label-loss``, ``duplicate``, ``loop``, ``perplexity-shift``: the source's own documents, split at
-  random so that no two corpora share one (simulate_planted.py).
-* ``sharpen``, ``top-p``: words drawn from one model of the whole source (simulate_drawn.py).
-* ``wright-fisher``, ``ngram``: each generation learns from what the one before wrote (simulate_trained.py).
+  random so that no two corpora share one (planted.py).
+* ``sharpen``, ``top-p``: words drawn from one model of the whole source (drawn.py).
+* ``wright-fisher``, ``ngram``: each generation learns from what the one before wrote (trained.py).
 
-The damage itself, as functions from texts to texts, is in simulate_damage.py, simulate_chain.py, ngram.py and
-simulate_wright_fisher.py. Every generation has held-out texts. The same seed gives the same files.
+The damage itself, as functions from texts to texts, is in damage.py, chain.py, ngram.py and
+wright_fisher.py. Every generation has held-out texts. The same seed gives the same files.
 
 >>> sorted(KINDS)[:3]
 ['duplicate', 'healthy', 'label-loss']
@@ -19,17 +19,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from collapse_audit.lineages.simulate_drawn import simulate_sharpen, simulate_top_p
-from collapse_audit.lineages.simulate_planted import (
+from collapse_audit.lineages.simulation.drawn import simulate_sharpen, simulate_top_p
+from collapse_audit.lineages.simulation.output import Output
+from collapse_audit.lineages.simulation.planted import (
     simulate_duplicate,
     simulate_healthy,
     simulate_label_loss,
     simulate_loop,
     simulate_perplexity_shift,
 )
-from collapse_audit.lineages.simulate_source import Source, read_source
-from collapse_audit.lineages.simulate_trained import simulate_ngram, simulate_wright_fisher
-from collapse_audit.lineages.simulate_write import Output
+from collapse_audit.lineages.simulation.source import Source, read_source
+from collapse_audit.lineages.simulation.trained import simulate_ngram, simulate_wright_fisher
 
 __all__ = ["KINDS", "Output", "Source", "read_source"]
 

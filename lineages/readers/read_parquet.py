@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from collapse_audit.lineages.blocks import Block, Broken, Unreadable, first_repeated, open_bytes, read_some
-from collapse_audit.lineages.records import no_text
+from collapse_audit.lineages.readers.blocks import Block, Broken, Unreadable, first_repeated, open_bytes, read_some
+from collapse_audit.lineages.readers.records import no_text
 
 _MOST_ROWS = 8192
 

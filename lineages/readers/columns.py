@@ -1,7 +1,8 @@
 """From a block of records to columns, checked column by column at the speed of C.
 
-:func:`to_batch` refuses a block exactly where :func:`~collapse_audit.lineages.records.check_record` has something to
-say about one of its records (a test holds the two against each other); wording it is left to that slow, exact check.
+:func:`to_batch` refuses a block exactly where :func:`~collapse_audit.lineages.readers.records.check_record` has
+something to say about one of its records (a test holds the two against each other); wording it is left to that slow,
+exact check.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from collapse_audit.lineages.records import LOWEST_NLL, MOST_TOKENS, SPLITS
+from collapse_audit.lineages.readers.records import LOWEST_NLL, MOST_TOKENS, SPLITS
 
 RECORD_SCHEMA = pa.schema(
     [

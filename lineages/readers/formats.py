@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from collapse_audit.lineages.blocks import BLOCK_BYTES, Block, Unreadable
-from collapse_audit.lineages.read_csv import csv_blocks
-from collapse_audit.lineages.read_jsonl import jsonl_blocks
-from collapse_audit.lineages.read_parquet import parquet_blocks
-from collapse_audit.lineages.read_txt import txt_blocks
+from collapse_audit.lineages.readers.blocks import BLOCK_BYTES, Block, Unreadable
+from collapse_audit.lineages.readers.read_csv import csv_blocks
+from collapse_audit.lineages.readers.read_jsonl import jsonl_blocks
+from collapse_audit.lineages.readers.read_parquet import parquet_blocks
+from collapse_audit.lineages.readers.read_txt import txt_blocks
 
 SUFFIXES = (".jsonl", ".parquet", ".csv", ".txt")
 ALLOWED = ".jsonl, .parquet, .csv or .txt, each also with .gz"

@@ -1,6 +1,6 @@
 """Real human text that every CPython carries: paragraphs of prose from the topics of ``help()``.
 
-    python -m collapse_audit.lineages.pydocs topics.jsonl
+    python -m collapse_audit.lineages.simulation.pydocs topics.jsonl
 
 What counts as a paragraph of prose, decided once: text between blank lines, its lines joined; at least eight words;
 ends like a sentence (``.``, ``!``, ``?`` or ``:``, perhaps in brackets or quotes); no interpreter session and no
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = sys.argv[1:] if argv is None else argv
     if len(arguments) != 1 or not arguments[0].endswith((".jsonl", ".jsonl.gz")):
-        sys.stderr.write("usage: python -m collapse_audit.lineages.pydocs FILE.jsonl\n")
+        sys.stderr.write("usage: python -m collapse_audit.lineages.simulation.pydocs FILE.jsonl\n")
         return 4
     texts = paragraphs(topics)
     write_corpus(Path(arguments[0]), ({"text": text} for text in texts))

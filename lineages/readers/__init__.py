@@ -1,0 +1,1 @@
+"""Corpus files to record batches, in bounded memory, with every problem named."""
