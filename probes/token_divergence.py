@@ -29,7 +29,7 @@ _KL_REPLICATES = 200
             unit="nats",
             worse="higher",
             margin=0.01,
-            because="about the divergence of a model whose token probabilities are sharpened to p^1.11",
+            because="word probabilities sharpened to p^1.1 move the text by .006 to .011 nats",
         ),
     ),
     source="Lin 1991, doi 10.1109/18.61115; bias removed by document permutation",
