@@ -21,6 +21,7 @@ import numpy as np
 
 from collapse_audit.config import AuditConfig
 from collapse_audit.lineages.simulation import damage
+from collapse_audit.lineages.simulation.chain import WordChain
 from collapse_audit.lineages.simulation.ngram import NGramModel
 from collapse_audit.reports.document import Outcome
 from collapse_audit.trial import sample_of, trial
@@ -40,10 +41,13 @@ def halves(texts: Texts, n: int, rng: np.random.Generator) -> tuple[Texts, Texts
 
 def sharpened(order: int, gamma: float) -> Scenario:
     """Both sides from the same model of the text, the generation's probabilities to the power gamma."""
+    fitted: list[WordChain] = []  # of the whole text, which is the same in every trial
 
     def make(texts: Texts, n: int, rng: np.random.Generator) -> tuple[Texts, Texts]:
-        draw = damage.sharpen_unigram if order == 1 else damage.sharpen_bigram
-        return draw(texts, 1.0, n, rng), draw(texts, gamma, n, rng)
+        if not fitted:
+            plain = WordChain.fit(texts, order=order)
+            fitted.extend((plain, plain.sharpened(gamma)))
+        return fitted[0].sample(n, rng), fitted[1].sample(n, rng)
 
     return make
 
