@@ -29,43 +29,42 @@ def simulate_wright_fisher(
     generations: int = 5,
     seeds: int = 1,
 ) -> Path:
-    """Resampling and nothing else: model k is the shares of what generation k - 1 wrote.
+    """Resampling and nothing else: model 0 is Zipf's law itself, model k the shares of what generation k - 1 wrote.
 
     ``types`` words by Zipf's law, ``words`` of them a document (1: every document is one whole pattern).
     """
     require_some(min(documents, words), generations)
     p = wf.zipf(types, exponent)
     n = documents * words
-    reference, held_out = output.rng(0).multinomial(n, p, size=2)
     paths = []
 
     def write(counts: IntArray, *stream: int) -> list[Record]:
         return as_records(wf.documents(counts, words, output.rng(*stream)))
 
     with new_lineage(output) as draft:
+        reference, held_out = output.rng(0).multinomial(n, p, size=2)
         draft.add_reference(write(reference, 1, 0), write(held_out, 1, 1))
         for seed in range(seeds):
-            # counts[k] is what model k has read, and counts[k + 1] what it wrote.
-            counts = np.vstack((reference, wf.wright_fisher(reference / n, n, generations, output.rng(2, seed))))
-            paths.append(counts)
+            written = wf.wright_fisher(p, n, generations, output.rng(2, seed))
+            models = np.vstack((p, written[:-1] / n))
+            paths.append(models)
             read = "reference"
             for index in range(generations + 1):
                 output.progress(f"generation {index}")
-                held_out = output.rng(3, seed, index).multinomial(n, counts[index] / n)
+                held_out = output.rng(3, seed, index).multinomial(n, models[index])
                 read = draft.add_generation(
                     index,
-                    write(counts[index + 1], 4, seed, index, 0),
+                    write(written[index], 4, seed, index, 0),
                     write(held_out, 4, seed, index, 1),
                     trained_on={read: 1.0},
                     seed=seed if seeds > 1 else None,
                 )
         truth = {
-            "expected_heterozygosity": [wf.expected_heterozygosity(p, n, k + 1) for k in range(generations + 1)],
-            "expected_types_of_model_0": wf.expected_types(p, n),
+            "expected_heterozygosity": [wf.expected_heterozygosity(p, n, k) for k in range(generations + 1)],
+            "expected_types_of_model_1": wf.expected_types(p, n),
         }
-        models = [[(row / n).tolist() for row in counts[:-1]] for counts in paths]
         names = wf.type_names(types)
-        draft.add_json("truth.json", {"types": names, "probabilities": p.tolist(), "models": models, **truth})
+        draft.add_json("truth.json", {"types": names, "probabilities": p.tolist(), "models": [path.tolist() for path in paths], **truth})
         parameters = {"types": types, "exponent": exponent, "documents": documents, "words": words, "seeds": seeds}
         draft.finish(output, kind="wright-fisher", parameters=parameters, truth=truth, scheme="recursive")
     return output.out

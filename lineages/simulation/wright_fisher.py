@@ -1,9 +1,9 @@
 """The Wright-Fisher process: every generation is a finite sample of the one before, and what no sample caught is gone.
 
-``counts[0] ~ Multinomial(n, p)`` is the reference, and ``counts[k + 1] ~ Multinomial(n, counts[k] / n)`` is what model
-k wrote, when model k is nothing but the shares of what it read. In closed form, with q_k = counts[k] / n::
+Model 0 is p itself, as a perfect model of the reference would be. ``counts[k] ~ Multinomial(n, q_k)`` is what model k
+writes, and model k + 1 is nothing but its shares, ``q_{k+1} = counts[k] / n``. In closed form, with q_0 = p::
 
-    E q_k = p        E(1 - sum q_k^2) = (1 - 1/n)^(k + 1) (1 - sum p^2)        E types(q_0) = sum 1 - (1 - p_i)^n
+    E q_k = p        E(1 - sum q_k^2) = (1 - 1/n)^k (1 - sum p^2)        E types(q_1) = sum 1 - (1 - p_i)^n
 """
 
 from __future__ import annotations

@@ -191,9 +191,13 @@ def test_wright_fisher_generations_are_samples_of_the_exported_shares(tmp_path: 
     lineage = load_lineage(make("wright-fisher", tmp_path / "made"))
     truth = json.loads((lineage.root / "truth.json").read_text("utf-8"))
     assert truth["types"] == type_names(50)
+    law = np.array(truth["probabilities"])
+    assert law == pytest.approx(1 / np.arange(1, 51) / (1 / np.arange(1, 51)).sum())
     for seed, models in zip(lineage.seeds, truth["models"], strict=True):
-        read = lineage.reference
-        for entry, shares in zip(lineage.of_seed(seed), models, strict=True):
+        first, *others = lineage.of_seed(seed)
+        assert models[0] == law.tolist()  # model 0 is the law itself
+        read = first.texts
+        for entry, shares in zip(others, models[1:], strict=True):
             # Model k is exactly the shares of the corpus before it, and writes no type that is not in there.
             counts = Counter(texts_of(read))
             assert [counts[name] / 60 for name in truth["types"]] == shares
