@@ -24,7 +24,7 @@ from collapse_audit.reports._format import (
     title,
 )
 from collapse_audit.reports._plain import to_dict
-from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells
+from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
 
 _VERDICTS = {
     Verdict.PASS: "PASS",
@@ -210,14 +210,13 @@ def _matrix(group: Sequence[Cell]) -> str:
 
 
 def _remarks(report: AuditReport) -> Iterable[str]:
-    reasons: dict[str, dict[str, None]] = {}
-    for finding in report.findings:
-        if finding.outcome is Outcome.NOT_MEASURED:
-            reasons.setdefault(finding.reason, {})[code(title(finding))] = None
     lines = [f"- {prose(note)}" for note in report.notes]
-    if reasons:
-        listed = "; ".join(f"{', '.join(names)} ({prose(reason)})" for reason, names in reasons.items())
-        lines.insert(0, f"- Not measured: {listed}")
+    listed = [
+        f"{', '.join(dict.fromkeys(code(title(finding)) for finding in findings))} ({prose(reason)})"
+        for reason, findings in unmeasured(report.findings).items()
+    ]
+    if listed:
+        lines.insert(0, f"- Not measured: {'; '.join(listed)}")
     if lines:
         yield "### Notes"
         yield "\n".join(lines)

@@ -32,7 +32,7 @@ from collapse_audit.reports._format import (
     where,
 )
 from collapse_audit.reports._plain import to_dict
-from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells
+from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
 
 _MARKS = {
     Outcome.PASS: ". P",
@@ -334,13 +334,12 @@ def _every_finding(report: AuditReport, width: int) -> Iterable[RenderableType]:
 
 
 def _not_measured(report: AuditReport) -> Iterable[RenderableType]:
-    reasons: dict[str, dict[str, None]] = {}
-    for finding in report.findings:
-        if finding.outcome is Outcome.NOT_MEASURED:
-            reasons.setdefault(inert(finding.reason, limit=_PROSE), {})[title(finding)] = None
-    if reasons:
-        listed = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
-        yield Text(f"not measured: {listed}")
+    listed = [
+        f"{', '.join(dict.fromkeys(map(title, findings)))} ({inert(reason, limit=_PROSE)})"
+        for reason, findings in unmeasured(report.findings).items()
+    ]
+    if listed:
+        yield Text(f"not measured: {'; '.join(listed)}")
 
 
 def _tagged(report: AuditReport) -> Iterable[RenderableType]:

@@ -158,3 +158,15 @@ def cells(findings: Iterable[Finding]) -> tuple[Cell, ...]:
         Cell(probe=probe, seed=seed, generation=generation, findings=tuple(group))
         for (seed, generation, probe), group in groups.items()
     )
+
+
+def unmeasured(findings: Iterable[Finding]) -> Mapping[str, tuple[Finding, ...]]:
+    """What was not measured, by its reason. Context that gates elsewhere, and was measured there, is left out."""
+    findings = tuple(findings)
+    measured = {(f.probe, f.statistic) for f in findings if f.gating and f.outcome is not Outcome.NOT_MEASURED}
+    reasons: dict[str, list[Finding]] = {}
+    for finding in findings:
+        told = not finding.gating and (finding.probe, finding.statistic) in measured
+        if finding.outcome is Outcome.NOT_MEASURED and not told:
+            reasons.setdefault(finding.reason, []).append(finding)
+    return {reason: tuple(group) for reason, group in reasons.items()}
