@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -56,8 +57,7 @@ class AuditConfig:
         if changed is None:
             return gate
         # Where pass starts keeps its proportion to where fail ends.
-        scale = changed.margin / gate.margin
-        near = None if gate.pass_margin is None else gate.pass_margin * scale
+        near = None if gate.pass_margin is None else gate.pass_margin * changed.margin / gate.margin
         return dataclasses.replace(gate, margin=changed.margin, pass_margin=near, because=changed.reason)
 
     def echo(self, probes: Iterable[Probe]) -> dict[str, Any]:
@@ -81,13 +81,12 @@ class AuditConfig:
         return {**plain, "margins": margins, "disabled": sorted(self.disabled)}
 
 
-def _positive(kind: type, name: str, *, least: float) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:
-        if isinstance(value, bool) or not isinstance(value, kind if kind is int else (int, float)) or value < least:
-            raise ValueError(f"{'a whole number' if kind is int else 'a number'} of at least {least:g}")
-        return kind(value)
+def _whole(least: int) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"a whole number of at least {least}")
+        return value
 
-    check.__name__ = name
     return check
 
 
@@ -120,12 +119,12 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "baseline": _text,
     "labels": _text,
     "tokens": _text,
-    "permutations": _positive(int, "permutations", least=99),
-    "max_documents": _positive(int, "max_documents", least=0),
+    "permutations": _whole(99),
+    "max_documents": _whole(0),
     "evidence": _evidence,
     "independent": _flag,
     "allow_inconclusive": _flag,
-    "seed": _positive(int, "seed", least=0),
+    "seed": _whole(0),
 }
 
 
@@ -145,7 +144,7 @@ def load_config(
     """
     probes = tuple(probes)
     merged, problems = _Merged(probes), []
-    sources: list[tuple[str, Mapping[str, Any]]] = [*_pyproject(directory or Path.cwd())]
+    sources: list[tuple[str, Any]] = [*_pyproject(directory or Path.cwd())]
     if lineage.audit:
         sources.append(("[audit] of lineage.toml", lineage.audit))
     if lineage.label_rule is not None:
@@ -159,7 +158,10 @@ def load_config(
     if overrides:
         sources.append(("the command line", {k: v for k, v in overrides.items() if v is not None}))
     for origin, table in sources:
-        problems.extend(merged.add(origin, table))
+        if isinstance(table, Mapping):
+            problems.extend(merged.add(origin, table))
+        else:
+            problems.append(f"{origin}: {table!r}; allowed: a table of settings")
     if problems:
         raise UsageError("\n".join(problems), slug="config")
     return AuditConfig(**merged.plain, gates=merged.gates, disabled=frozenset(merged.disabled))
@@ -232,18 +234,23 @@ class _Merged:
         if unknown:
             return [f"{place}: unknown setting {unknown[0]!r}; allowed: margin, reason"]
         margin = table.get("margin", gate.margin)
-        if isinstance(margin, bool) or not isinstance(margin, int | float) or not _reasonable(gate, float(margin)):
-            allowed = "a ratio between 0 and 1" if gate.worse == "lower" and gate.unit == "ratio" else "a number over 0"
+        low, high, allowed = _range(gate)
+        if isinstance(margin, bool) or not isinstance(margin, int | float) or not low < margin < high:
             return [f"{place}.margin = {margin!r}; allowed: {allowed} ({gate.unit})"]
-        reason = str(table.get("reason", f"set by {origin}"))
+        reason = table.get("reason", f"set by {origin}")
+        if not isinstance(reason, str):
+            return [f"{place}.reason = {reason!r}; allowed: a string"]
         self.gates[probe.name, gate.statistic] = GateSettings(margin=float(margin), reason=reason, origin=origin)
         return []
 
 
-def _reasonable(gate: Gate, margin: float) -> bool:
+def _range(gate: Gate) -> tuple[float, float, str]:
+    """Between which bounds a margin of ``gate`` makes sense, and the same in words."""
     if gate.worse == "lower" and gate.unit == "ratio":
-        return 0 < margin < 1
-    return 0 < margin < float("inf")
+        return 0, 1, "a ratio between 0 and 1"
+    if gate.margin < 0:  # of a difference whose damage is a fall
+        return -math.inf, 0, "a number under 0"
+    return 0, math.inf, "a number over 0"
 
 
 def _near(word: str, known: Iterable[str]) -> str:
@@ -261,14 +268,14 @@ def _toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not readable as TOML: {error}", slug="config") from None
 
 
-def _pyproject(directory: Path) -> Iterable[tuple[str, Mapping[str, Any]]]:
+def _pyproject(directory: Path) -> Iterable[tuple[str, Any]]:
+    """``[tool.collapse-audit]`` of the nearest pyproject.toml, in ``directory`` or above it."""
     for folder in (directory, *directory.parents):
         file = folder / "pyproject.toml"
         if file.is_file():
             tool = _toml(file).get("tool", {})
-            table = tool.get("collapse-audit") if isinstance(tool, Mapping) else None
-            if isinstance(table, Mapping):
-                yield f"[tool.collapse-audit] of {file}", table
+            if isinstance(tool, Mapping) and "collapse-audit" in tool:
+                yield f"[tool.collapse-audit] of {file}", tool["collapse-audit"]
             return
 
 
@@ -285,4 +292,4 @@ def _set(item: str) -> dict[str, Any]:
     table: Any = value
     for part in reversed(path):
         table = {part: table}
-    return table if len(path) == 1 else {"probes": table}
+    return table if len(path) == 1 or path[0] == "probes" else {"probes": table}

@@ -171,7 +171,8 @@ def studentised_changes(
         spread = np.ones_like(change) if design.paired else np.hypot(*errors)
         # A side with nothing has an infinite change and no spread: the change alone is what counts.
         usual = np.isfinite(change) & (change != 0)
-        return np.asarray(np.where(usual, change / spread, np.nan_to_num(change, nan=0.0)))
+        # No number at all (a side of one block has no spread) is no evidence.
+        return np.nan_to_num(np.where(usual, change / spread, change), nan=0.0, posinf=np.inf, neginf=-np.inf)
 
 
 def rule_of_three(design: Design) -> float:

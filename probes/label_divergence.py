@@ -104,6 +104,8 @@ def _shown(names: tuple[str, ...], counts: FloatArray) -> dict[str, dict[str, in
 def joined(baseline: Labels, generation: Labels) -> tuple[tuple[str, ...], npt.NDArray[np.bool_]]:
     """All label names that anybody carries, then ``∅``, and who carries them; shape (n + m, K + 1)."""
     names = sorted({*baseline.names, *generation.names})
+    if not names:
+        return (NO_LABEL,), np.ones((len(baseline.carried) + len(generation.carried), 1), dtype=np.bool_)
     rows = []
     for labels in (baseline, generation):
         column = {name: k for k, name in enumerate(labels.names)}

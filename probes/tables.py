@@ -54,6 +54,11 @@ class CountTable:
         """Shape (R, K): the leading rows, whose types stand in at least two blocks."""
         return self.counts[: np.count_nonzero(self.frequency >= 2)]
 
+    @property
+    def seen_apart(self) -> int:
+        """Number of leading rows that have a bin of their own *and* stand in two blocks, so that they can differ."""
+        return min(self.coarse, self.repeated.shape[0])
+
     @cached_property
     def hapaxes(self) -> FloatArray:
         """Shape (K,): types that stand in this block and in no other."""

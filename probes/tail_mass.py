@@ -26,7 +26,7 @@ _JUNK = 1.25
             unit="ratio",
             worse="lower",
             margin=0.80,
-            because="a fifth of the rare tail's probability gone; word probabilities sharpened to p^1.05 keep .78 to .81",
+            because="a fifth of the rare tail's probability gone; word probabilities to the power 1.05 keep .78 to .81",
         ),
     ),
     source="Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y; Chung & Romano 2013, doi 10.1214/13-AOS1090",
@@ -62,7 +62,7 @@ def tail_mass(pair: Pair) -> Reading:
     if not counts.any() or not tokens[~design.side].any() or not tokens[design.side].any():
         return NotMeasured(reason="too few texts with tokens to split the baseline in two halves")
     drawn = design.relabellings(pair.permutations, pair.stream("tail-mass"))
-    tail, seen = ~_head(counts), counts > 0
+    tail, seen = ~_head(counts, pair.stream("tail-mass ties")), counts > 0
     everything, known, novel = (_mass(table, types)[compared] for types in (tail, tail & seen, ~seen))
     junk = _junk(novel, tokens, drawn)
     # Whether unseen types count is decided anew under every relabelling: the test stays exact.
@@ -70,6 +70,8 @@ def tail_mass(pair: Pair) -> Reading:
         studentised_changes(top, tokens, design=design, relabellings=drawn, scale="log") for top in (everything, known)
     ]
     top = known if junk[0] else everything
+    if not top[~design.side].any():
+        return NotMeasured(reason="the baseline has no rare tail: its most frequent types hold all of its tokens")
     one_sided = pair.one_sided
     shares = {
         f"{name}_mass_{which}": float(mass[on].sum() / tokens[on].sum())
@@ -116,9 +118,12 @@ def _junk(novel: FloatArray, tokens: FloatArray, drawn: npt.NDArray[np.uint8]) -
         return np.asarray(generation[:, 0] / generation[:, 1] > _JUNK * baseline[:, 0] / baseline[:, 1])
 
 
-def _head(counts: FloatArray) -> BoolArray:
-    """The smallest set of most frequent types that holds 90% of the tokens; shape (V,)."""
-    order = np.argsort(-counts, kind="stable")
+def _head(counts: FloatArray, rng: np.random.Generator) -> BoolArray:
+    """The smallest set of most frequent types that holds 90% of the tokens; shape (V,).
+
+    Ties are broken at random: any order in which the table holds its types knows of the texts that are compared.
+    """
+    order = np.lexsort((rng.random(counts.size), -counts))
     before = np.cumsum(counts[order]) - counts[order]
     head = np.zeros(counts.size, dtype=np.bool_)
     head[order] = before < _HEAD * counts.sum()

@@ -10,11 +10,13 @@ import numpy as np
 from collapse_audit.probes.design import FloatArray
 from collapse_audit.probes.estimates import estimate, permutation_p, settling_n
 from collapse_audit.probes.pair import CURE, Pair
-from collapse_audit.probes.tables import CountTable, products, side_sums
+from collapse_audit.probes.tables import COARSE_BLOCKS, CountTable, products, side_sums
 from collapse_audit.probes.types import Z_POWER, Estimate, Gate, NotMeasured, Z, probe
 
 _SHOWN = 10
 _ALPHA = 0.5
+_TOLD = 0.5
+"""Least share of the tokens that must be of types that can be compared, for the two sides to be called alike."""
 _KL_REPLICATES = 200
 """Relabellings that estimate the bias of the displayed KL: its mean needs no thousand."""
 
@@ -69,14 +71,6 @@ def token_divergence(pair: Pair) -> Estimate | NotMeasured:
     shares = _coarse_shares(table, pair.design.side)
     # The influence vanishes where the sides are alike; the spread under permutation takes over there.
     error = max(pair.design.standard_error(_influence(table, pair.design.side, shares)), float(js[1:].std()))
-    if not table.coarse:
-        error = math.inf  # every type is rare: the two sides may be as different as they like
-    one_sided = pair.one_sided
-    fair = (
-        {}
-        if one_sided is None
-        else _one_sided(float(js[0]), excess, error, min(*map(pair.design.documents, (False, True))))
-    )
     return estimate(
         excess,
         error,
@@ -87,26 +81,39 @@ def token_divergence(pair: Pair) -> Estimate | NotMeasured:
         method="influence function or permutation spread, normal",
         raw=_familiar(pair, table, float(js[0])),
         evidence=_moved_most(pair, table, shares),
-        notes=("one-sided",) if one_sided else (),
-        explanation=f"upper bound from the raw JS, because {one_sided}; {CURE}" if one_sided else "",
-        **fair,
+        **_upper_bound(pair, table, float(js[0]), excess, error),
     )
 
 
-def _one_sided(raw: float, excess: float, error: float, n: int) -> dict[str, Any]:
-    """The upper bound from the raw JS, nothing subtracted, and the n at which its sampling bias would be small enough.
-
-    The bias falls as 1/n and the error as 1/sqrt(n).
-    """
+def _upper_bound(pair: Pair, table: CountTable, raw: float, excess: float, error: float) -> dict[str, Any]:
+    """What replaces the usual upper bound where that one would promise too much. The lower bound always holds, because
+    pooling types never raises a divergence."""
+    told = float(table.counts[: table.seen_apart].sum() / table.lengths.sum())
+    if told < _TOLD:
+        return {
+            "high": math.inf,
+            "n_needed": lambda _margin: math.inf,
+            "explanation": f"only {told:.0%} of the tokens are of types that stand in enough texts to be compared; "
+            "more or longer texts are needed",
+        }
+    if pair.one_sided is None:
+        return {}
+    n = min(pair.design.documents(side) for side in (False, True))
 
     def needed(margin: float) -> float:
+        # The sampling bias of the raw JS falls as 1/n, the error as 1/sqrt(n).
         def settled(times: float) -> bool:
             bias, reach = (raw - excess) / times, (Z + Z_POWER) * error / math.sqrt(times)
             return max(excess, 0.0) + bias + reach <= margin or excess - reach > margin
 
         return settling_n(n, settled)
 
-    return {"high": raw + Z * error, "n_needed": needed}
+    return {
+        "high": raw + Z * error,
+        "n_needed": needed,
+        "notes": ("one-sided",),
+        "explanation": f"upper bound from the raw JS, because {pair.one_sided}; {CURE}",
+    }
 
 
 def _coarse_shares(table: CountTable, side: np.ndarray) -> FloatArray:
@@ -151,7 +158,7 @@ def _familiar(pair: Pair, table: CountTable, js: float) -> dict[str, float | int
         "kl_baseline_generation_less_bias": float(forward[0] - forward[1:].mean()),
         "kl_generation_baseline_less_bias": float(reverse[0] - reverse[1:].mean()),
         "kl_smoothing": _ALPHA,
-        "vocabulary": table.coarse + 1,
+        "vocabulary": table.seen_apart + 1,
         "tokens_baseline": int(table.lengths[~pair.design.side].sum()),
         "tokens_generation": int(table.lengths[pair.design.side].sum()),
         "alike_p": pair.alike_p,
@@ -166,6 +173,7 @@ def _moved_most(pair: Pair, table: CountTable, shares: FloatArray) -> tuple[dict
     middle = (p + q) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = np.nan_to_num(p * np.log(p / middle)) + np.nan_to_num(q * np.log(q / middle))
+    parts[table.frequency[: table.coarse] < COARSE_BLOCKS] = 0.0  # terms of fewer texts are never shown
     return tuple(
         {
             "kind": "term",

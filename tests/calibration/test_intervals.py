@@ -32,7 +32,7 @@ def test_the_interval_of_the_tail_mass_ratio_covers(repeats: Repeats) -> None:
     for repeat in range(count):
         rng = np.random.default_rng([31, repeat])
         pair = Pair(baseline=documents(p, 300, rng), generation=documents(q, 300, rng), permutations=99, seed=repeat)
-        head = _head(pair.words.on(_halves(pair)[0]))
+        head = _head(pair.words.on(_halves(pair)[0]), pair.stream("tail-mass ties"))
         inside = [int(pair.tokens.vocabulary[int(t)].as_py()[1:]) for t in pair.words.types[head]]
         truth = (1 - q[inside].sum()) / (1 - p[inside].sum())
         (reading,) = next(probe for probe in BUILTIN if probe.name == "tail-mass")(pair)
