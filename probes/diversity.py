@@ -30,7 +30,7 @@ _PORTION = 1 << 19
             unit="ratio",
             worse="lower",
             margin=0.85,
-            because="one distinct pair in seven gone at equal n; word probabilities sharpened to p^1.05 keep .87 to .91",
+            because="one distinct pair in seven gone at equal n; words at p^1.05 keep .87 to .91",
         ),
         Gate(
             statistic="effective-tokens",

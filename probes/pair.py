@@ -115,8 +115,15 @@ class Pair:
         return self.baseline.texts.take(pa.array(kept[kept < n]))
 
     def labels(self) -> tuple[Labels, Labels] | None:
-        """Labels of all documents of both samples (not only of the design's), or None where nothing is labelled."""
+        """Labels of all documents of both samples (not only of the design's), or None where a side has none at all.
+
+        A record without a label among labelled ones counts as unlabelled; a file without the field says nothing.
+        """
         if self.label_rule is None:
+            return None
+        if self.label_rule.extract is None and any(
+            sample.label_field is None for sample in (self.baseline, self.generation)
+        ):
             return None
         return self.baseline.labels(self.label_rule), self.generation.labels(self.label_rule)
 
