@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collapse_audit import __version__
-from collapse_audit.console import Parser, exit_with, stderr, stdout
+from collapse_audit.console import Parser, exit_with, stderr, stdout, write
 from collapse_audit.exit_codes import ExitCode
 from collapse_audit.probes.errors import UsageError
 
@@ -47,7 +47,7 @@ def run_parser() -> Parser:
     """The parser of ``collapse-audit run``."""
     parser = Parser(
         prog="collapse-audit",
-        description="Audit lineages of language models for model collapse: pass, collapse or inconclusive, with evidence.",
+        description="Audit lineages of language models for model collapse: pass, collapse or inconclusive, and why.",
         epilog=_EPILOG,
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -109,17 +109,13 @@ def _run(argv: Sequence[str]) -> int:
     prepared = [_prepare(options, lineage) for lineage in options.lineages]
     if options.collect_only:
         return _collect_only(prepared)
-    folders = _folders(options.report, prepared)
     _check_writable(options)
-    reports = []
-    for one, folder in zip(prepared, folders or [None] * len(prepared), strict=True):
-        report = _audited(one, options)
-        reports.append(report)
+    # First all audits, then all reports, then what is shown: a lineage that turns out to be unreadable leaves nothing
+    # behind, and a verdict is on the last line only if everything that was asked for has been done.
+    reports = [_audited(one, options) for one in prepared]
+    _write(reports, prepared, options)
+    for report in reports:
         _show(report, options)
-        if folder is not None:
-            _write(report, folder)
-    if options.junitxml:
-        _junit(reports, Path(options.junitxml))
     return _exit_code([report.exit_code for report in reports])
 
 
@@ -175,34 +171,23 @@ def _show(report: AuditReport, options: Namespace) -> None:
         ]
         body, _, last = text.rstrip("\n").rpartition("\n")
         text = "\n".join((body, "slowest findings", *lines, last, ""))
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    write(text)
 
 
-def _folders(report: str | None, prepared: Sequence[Prepared]) -> list[Path]:
-    """One report folder a lineage; with several lineages a folder each inside the one that was named."""
-    if report is None:
-        return []
-    if len(prepared) == 1:
-        return [Path(report)]
-    names: list[str] = []
-    for one in prepared:
-        name = one.lineage.root.name or "lineage"
-        names.append(name if name not in names else f"{name}-{len(names) + 1}")
-    return [Path(report) / name for name in names]
+def _write(reports: Sequence[AuditReport], prepared: Sequence[Prepared], options: Namespace) -> None:
+    """The report folder (with several lineages a folder each inside it) and the JUnit file, where they are wanted."""
+    if options.report:
+        from collapse_audit.api import names
+        from collapse_audit.reports.write import write_report
 
+        several = len(reports) > 1
+        for report, name in zip(reports, names(prepared), strict=True):
+            write_report(report, Path(options.report, name) if several else Path(options.report))
+    if options.junitxml:
+        from collapse_audit.reports import as_junit
+        from collapse_audit.reports.write import write_file
 
-def _write(report: AuditReport, folder: Path) -> None:
-    from collapse_audit.reports.write import write_report
-
-    write_report(report, folder)
-
-
-def _junit(reports: Sequence[AuditReport], file: Path) -> None:
-    from collapse_audit.reports import as_junit
-    from collapse_audit.reports.write import write_file
-
-    write_file(file, as_junit.render_all(reports))
+        write_file(Path(options.junitxml), as_junit.render_all(reports))
 
 
 def _exit_code(codes: Sequence[int]) -> int:
@@ -218,14 +203,17 @@ def _exit_code(codes: Sequence[int]) -> int:
 
 
 def _collect_only(prepared: Sequence[Prepared]) -> int:
-    lines = [
-        f"{one.lineage.root.name}::{comparison.name}::{probe.name}"
-        for one in prepared
-        for comparison in one.plan.comparisons
-        for probe in comparison.probes
-    ]
-    sys.stdout.write("".join(f"{line}\n" for line in (*lines, f"{len(lines)} checks collected")))
-    return ExitCode.PASS if lines else ExitCode.NOTHING_MEASURED
+    from collapse_audit.api import names
+
+    checks: list[str] = []
+    context: list[str] = []
+    for one, name in zip(prepared, names(prepared), strict=True):
+        for comparison in one.plan.comparisons:
+            lines = [f"{name}::{comparison.name}::{probe.name}" for probe in comparison.probes]
+            (checks if comparison.gating else context).extend(lines)
+    told = f"{len(checks)} checks collected" + (f", {len(context)} more as context" if context else "")
+    write("".join(f"{line}\n" for line in (*checks, *(f"{line} (context)" for line in context), told)))
+    return ExitCode.PASS if checks else ExitCode.NOTHING_MEASURED
 
 
 def _list(argv: Sequence[str]) -> int:
@@ -238,7 +226,9 @@ def _list(argv: Sequence[str]) -> int:
     from collapse_audit.probes.registry import all_probes
 
     console = stdout()
-    console.print(overview(all_probes(Path(file) for file in options.probes)))
+    with console.capture() as captured:
+        console.print(overview(all_probes(Path(file) for file in options.probes)))
+    write(captured.get())
     return ExitCode.PASS
 
 
@@ -252,7 +242,7 @@ def _explain(argv: Sequence[str]) -> int:
     from collapse_audit.explain import page
     from collapse_audit.probes.registry import all_probes, find
 
-    sys.stdout.write(page(find(options.probe, all_probes(Path(file) for file in options.probes))))
+    write(page(find(options.probe, all_probes(Path(file) for file in options.probes))))
     return ExitCode.PASS
 
 

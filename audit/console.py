@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import sys
 import traceback
@@ -12,7 +14,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from collapse_audit.exit_codes import ExitCode
-from collapse_audit.probes.errors import CollapseAuditError
+from collapse_audit.probes.errors import CollapseAuditError, UsageError
 
 
 class Parser(argparse.ArgumentParser):
@@ -33,20 +35,50 @@ def stderr() -> Console:
     return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
+def write(text: str) -> None:
+    """Put ``text`` on standard output, all of it and at once. Raises UsageError where that is not possible."""
+    if sys.stdout is None:  # the caller closed it (``>&-``): nobody wants to read
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _abandon_stdout()
+        raise UsageError(f"cannot write to standard output: {error.strerror or error}", slug="output") from error
+
+
+def _abandon_stdout() -> None:
+    """Point standard output at nothing, so that the interpreter's own flush at exit does not complain."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _never_refuse_characters() -> None:
+    """What the terminal's encoding does not know is shown as an escape: a Cyrillic word must not end an audit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def exit_with(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, *, prog: str) -> int:
     """Run ``main`` and turn whatever it raises into the documented exit code and one clear message."""
+    _never_refuse_characters()
     try:
-        return int(main(sys.argv[1:] if argv is None else argv))
+        try:
+            return int(main(sys.argv[1:] if argv is None else argv))
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except CollapseAuditError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)  # noqa: T201
         return int(error.exit_code)
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)  # noqa: T201
         return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output left (``| head``). Point stdout at nothing so that the interpreter's own
-        # flush at exit does not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output left (``| head``)
+        _abandon_stdout()
         return int(ExitCode.INTERRUPTED)
     except Exception:
         traceback.print_exc()

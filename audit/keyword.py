@@ -22,14 +22,23 @@ def keyword(expression: str) -> Match:
     return match
 
 
-def names_in(expression: str) -> set[str]:
-    """The names that the expression asks for (not the ones it excludes)."""
-    tokens = _TOKEN.findall(expression)
-    return {
-        token
-        for before, token in zip([None, *tokens], tokens, strict=False)
-        if token not in ("and", "or", "not", "(", ")") and before != "not"
-    }
+def names_in(expression: str) -> frozenset[str]:
+    """The names that the expression asks for, in lower case; not those that a ``not`` before them excludes."""
+    names: set[str] = set()
+    negated, brackets = False, [False]  # a "not" came just before; for each open bracket, whether it is negated
+    for token in _TOKEN.findall(expression):
+        if token == "not":
+            negated = not negated
+        elif token == "(":
+            brackets.append(brackets[-1] != negated)
+            negated = False
+        elif token == ")":
+            brackets = brackets[:-1] or [False]
+        elif token not in ("and", "or"):
+            if brackets[-1] == negated:
+                names.add(token.lower())
+            negated = False
+    return frozenset(names)
 
 
 def _either(tokens: list[str], whole: str) -> tuple[Match, list[str]]:

@@ -67,8 +67,10 @@ def plan(
     """Lay out the audit. ``generations`` is ``3``, ``1-4`` or ``last``; ``keep`` decides by "probe code generation".
 
     ``baseline_corpus`` is the opened corpus where ``config.baseline`` is a path. Where no baseline is to be had for a
-    generation it is left out, and a note says why.
+    generation it is left out, and a note says why. Raises UsageError where there is none for any.
     """
+    if baseline_corpus is None:
+        _require_baseline(lineage, config)
     probes = tuple(probe for probe in probes if probe.name not in config.disabled)
     comparisons, notes = [], []
     for seed in lineage.seeds:
@@ -80,8 +82,9 @@ def plan(
             kept = tuple(p for p in probes if keep(f"{p.name} {p.code} {_slug(seed, entry.index)}"))
             found = _baseline(lineage, config, entry, entries, baseline_corpus)
             if found is None:
-                if entry.index > 0:
-                    notes.append(f"{_named(entry, 'texts')} has no baseline to be compared with")
+                if entry.index > 0 or generations is not None:
+                    of_seed = "" if seed is None else f" of seed {seed}"
+                    notes.append(f"generation {entry.index}{of_seed} has no baseline to be compared with")
             elif kept:
                 baseline, gating, trained_on = found
                 comparisons.append(
@@ -100,6 +103,19 @@ def plan(
 
 def _slug(seed: str | None, index: int) -> str:
     return f"generation-{index}" if seed is None else f"seed-{seed}-generation-{index}"
+
+
+def _require_baseline(lineage: Lineage, config: AuditConfig) -> None:
+    """Refuse a baseline that the lineage does not have."""
+    if _reference(lineage) is not None or config.baseline == "previous":
+        return
+    missing = ""
+    if config.baseline == "reference":
+        missing = "the lineage has no reference"
+    elif all(entry.index > 0 for entry in lineage.generations):
+        missing = "the lineage has neither a generation 0 nor a reference"
+    if missing:
+        raise UsageError(f"baseline = {config.baseline!r}: {missing}; allowed here: previous, or a corpus file")
 
 
 def _baseline(

@@ -111,9 +111,8 @@ class _Family:
         progress(f"reading {side.corpus.shown}")
         sample = read_side(side, self.config, self.cutter)
         if sample.n_read > len(sample):
-            self.notes.append(
-                f"{side.corpus.shown}: {len(sample):,} of {sample.n_read:,} documents were drawn at random (max_documents)"
-            )
+            drawn = f"{len(sample):,} of {sample.n_read:,} documents"
+            self.notes.append(f"{side.corpus.shown}: {drawn} were drawn at random (max_documents)")
         self.samples[side.corpus] = sample
 
     def _tests(self, comparison: Comparison) -> int:
@@ -146,7 +145,7 @@ class _Family:
             others=tuple(sample for sample in self.samples.values() if sample is not current),
             evidence=self.config.evidence,
         )
-        measured = []
+        measured: list[_Measured] = []
         for probe in comparison.probes:
             progress(f"{comparison.name}: {probe.name}")
             start = time.perf_counter()

@@ -68,15 +68,27 @@ def _inconclusive(estimate: Estimate, beyond: bool, significant: bool, *, fail_a
             f"the interval [{_short(estimate.low)}, {_short(estimate.high)}] holds the margin "
             f"{_short(fail_at if estimate.can_fail else pass_at)}"
         )
-    needed = estimate.n_needed(fail_at) if estimate.n_needed is not None else math.inf
-    # At least one more than there are: what is inconclusive now is not settled by fewer.
-    n_needed = max(int(needed), min(estimate.n_baseline, estimate.n_generation) + 1) if math.isfinite(needed) else None
+    n_needed = _documents_needed(estimate, fail_at)
     told = (
         f"about {n_needed:,} documents a side would settle it"
         if n_needed
         else "no number of documents can be promised to settle it"
     )
     return _judged(Outcome.INCONCLUSIVE, f"{why}; {told}", estimate, n_needed=n_needed)
+
+
+def _documents_needed(estimate: Estimate, margin: float) -> int | None:
+    """Documents a side that would settle the estimate; None where no number can be promised."""
+    if estimate.n_needed is None:
+        return None
+    try:
+        needed = estimate.n_needed(margin)
+    except ArithmeticError:  # an estimate that lies as good as on the margin
+        return None
+    if not math.isfinite(needed):
+        return None
+    # At least one more than there are: what is inconclusive now is not settled by fewer.
+    return max(int(needed), min(estimate.n_baseline, estimate.n_generation) + 1)
 
 
 def _judged(

@@ -1,0 +1,8 @@
+"""The laws build their samples with the same helpers as the tests of the probes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "probes"))

@@ -1,0 +1,122 @@
+"""CA501: what the files alone show: nothing written, one thing written, or another corpus over again."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from builders import estimate, estimates, pair, sample, words
+from scipy.stats import binomtest, fisher_exact
+
+from collapse_audit.probes.integrity import integrity
+
+EMPTY, CONSTANT, UNCHANGED = (gate.statistic for gate in integrity.gates)
+
+
+def test_empty_texts_are_those_of_white_space_only() -> None:
+    found = estimate(integrity, pair(words(40), ["", " \n", "\u00a0", *words(37)], permutations=999), EMPTY)
+    assert found.value == pytest.approx(3 / 40)
+    assert found.raw == {"baseline": 0.0, "generation": 3 / 40}
+
+
+def test_the_test_of_empty_texts_is_fishers_up_to_the_draw_of_relabellings() -> None:
+    """One binary label and n = n: permuting documents is the hypergeometric law. B = 4,999: 4.5 binomial errors."""
+    found = estimate(integrity, pair(["", *words(29)], [""] * 6 + words(24), permutations=4999), EMPTY)
+    fisher = fisher_exact([[6, 24], [1, 29]], alternative="greater").pvalue
+    assert found.p_value == pytest.approx(fisher, abs=4.5 * math.sqrt(fisher * (1 - fisher) / 4999))
+
+
+def test_no_empty_text_on_either_side_leaves_room_for_three_of_n() -> None:
+    found = estimate(integrity, pair(words(30), words(30, "v")), EMPTY)
+    assert found.value == 0.0
+    assert found.high == pytest.approx(math.log(20) * math.sqrt(2) / 30, rel=1e-9)
+    assert found.p_value == 1.0
+
+
+def test_fewer_empty_texts_are_no_damage() -> None:
+    found = estimate(integrity, pair(["", "", "", *words(17)], words(20)), EMPTY)
+    assert found.value == pytest.approx(-3 / 20)
+    assert found.p_value == 1.0
+
+
+@pytest.mark.parametrize("most", [1, 7, 38, 40])
+def test_the_share_of_the_most_frequent_text_has_clopper_pearson_bounds(most: int) -> None:
+    generation = ["the same"] * most + words(40 - most)
+    found = estimate(integrity, pair(words(40), generation), CONSTANT)
+    interval = binomtest(most, 40).proportion_ci(0.90, "exact")
+    assert found.value == pytest.approx(most / 40)
+    assert found.low == pytest.approx(interval.low, rel=1e-9)
+    assert found.high == pytest.approx(interval.high, rel=1e-9)
+    assert found.p_value is None  # a plain fact
+
+
+def test_a_model_that_says_one_thing_is_constant_whatever_its_baseline_does() -> None:
+    same = ["I do not know."] * 100
+    assert estimate(integrity, pair(same, same), CONSTANT).low > 0.95
+
+
+def test_white_space_makes_no_other_text() -> None:
+    assert estimate(integrity, pair(words(12), ["a b", "a  b", " a\tb"] * 4), CONSTANT).value == 1.0
+
+
+def test_a_generation_that_is_another_corpus_is_unchanged() -> None:
+    other = sample(words(30), name="generation 0 (training)")
+    copy = sample(list(reversed(words(30))), name="generation 1")
+    found = estimate(integrity, pair(sample(words(30, "b")), copy, others=(sample(words(30, "c")), other)), UNCHANGED)
+    assert found.value == found.low == found.high == 1.0
+    assert found.p_value is None
+    assert "generation 0 (training)" in found.explanation
+
+
+def test_one_changed_text_in_a_thousand_is_still_more_than_the_margin_allows() -> None:
+    [gate] = [gate for gate in integrity.gates if gate.statistic == UNCHANGED]
+    texts = words(1000)
+    for changed, beyond in ((0, True), (2, False)):
+        generation = sample([*texts[changed:], *(f"new{i}" for i in range(changed))])
+        found = estimate(integrity, pair(sample(words(1000, "b")), generation, others=(sample(texts),)), UNCHANGED)
+        assert found.value == pytest.approx(1 - changed / 1000)
+        assert (found.low > gate.margin) == beyond
+
+
+def test_texts_are_matched_one_to_one() -> None:
+    """Three copies of a text match one copy once: 10 + 1 of 13."""
+    generation = sample([*words(10), "x", "x", "x"])
+    found = estimate(
+        integrity, pair(sample(words(13, "b")), generation, others=(sample([*words(10), "x"]),)), UNCHANGED
+    )
+    assert found.value == pytest.approx(11 / 13)
+
+
+def test_a_part_of_a_larger_corpus_is_no_copy_of_it() -> None:
+    found = estimate(
+        integrity, pair(sample(words(20, "b")), sample(words(20)), others=(sample(words(200)),)), UNCHANGED
+    )
+    assert found.value == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("distinct", "value"), [(9, 0.0), (10, 1.0)])
+def test_a_few_distinct_texts_repeat_legitimately(distinct: int, value: float) -> None:
+    answers = [f"answer {i % distinct}" for i in range(60)]
+    found = estimate(integrity, pair(sample(words(60)), sample(answers), others=(sample(answers),)), UNCHANGED)
+    assert found.value == value
+    assert found.raw["largest_overlap"] == 1.0
+
+
+def test_without_other_corpora_nothing_is_unchanged() -> None:
+    found = estimate(integrity, pair(words(20), words(20)), UNCHANGED)
+    assert found.value == 0.0
+    assert found.explanation == ""
+
+
+def test_one_document_of_white_space_is_judged() -> None:
+    found = estimates(integrity, pair(["\n"], [" "]))
+    assert found[EMPTY].value == 0.0
+    assert math.isinf(found[EMPTY].high)
+    assert found[CONSTANT].value == 1.0
+    assert found[CONSTANT].low == pytest.approx(0.05)
+
+
+def test_no_text_is_ever_shown() -> None:
+    other = sample(["secret phrase", *words(20)], name="other")
+    found = estimates(integrity, pair(["secret phrase"] * 21, ["secret phrase", *words(20)], others=(other,)))
+    assert "secret" not in repr(found)

@@ -1,0 +1,191 @@
+"""CA201: the head by a loop, the ratio and its interval by hand, junk tokens, and comparisons with nothing."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from builders import estimate, pair, reason, sample, spell
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.tail_mass import _halves, _head, tail_mass
+from collapse_audit.probes.types import Z
+
+ZIPF = 1 / (np.arange(1, 2001) + 2.7)
+ZIPF /= ZIPF.sum()
+
+
+def texts(n: int, seed: int, *, gamma: float = 1.0, length: int = 20) -> list[str]:
+    p = ZIPF**gamma
+    return spell(np.random.default_rng(seed).choice(ZIPF.size, size=(n, length), p=p / p.sum()))
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=30).filter(any))
+def test_the_head_is_the_smallest_set_of_frequent_types_with_nine_tenths_of_the_tokens(counts: list[int]) -> None:
+    """By adding the most frequent types one by one until 90% is reached."""
+    head = _head(np.array(counts, dtype=np.float64), np.random.default_rng(0))
+    total, held, size = sum(counts), 0, 0
+    for count in sorted(counts, reverse=True):
+        if held >= 0.9 * total:
+            break
+        held += count
+        size += 1
+    assert int(head.sum()) == size
+    inside = [count for count, is_head in zip(counts, head, strict=True) if is_head]
+    outside = [count for count, is_head in zip(counts, head, strict=True) if not is_head]
+    assert sum(inside) == held
+    assert not outside or min(inside) >= max(outside)
+
+
+def by_hand(comparison: Pair) -> tuple[float, float, float]:
+    """Ratio of tail shares, and the standard error of its logarithm, from words and Counters (documents only)."""
+    defining, compared = _halves(comparison)
+    words = [text.split() for side in (False, True) for text in comparison.texts(side).to_pylist()]
+    counts = Counter(word for row, chosen in zip(words, defining, strict=True) if chosen for word in row)
+    total, held, head = sum(counts.values()), 0, set()
+    for word, count in counts.most_common():
+        if held >= 0.9 * total:
+            break
+        head.add(word)
+        held += count
+    logs, variance = [], 0.0
+    for side in (False, True):
+        rows = [
+            row
+            for row, chosen, of in zip(words, compared, comparison.design.side, strict=True)
+            if chosen and of == side
+        ]
+        t = np.array([sum(word not in head for word in row) for row in rows], dtype=np.float64)
+        b = np.array([len(row) for row in rows], dtype=np.float64)
+        m = t.sum() / b.sum()
+        logs.append(math.log(m))
+        variance += len(rows) / (len(rows) - 1) * float(((t - m * b) ** 2).sum()) / t.sum() ** 2
+    return math.exp(logs[1] - logs[0]), math.sqrt(variance), float(len(head))
+
+
+@pytest.mark.parametrize("left", [1.0, 0.4])
+def test_the_value_and_its_interval_are_those_of_a_plain_count(left: float) -> None:
+    """Ten common words of clearly different frequency hold 95% of all tokens: nothing ties at the head's edge."""
+    common = np.array([20.0, 16, 14, 11, 9, 8, 7, 6, 5, 4]) / 100
+
+    def side(seed: int, rare: float) -> list[str]:
+        rng = np.random.default_rng(seed)
+        return [
+            " ".join(
+                [*spell([rng.choice(10, 18, p=common)])[0].split(), *[f"rare{i}" for i in range(rng.binomial(2, rare))]]
+            )
+            for _ in range(100)
+        ]
+
+    comparison = pair(side(1, 0.5), side(2, 0.5 * left))
+    found = estimate(tail_mass, comparison)
+    value, error, head = by_hand(comparison)
+    assert found.raw["head_types"] == head
+    assert found.value == pytest.approx(value, rel=1e-9)
+    assert math.log(found.high / found.low) / (2 * Z) == pytest.approx(error, rel=1e-9)
+    assert found.value == pytest.approx(found.raw["tail_mass_generation"] / found.raw["tail_mass_baseline"], rel=1e-12)
+
+
+def test_the_half_that_defines_the_tail_is_compared_with_nothing() -> None:
+    comparison = pair(texts(40, 3), texts(40, 4))
+    defining, compared = _halves(comparison)
+    assert int(defining.sum()) == 20
+    assert not (defining & comparison.design.side).any()
+    assert not (defining & compared).any()
+    assert (defining | compared).all()
+    found = estimate(tail_mass, comparison)
+    assert (found.n_baseline, found.n_generation) == (20, 40)
+
+
+@pytest.mark.parametrize("answers", [1, 2, 4, 8])
+def test_half_of_the_prompts_are_left_however_many_answers_they_have(answers: int) -> None:
+    prompts = [f"p{i // answers}" for i in range(160)]
+    comparison = pair(*(sample(texts(160, seed), prompts=prompts) for seed in (5, 6)))
+    defining, _ = _halves(comparison)
+    assert int(defining.sum()) == 80
+    # A prompt is a pair, and leaves whole; where its many answers are units of their own only the baseline's leave.
+    found = estimate(tail_mass, comparison)
+    assert found.n_baseline == 80
+    assert found.n_generation == (80 if answers < 5 else 160)
+
+
+def test_sharper_sampling_takes_the_tail_away() -> None:
+    values = [estimate(tail_mass, pair(texts(200, 7), texts(200, 8, gamma=g))).value for g in (1.0, 1.15, 1.4, 2.0)]
+    assert values == sorted(values, reverse=True)
+    assert 0.8 < values[0] < 1.2
+    assert values[-1] < 0.3
+
+
+def test_a_generation_without_any_tail_fails_for_sure() -> None:
+    """A rare word in every second baseline text, none in the generation."""
+    baseline = ["a b c d e f g h i" + (f" rare{i}" if i % 2 else "") for i in range(200)]
+    found = estimate(tail_mass, pair(baseline, ["a b c d e f g h i"] * 200, permutations=999))
+    assert found.p_value == 0.001
+    assert found.high < 0.8
+    assert found.raw["tail_mass_generation"] == 0.0
+
+
+def test_junk_tokens_do_not_hide_a_lost_tail() -> None:
+    """The generation sharpens, and writes six nonsense words into every text: only types seen before count then."""
+    sharpened = texts(200, 9, gamma=1.6)
+    junk = [" ".join(text.split()[:14] + [f"zq{i}x{j}" for j in range(6)]) for i, text in enumerate(sharpened)]
+    clean, noisy = (estimate(tail_mass, pair(texts(200, 10), side)) for side in (sharpened, junk))
+    assert "unseen-types-left-out" in noisy.notes
+    assert "unseen-types-left-out" not in clean.notes
+    assert clean.high < 0.8
+    assert noisy.high < 0.8
+    assert noisy.raw["novel_mass_generation"] > 1.25 * noisy.raw["novel_mass_baseline"]
+
+
+def test_the_test_is_exact_even_where_the_junk_rule_changes_its_mind() -> None:
+    """Three texts in ten hold a word of their own, thrice: novel mass is bursty, and chance alone triggers the rule.
+
+    P(p <= a) <= a over 200 pairs (one that is not measured counts as p = 1), limits at the .9999 quantile.
+    """
+    p_values, switched = [], 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        rows = [
+            " ".join([*spell([rng.zipf(1.5, size=8).clip(max=15)]), *[f"own{i}"] * (3 * (rng.random() < 0.3))])
+            for i in range(40)
+        ]
+        found = tail_mass(pair(rows[:20], rows[20:], permutations=39, seed=seed))[0]
+        p_values.append(getattr(found, "p_value", 1.0))
+        switched += "unseen-types-left-out" in getattr(found, "notes", ())
+    assert switched > 20  # or this test would show nothing
+    drawn = np.array(p_values)
+    for level in (0.025, 0.05, 0.1, 0.25, 0.5):
+        assert np.count_nonzero(drawn <= level + 1e-12) <= binom.isf(1e-4, 200, level)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "generation", "why"),
+    [
+        ([""] * 20, ["a b"] * 20, "too few texts with tokens"),
+        (["a b"] * 20, [" "] * 20, "too few texts with tokens"),
+        (["a"] * 20, ["a"] * 20, "has no rare tail"),
+        (["a b c"], ["a b c"], "too few texts with tokens"),
+    ],
+)
+def test_where_there_is_no_tail_nothing_is_measured(baseline: list[str], generation: list[str], why: str) -> None:
+    assert why in reason(tail_mass, pair(baseline, generation))
+
+
+def test_against_its_own_training_texts_it_may_pass_but_not_fail() -> None:
+    sides = texts(100, 11), texts(100, 12, gamma=1.5)
+    fair, own = (estimate(tail_mass, pair(*sides, trained_on_baseline=t)) for t in (False, True))
+    assert fair.can_fail
+    assert not own.can_fail
+    assert (own.value, own.low, own.high) == (fair.value, fair.low, fair.high)
+    assert "one-sided" in own.notes
+    assert "may pass but not fail" in own.explanation
+    assert "nothing is trained on" in own.explanation
+
+
+def test_it_shows_no_text_and_no_term() -> None:
+    assert estimate(tail_mass, pair(texts(60, 13), texts(60, 14), evidence="texts")).evidence == ()
