@@ -12,8 +12,7 @@ from collapse_audit.config import AuditConfig, load_config
 from collapse_audit.keyword import keyword, names_in
 from collapse_audit.lineages.corpus import open_corpus
 from collapse_audit.lineages.lineage import Lineage, load_lineage
-from collapse_audit.lineages.problems import printable
-from collapse_audit.plan import Plan, baseline_path, plan
+from collapse_audit.plan import Plan, baseline_path, id_part, plan
 from collapse_audit.probes.labels import label_rule
 from collapse_audit.probes.registry import all_probes
 from collapse_audit.probes.types import Probe
@@ -84,7 +83,7 @@ def names(prepared: Sequence[Prepared]) -> tuple[str, ...]:
     """What lineages are called beside each other: each its folder's name, with a number where it is taken already."""
     taken: list[str] = []
     for one in prepared:
-        folder = printable(one.lineage.root.name) or "lineage"
+        folder = id_part(one.lineage.root.name) or "lineage"
         name, number = folder, 1
         while name in taken:
             number += 1

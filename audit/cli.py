@@ -204,12 +204,13 @@ def _exit_code(codes: Sequence[int]) -> int:
 
 def _collect_only(prepared: Sequence[Prepared]) -> int:
     from collapse_audit.api import names
+    from collapse_audit.plan import id_part
 
     checks: list[str] = []
     context: list[str] = []
     for one, name in zip(prepared, names(prepared), strict=True):
         for comparison in one.plan.comparisons:
-            lines = [f"{name}::{comparison.name}::{probe.name}" for probe in comparison.probes]
+            lines = [f"{name}::{comparison.name}::{id_part(probe.name)}" for probe in comparison.probes]
             (checks if comparison.gating else context).extend(lines)
     told = f"{len(checks)} checks collected" + (f", {len(context)} more as context" if context else "")
     write("".join(f"{line}\n" for line in (*checks, *(f"{line} (context)" for line in context), told)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from collapse_audit.config import AuditConfig
 from collapse_audit.lineages.corpus import Corpus
 from collapse_audit.lineages.lineage import GenerationEntry, Lineage
+from collapse_audit.lineages.problems import printable
 from collapse_audit.probes.errors import UsageError
 from collapse_audit.probes.types import Probe
 
@@ -103,6 +104,11 @@ def plan(
 
 def _slug(seed: str | None, index: int) -> str:
     return f"generation-{index}" if seed is None else f"seed-{seed}-generation-{index}"
+
+
+def id_part(name: str) -> str:
+    """A name as a part of ids such as ``lineage::generation-1::probe``: printable, without what ids are built with."""
+    return re.sub(r"[:\[\]]", "_", printable(name))
 
 
 def _require_baseline(lineage: Lineage, config: AuditConfig) -> None:

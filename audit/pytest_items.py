@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from collapse_audit.plan import Comparison
+from collapse_audit.plan import Comparison, id_part
 from collapse_audit.probes.types import Probe
 from collapse_audit.pytest_fixtures import AuditedLineage
 from collapse_audit.reports import as_junit
@@ -52,7 +52,7 @@ class Generation(pytest.Collector):
         """An item for each probe."""
         for probe in self.comparison.probes:
             yield Check.from_parent(
-                self, name=probe.name, lineage=self.lineage, comparison=self.comparison, probe=probe
+                self, name=id_part(probe.name), lineage=self.lineage, comparison=self.comparison, probe=probe
             )
 
 

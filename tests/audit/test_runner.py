@@ -1,13 +1,7 @@
-"""Running an audit: families of tests, crashing probes, stopping early, and the same bytes for the same input.
-
-Stub probes hand back estimates that were made up here, so that every adjusted p-value has a hand-worked answer.
-"""
+"""Running an audit: families of tests, crashing probes, stopping early, and what stands in the report."""
 
 from __future__ import annotations
 
-import json
-import random
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,48 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import small_lineages
+from stub_probes import BAD, FINE, by_place, constant, explodes, run, stub
 
 from collapse_audit import audit
 from collapse_audit.api import prepare
 from collapse_audit.probes.errors import InputError
 from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.types import Estimate, Gate, NotMeasured, Probe, Reading
+from collapse_audit.probes.types import NotMeasured, Reading
 from collapse_audit.reports.as_json import render
-from collapse_audit.reports.document import AuditReport, Finding, Outcome, Stage, Verdict
-
-FINE = Estimate(value=0.0, low=-0.1, high=0.1, method="made up", p_value=0.9, n_baseline=9, n_generation=9)
-BAD = replace(FINE, value=3.0, low=2.9, high=3.1, p_value=0.001)
-
-
-def stub(
-    name: str,
-    measure: Callable[[Pair], Any],
-    *,
-    gates: int = 1,
-    needs: frozenset[Any] = frozenset({"text"}),
-) -> Probe:
-    """A probe with gates g0, g1, … of margin 1, damage upwards."""
-    return Probe(
-        name=name,
-        code=f"X-{name}",
-        needs=needs,
-        gates=tuple(
-            Gate(statistic=f"g{number}", unit="u", worse="higher", margin=1.0, because="a test")
-            for number in range(gates)
-        ),
-        source="",
-        since="",
-        doc="",
-        measure=measure,
-    )
-
-
-def constant(name: str, reading: Reading, **details: Any) -> Probe:
-    return stub(name, lambda _: reading, **details)
-
-
-def explodes(_: Pair) -> Reading:
-    raise ZeroDivisionError("no such luck")
+from collapse_audit.reports.document import Outcome, Stage, Verdict
 
 
 @pytest.fixture
@@ -66,23 +27,13 @@ def two(tmp_path: Path) -> Path:
     return small_lineages.lineage(tmp_path / "two", ["a b"], ["a b"], ["a b"])
 
 
-def run(root: Path, *probes: Probe, **arguments: Any) -> AuditReport:
-    """Audit with these probes only."""
-    names = " or ".join(probe.name for probe in probes)
-    return audit(root, probes=probes, **{"select": f"({names})"} | arguments)
-
-
-def by_place(report: AuditReport) -> dict[tuple[int, str], Finding]:
-    return {(finding.generation, finding.probe): finding for finding in report.findings}
-
-
 # ------------------------------------------------------------------------------------------- errors are never passes
 
 
 @pytest.mark.parametrize(
     ("measure", "reason"),
     [
-        (explodes, "ZeroDivisionError: no such luck (test_runner.py, line "),
+        (explodes, "ZeroDivisionError: no such luck (stub_probes.py, line "),
         (lambda _: exit(0), "SystemExit: 0 (test_runner.py, line "),
         (lambda _: None, "probe stub-bad returned None; "),
         (lambda _: 3, "probe stub-bad returned 3; "),
@@ -317,74 +268,6 @@ def test_without_a_failure_nothing_stops(two: Path) -> None:
     report = prepare(two, probes=[constant("stub-a", FINE)], select="(stub-a)").run(stop_at_first=True)
     assert [finding.generation for finding in report.findings] == [1, 2]
     assert report.notes == ()
-
-
-# ---------------------------------------------------------------------------------------------------- the same again
-
-
-def bytes_of(report: AuditReport, *without: str) -> str:
-    """The report as it is written, less what may differ: seconds, environment, and what is named."""
-    data = json.loads(render(report))
-    for finding in data["findings"]:
-        del finding["seconds"]
-    for name in ("environment", *without):
-        del data[name]
-    return json.dumps(data)
-
-
-def test_same_inputs_and_seed_give_the_same_bytes(shelf: Path) -> None:
-    assert bytes_of(audit(shelf / "healthy", seed=3)) == bytes_of(audit(shelf / "healthy", seed=3))
-
-
-def test_the_same_documents_are_drawn_where_there_are_too_many(shelf: Path) -> None:
-    first, second = (audit(shelf / "healthy", max_documents=50, select="diversity") for _ in range(2))
-    assert bytes_of(first) == bytes_of(second)
-
-
-def test_another_seed_gives_other_permutations_and_the_same_values(shelf: Path) -> None:
-    first, second = (audit(shelf / "healthy", select="diversity", seed=seed).findings for seed in (0, 1))
-    assert [found.value for found in first] == [found.value for found in second]
-    assert [found.p_value for found in first] != [found.p_value for found in second]
-
-
-def test_where_the_folder_lies_does_not_matter(shelf: Path, tmp_path: Path) -> None:
-    shutil.copytree(shelf / "collapsed", tmp_path / "elsewhere" / "collapsed")
-    assert bytes_of(audit(shelf / "collapsed")) == bytes_of(audit(tmp_path / "elsewhere" / "collapsed"))
-
-
-def test_what_folder_and_files_are_called_does_not_change_what_is_found(shelf: Path, tmp_path: Path) -> None:
-    root = tmp_path / "renamed"
-    root.mkdir()
-    for k in (0, 1):
-        shutil.copy(shelf / "collapsed" / f"gen_{k}" / "texts.jsonl", root / f"gen_{k}.jsonl")
-        shutil.copy(shelf / "collapsed" / f"gen_{k}" / "holdout.jsonl", root / f"gen_{k}.holdout.jsonl")
-    assert bytes_of(audit(shelf / "collapsed"), "lineage") == bytes_of(audit(root), "lineage")
-
-
-EXACT = ("repetition/seq-rep-4", "repetition/looping", "diversity/effective-tokens", "diversity/duplicates")
-"""Statistics that owe nothing to chance: the documents alone make their values."""
-
-
-def test_the_order_of_the_documents_does_not_matter(shelf: Path, tmp_path: Path) -> None:
-    before = audit(shelf / "collapsed")
-    shutil.copytree(shelf / "collapsed", tmp_path / "shuffled")
-    for file in tmp_path.rglob("holdout.jsonl"):
-        lines = file.read_text().splitlines(keepends=True)
-        random.Random(5).shuffle(lines)
-        file.write_text("".join(lines))
-    after = audit(tmp_path / "shuffled")
-
-    assert [f.outcome for f in before.findings] == [f.outcome for f in after.findings]
-    values = [{f"{f.probe}/{f.statistic}": f.value for f in report.findings} for report in (before, after)]
-    for name in EXACT:
-        assert values[1][name] == pytest.approx(values[0][name], rel=1e-12)
-
-
-def test_seconds_are_the_only_thing_that_time_touches(two: Path) -> None:
-    report = run(two, constant("stub-a", FINE))
-    assert all(finding.seconds is not None and finding.seconds >= 0 for finding in report.findings)
-    timed = replace(report, findings=tuple(replace(finding, seconds=1e6) for finding in report.findings))
-    assert bytes_of(timed) == bytes_of(report)
 
 
 # ------------------------------------------------------------------------------------------------------- the rest

@@ -21,6 +21,15 @@ from collapse_audit.probes.types import Estimate, Gate, NotMeasured, Probe, Z
 from collapse_audit.verdict import judge
 
 ALL = [pytest.param(built, gate, id=f"{built.name}/{gate.statistic}") for built in BUILTIN for gate in built.gates]
+PAIRED = (
+    "tail-mass/tail-mass-ratio",
+    "tail-coverage/distinct-types",
+    "repetition/seq-rep-4",
+    "diversity/distinct-2",
+    "diversity/effective-tokens",
+)
+"""Statistics whose errors add up influences that do not vanish where nothing changed (and no floor hides them)."""
+
 every_gate = pytest.mark.parametrize(("built", "gate"), ALL)
 
 B = 199
@@ -214,6 +223,33 @@ def test_exchanging_the_sides_turns_the_change_round(built: Probe, gate: Gate) -
         assert back.raw[raw] == pytest.approx(there.raw[raw], rel=1e-9)
     elif gate.statistic == "KL-excess":
         assert back.raw["kl_baseline_generation"] == pytest.approx(there.raw["kl_generation_baseline"], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("built", "gate"),
+    [case for case in ALL if case.id in PAIRED],
+)
+def test_pairing_by_prompts_pays_where_prompts_matter(built: Probe, gate: Gate) -> None:
+    """Every prompt has words of its own, and a length: both sides share them, so the difference is surer than apart.
+
+    The influences of a pair's two answers must cancel: with a sign wrong they would add up, and the interval widen.
+    """
+    rng = np.random.default_rng(25)
+    common = [spell([rng.choice(ZIPF.size, size=rng.integers(4, 60), p=ZIPF)])[0] for _ in range(150)]
+    repeats = [rng.integers(0, 3) for _ in range(150)]
+
+    def side(seed: int) -> list[str]:
+        own = np.random.default_rng(seed)
+        return [
+            " ".join([text] * (1 + times)) + " " + spell([own.choice(ZIPF.size, size=3, p=ZIPF)])[0]
+            for text, times in zip(common, repeats, strict=True)
+        ]
+
+    widths = []
+    for prompts in ([f"p{i}" for i in range(150)], None):
+        found = measured(built, gate, pair(*(sample(side(seed), prompts=prompts) for seed in (26, 27))))
+        widths.append(math.log(found.high / found.low) if gate.unit == "ratio" else found.high - found.low)
+    assert widths[0] < 0.8 * widths[1]
 
 
 # Damage

@@ -293,6 +293,17 @@ def test_many_answers_to_fixed_prompts_give_the_stratified_standard_error() -> N
     assert design.standard_error(mean_influence(values, design)) == pytest.approx(expected, rel=1e-12)
 
 
+def test_a_lone_pair_counts_with_all_of_its_influence() -> None:
+    """Twelve groups a side and one more that both share: a pair of its own kind, so that it has no spread to go by."""
+    design = keyed([99, *range(12)], [99, *range(20, 32)], "group")
+    influence = rng(14).normal(size=design.side.size)
+    shared = design.stratum != np.bincount(design.stratum).argmax()
+    assert int(shared.sum()) == 2
+    lone = float(influence[shared].sum() ** 2)
+    others = sum(12 * float(influence[~shared & (design.side == side)].var(ddof=1)) for side in (False, True))
+    assert design.standard_error(influence) == pytest.approx(math.sqrt(lone + others), rel=1e-12)
+
+
 def test_there_is_no_standard_error_for_fewer_units_than_ten() -> None:
     for n in (MIN_UNITS - 1, MIN_UNITS):
         design = by_document(n, n, rng())

@@ -188,6 +188,20 @@ def test_the_studentised_statistic_is_the_change_over_its_two_sample_error() -> 
     assert found.p_value == pytest.approx(expected)
 
 
+def test_sides_of_unequal_number_are_studentised_each_with_its_own_n_less_one() -> None:
+    """Welch's t of 4 against 14 texts: leaving the n/(n-1) out would weigh the small side too little."""
+    design = by_document(14, 14, rng()).restricted(np.repeat([True, False, True], [4, 10, 14]))
+    labels = design.relabellings(400, rng(8))
+    for seed in range(5):
+        scores = rng(seed).exponential(1, size=18)
+        welch = []
+        for row in labels:
+            g, b = scores[row == 1], scores[row == 0]
+            welch.append((g.mean() - b.mean()) / math.sqrt(g.var(ddof=1) / 14 + b.var(ddof=1) / 4))
+        found = compared(scores, np.ones(18), design=design, relabellings=labels, scale="linear", worse="higher")
+        assert found.p_value == pytest.approx(np.mean(np.array(welch) >= welch[0] - 1e-12))
+
+
 def test_paired_differences_are_compared_as_they_are() -> None:
     """Ten pairs, all worse by about the same: of 2^10 sign flips only the observed one is as bad."""
     keys = np.arange(10)

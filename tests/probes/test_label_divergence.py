@@ -59,9 +59,11 @@ def test_the_value_is_kl_less_its_mean_over_the_relabellings() -> None:
     assert found.p_value == pytest.approx(sum(value >= values[0] - 1e-12 for value in values) / 40)
 
 
-def test_the_error_is_the_linearised_one_by_numerical_derivative() -> None:
+@pytest.mark.parametrize("paired", [False, True])
+def test_the_error_is_the_linearised_one_by_numerical_derivative(paired: bool) -> None:
     """Weight text k by 1 + h. The probe leaves the added halves out of its totals: 4 x .5 of some 400, hence 1%."""
     baseline, generation = drawn(300, 3, BASE), drawn(300, 4, {"A": 0.9, "B": 0.05, "C": 0.3})
+    generation[::3] = baseline[::3]  # every third answer is the same: the two sides of a prompt belong together
     names = ["A", "B", "C", NO_LABEL]
     carried = np.array(
         [[name in (row or [NO_LABEL]) for name in names] for row in [*baseline, *generation]], dtype=float
@@ -76,10 +78,12 @@ def test_the_error_is_the_linearised_one_by_numerical_derivative() -> None:
         nudge = np.zeros(600)
         nudge[k] = 1e-4
         influence[k] = (divergence(1 + nudge) - divergence(1 - nudge)) / 2e-4
-    expected = math.sqrt(
-        sum(300 / 299 * ((part - part.mean()) ** 2).sum() for part in (influence[:300], influence[300:]))
-    )
-    found = estimate(label_divergence, labelled(baseline, generation))
+    # Two answers to a prompt are one unit: their influences add up, signs and all.
+    units = [influence[:300] + influence[300:]] if paired else [influence[:300], influence[300:]]
+    expected = math.sqrt(sum(300 / 299 * ((part - part.mean()) ** 2).sum() for part in units))
+    prompts = [f"p{i}" for i in range(300)] if paired else None
+    sides = [sample(["t"] * 300, labels=rows, prompts=prompts) for rows in (baseline, generation)]
+    found = estimate(label_divergence, pair(*sides, labels="field"))
     assert (found.high - found.value) / Z == pytest.approx(expected, rel=0.01)
 
 

@@ -52,6 +52,13 @@ def test_after_the_cut_both_sides_have_nearly_equal_budgets(seed: int, share: fl
     assert matched_length(short, long) == cut  # whichever side is which
 
 
+def test_the_cut_is_the_longest_that_balances_by_trying_them_all() -> None:
+    long, short = np.full(400, 30), np.repeat(np.arange(8, 20), 50)
+    balanced = [cut for cut in range(1, 31) if abs(budget(long, cut) - budget(short, cut)) <= 0.02 * budget(long, cut)]
+    assert len(balanced) > 1
+    assert matched_length(long, short) == max(balanced)
+
+
 def test_where_no_cut_balances_the_lower_quartile_is_used() -> None:
     """A third of the texts empty: any cut leaves a third of the budget missing."""
     half_empty = np.array([0] * 40 + [30] * 60)

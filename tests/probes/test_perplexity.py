@@ -46,10 +46,11 @@ def test_the_distance_equals_scipys_under_every_relabelling(
     assert found.p_value == pytest.approx(np.count_nonzero(values >= values[0] - 1e-9) / 10)
 
 
-def test_the_error_is_the_linearised_one_by_numerical_derivative() -> None:
+@pytest.mark.parametrize("paired", [False, True])
+def test_the_error_is_the_linearised_one_by_numerical_derivative(paired: bool) -> None:
     """A clear change, so that the influence decides; scipy weighs each text by 1 + h."""
-    baseline, generation = normal(60, 1), normal(60, 2, mean=4.4, sd=0.6)
-    x, h = np.concatenate((baseline, generation)), 1e-6
+    baseline, generation = normal(60, 1), 0.8 * normal(60, 1) + normal(60, 2, mean=1.7, sd=0.6)
+    h = 1e-6
     influence = np.empty(120)
     for k in range(120):
         weights = np.ones(120)
@@ -57,9 +58,16 @@ def test_the_error_is_the_linearised_one_by_numerical_derivative() -> None:
         up = wasserstein_distance(generation, baseline, weights[60:], weights[:60])
         weights[k] -= 2 * h
         influence[k] = (up - wasserstein_distance(generation, baseline, weights[60:], weights[:60])) / (2 * h)
-    expected = math.sqrt(sum(60 / 59 * ((part - part.mean()) ** 2).sum() for part in (influence[:60], influence[60:])))
-    assert x.size == 120
-    found = estimate(perplexity, scored(baseline, generation))
+    # Two answers to a prompt are one unit: their influences add up, signs and all.
+    units = [influence[:60] + influence[60:]] if paired else [influence[:60], influence[60:]]
+    expected = math.sqrt(sum(60 / 59 * ((part - part.mean()) ** 2).sum() for part in units))
+    prompts = [f"p{i}" for i in range(60)] if paired else None
+    sides = [sample(["t"] * 60, nll=nll, prompts=prompts) for nll in (baseline, generation)]
+    comparison = pair(*sides)
+    drawn = comparison.relabellings[1:, comparison.design.block] == 1
+    x = np.concatenate((baseline, generation))
+    expected = max(expected, float(np.std([wasserstein_distance(x[row], x[~row]) for row in drawn])))
+    found = estimate(perplexity, comparison)
     assert (found.value - found.low) / Z == pytest.approx(expected, rel=1e-4)
     assert found.high == pytest.approx(found.raw["w1"] + Z * expected, rel=1e-4)  # the upper bound from the raw W1
 

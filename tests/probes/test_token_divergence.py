@@ -58,18 +58,27 @@ def test_the_value_is_js_less_its_mean_over_the_relabellings() -> None:
     assert found.raw["alike_p"] == pytest.approx(sum(value <= values[0] + 1e-12 for value in values) / 30)
 
 
-def test_the_error_is_the_linearised_one_by_numerical_derivative() -> None:
-    """Weight document k by 1 + h: the derivative of JS is its influence (all first-order, no formula shared)."""
-    comparison = pair(texts(60, 3), texts(60, 4, gamma=1.6), permutations=49)
-    counts, side, h = coarse_counts(comparison), comparison.design.side, 1e-5
+@pytest.mark.parametrize("paired", [False, True])
+def test_the_error_is_the_linearised_one_by_numerical_derivative(paired: bool) -> None:
+    """Weight document k by 1 + h: the derivative of JS is its influence (all first-order, no formula shared).
+
+    Two answers to a prompt are one unit: their influences add up, signs and all.
+    """
+    prompts = [f"p{i}" for i in range(60)] if paired else None
+    sides = [sample(texts(60, 3 + k, gamma=gamma), prompts=prompts) for k, gamma in enumerate((1.0, 1.6))]
+    comparison = pair(*sides, permutations=49)
+    counts, h = coarse_counts(comparison), 1e-5
+    block = comparison.design.block  # blocks are not in the order of the documents where keys decide
+    side = comparison.design.side[block]
     influence = np.empty(120)
     for k in range(120):
         up, down = np.ones(120), np.ones(120)
         up[k] += h
         down[k] -= h
         influence[k] = (js(counts, up, side) - js(counts, down, side)) / (2 * h)
-    by_hand = math.sqrt(sum(60 / 59 * ((part - part.mean()) ** 2).sum() for part in (influence[:60], influence[60:])))
-    spread = np.std([js(counts, np.ones(120), row.astype(bool)) for row in comparison.relabellings[1:]])
+    units = [influence[:60] + influence[60:]] if paired else [influence[:60], influence[60:]]
+    by_hand = math.sqrt(sum(60 / 59 * ((part - part.mean()) ** 2).sum() for part in units))
+    spread = np.std([js(counts, np.ones(120), row[block].astype(bool)) for row in comparison.relabellings[1:]])
     assert by_hand > spread  # a clear change: the linearised error decides
     found = estimate(token_divergence, comparison)
     assert (found.high - found.value) / Z == pytest.approx(by_hand, rel=1e-6)
