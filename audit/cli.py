@@ -112,11 +112,27 @@ def _run(argv: Sequence[str]) -> int:
     _check_writable(options)
     # First all audits, then all reports, then what is shown: a lineage that turns out to be unreadable leaves nothing
     # behind, and a verdict is on the last line only if everything that was asked for has been done.
-    reports = [_audited(one, options) for one in prepared]
+    reports: list[AuditReport] = []
+    for one in prepared:
+        reports.append(_audited(one, options))
+        if options.exitfirst and reports[-1].exit_code == ExitCode.COLLAPSE:
+            break
+    prepared = prepared[: len(reports)]
     _write(reports, prepared, options)
     for report in reports:
         _show(report, options)
-    return _exit_code([report.exit_code for report in reports])
+    code = _exit_code([report.exit_code for report in reports])
+    if len(options.lineages) > 1:
+        write(_together(reports, len(options.lineages), code))
+    return code
+
+
+def _together(reports: Sequence[AuditReport], lineages: int, code: int) -> str:
+    """The last line for several lineages: it says what the exit code says."""
+    verdicts = [report.verdict.value for report in reports]
+    counted = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
+    left = f", {lineages - len(reports)} not audited (-x)" if len(reports) < lineages else ""
+    return f"{lineages} lineages: {counted}{left} [exit {int(code)}]\n"
 
 
 def _check_writable(options: Namespace) -> None:

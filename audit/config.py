@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from collapse_audit.lineages.lineage import Lineage
+from collapse_audit.lineages.paths import locate
 from collapse_audit.probes.errors import UsageError
 from collapse_audit.probes.types import Gate, Probe
 
 Evidence = Literal["none", "terms", "texts"]
 _FILE = "collapse-audit.toml"
+_BASELINES = ("generation-0", "reference", "previous")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "baseline": _text,
     "labels": _text,
     "tokens": _text,
-    "permutations": _whole(99),
+    "permutations": _whole(999),
     "max_documents": _whole(0),
     "evidence": _evidence,
     "independent": _flag,
@@ -145,13 +147,20 @@ def load_config(
     probes = tuple(probes)
     merged, problems = _Merged(probes), []
     sources: list[tuple[str, Any]] = [*_pyproject(directory or Path.cwd())]
+    theirs: list[tuple[str, Any]] = []
     if lineage.audit:
-        sources.append(("[audit] of lineage.toml", lineage.audit))
+        theirs.append(("[audit] of lineage.toml", lineage.audit))
     if lineage.label_rule is not None:
-        sources.append(("[labels] of lineage.toml", {"labels": lineage.label_rule}))
-    beside = lineage.root / _FILE
-    if beside.is_file():
-        sources.append((str(beside), _toml(beside)))
+        theirs.append(("[labels] of lineage.toml", {"labels": lineage.label_rule}))
+    beside = locate(lineage.root, _FILE)
+    if isinstance(beside, Path):
+        theirs.append((str(beside), _toml(beside)))
+    elif beside.slug != "missing-file":
+        problems.append(f"{_FILE}: found {beside.found}; expected {beside.expected}")
+    for origin, table in theirs:
+        allowed, refused = _of_lineage(origin, table, lineage.root)
+        problems.extend(refused)
+        sources.append((origin, allowed))
     if config_file is not None:
         sources.append((str(config_file), _toml(config_file)))
     sources.extend(("--set " + item, _set(item)) for item in sets)
@@ -165,6 +174,28 @@ def load_config(
     if problems:
         raise UsageError("\n".join(problems), slug="config")
     return AuditConfig(**merged.plain, gates=merged.gates, disabled=frozenset(merged.disabled))
+
+
+def _of_lineage(origin: str, table: Any, root: Path) -> tuple[Any, list[str]]:
+    """What a lineage may decide about its own audit: nothing that reads outside its folder or quotes whole texts."""
+    if not isinstance(table, Mapping):
+        return table, []
+    allowed, problems = dict(table), []
+    if table.get("baseline", "reference") not in _BASELINES:
+        problems.append(
+            f"{origin}: baseline = {table['baseline']!r}; a lineage may say {', '.join(_BASELINES)}; "
+            "a corpus file is named with --baseline or in settings of your own"
+        )
+    if table.get("evidence") == "texts":
+        problems.append(f'{origin}: evidence = "texts" is for you to ask: --evidence texts, or settings of your own')
+    tokens = table.get("tokens")
+    if isinstance(tokens, str) and tokens.startswith("hf:"):
+        file = locate(root, tokens.removeprefix("hf:"))
+        if isinstance(file, Path):
+            allowed["tokens"] = f"hf:{file}"
+        else:
+            problems.append(f"{origin}: tokens: found {file.found}; expected {file.expected}")
+    return allowed, problems
 
 
 class _Merged:
@@ -248,6 +279,8 @@ def _range(gate: Gate) -> tuple[float, float, str]:
     """Between which bounds a margin of ``gate`` makes sense, and the same in words."""
     if gate.worse == "lower" and gate.unit == "ratio":
         return 0, 1, "a ratio between 0 and 1"
+    if gate.worse == "higher" and gate.unit.startswith("share"):
+        return 0, 1, "a share between 0 and 1"
     if gate.margin < 0:  # of a difference whose damage is a fall
         return -math.inf, 0, "a number under 0"
     return 0, math.inf, "a number over 0"

@@ -36,6 +36,10 @@ class Comparison:
     trained_on_baseline: bool
     """Whether the generation descends from a model trained on these baseline texts."""
     probes: tuple[Probe, ...]
+    predecessor: Side | None = None
+    """The texts that the generation was trained on, where they are its predecessor's (or the reference)."""
+    same_bytes: tuple[str, ...] = ()
+    """Earlier corpora whose files equal one of the generation's own byte for byte."""
 
     @property
     def name(self) -> str:
@@ -80,9 +84,11 @@ def plan(
         for entry in entries:
             if entry.index not in chosen:
                 continue
-            kept = tuple(p for p in probes if keep(f"{p.name} {p.code} {_slug(seed, entry.index)}"))
+            kept = tuple(p for p in probes if keep(_described(p, seed, entry.index)))
             found = _baseline(lineage, config, entry, entries, baseline_corpus)
-            if found is None:
+            if found is not None and found[0].corpus.path in _own_files(entry):
+                notes.append(f"generation {entry.index} is the baseline and is not compared with itself")
+            elif found is None:
                 if entry.index > 0 or generations is not None:
                     of_seed = "" if seed is None else f" of seed {seed}"
                     notes.append(f"generation {entry.index}{of_seed} has no baseline to be compared with")
@@ -97,9 +103,42 @@ def plan(
                         gating=gating,
                         trained_on_baseline=trained_on,
                         probes=kept,
+                        predecessor=_predecessor(lineage, entry, entries),
+                        same_bytes=_same_bytes(lineage, entry),
                     )
                 )
     return Plan(lineage=lineage, comparisons=tuple(comparisons), notes=tuple(dict.fromkeys(notes)))
+
+
+def _described(probe: Probe, seed: str | None, index: int) -> str:
+    """What ``-k`` looks into."""
+    statistics = " ".join(gate.statistic for gate in probe.gates)
+    return f"{probe.name} {probe.code} {statistics} {_slug(seed, index)}"
+
+
+def _own_files(entry: GenerationEntry) -> set[Path]:
+    return {corpus.path for corpus in (entry.texts, entry.holdout) if corpus is not None}
+
+
+def _predecessor(lineage: Lineage, entry: GenerationEntry, entries: tuple[GenerationEntry, ...]) -> Side | None:
+    """The texts that a chain trains ``entry`` on."""
+    before = [other for other in entries if other.index < entry.index]
+    if before:
+        return Side(name=_named(before[-1], "texts"), corpus=before[-1].texts)
+    return None if lineage.reference is None else Side(name="reference", corpus=lineage.reference)
+
+
+def _same_bytes(lineage: Lineage, entry: GenerationEntry) -> tuple[str, ...]:
+    """Corpora of the reference, of earlier generations, and of the same or earlier ones of earlier seeds, whose files
+    equal one of the entry's own."""
+    own = {corpus.digest for corpus in (entry.texts, entry.holdout) if corpus is not None}
+    seeds = lineage.seeds
+    earlier = [lineage.reference, lineage.reference_holdout]
+    for other in lineage.generations:
+        before = other.seed == entry.seed and other.index < entry.index
+        if before or seeds.index(other.seed) < seeds.index(entry.seed):
+            earlier += [other.texts, other.holdout]
+    return tuple(corpus.shown for corpus in earlier if corpus is not None and corpus.digest in own)
 
 
 def _slug(seed: str | None, index: int) -> str:

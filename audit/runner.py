@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import platform
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -93,9 +94,13 @@ class _Family:
         for comparison in self.comparisons:
             for side in (comparison.baseline, comparison.current):
                 self._read(side, progress)
-        self.rule = _rule(self.config, self.plan, self.samples[self.comparisons[0].baseline.corpus])
+            # What it was trained on is read only to find copies of it.
+            if comparison.predecessor is not None and any("files" in probe.needs for probe in comparison.probes):
+                self._read(comparison.predecessor, progress)
+        decisive = next((c for c in self.comparisons if c.gating), self.comparisons[0])
+        self.rule = _rule(self.config, self.plan, self.samples[decisive.baseline.corpus])
         size = sum(self._tests(comparison) for comparison in self.comparisons if comparison.gating)
-        permutations = max(self.config.permutations, math.ceil(size / self.config.alpha))
+        permutations = max(self.config.permutations, 20 * size, math.ceil(size / self.config.alpha))
         if permutations > self.config.permutations:
             self.notes.append(f"{permutations:,} permutations were drawn, as {size} gating findings need")
         measured: list[_Measured] = []
@@ -119,18 +124,20 @@ class _Family:
         """How many p-values the comparison will bring; facts without one are counted too, which is on the safe side."""
         return sum(len(probe.gates) for probe in comparison.probes if not self._missing(probe, comparison))
 
-    def _missing(self, probe: Probe, comparison: Comparison) -> str | None:
-        """What input of the probe is not there."""
+    def _missing(self, probe: Probe, comparison: Comparison) -> NotMeasured | None:
+        """What input of the probe is not there. What only one side has is no absence: it leaves the finding open."""
         sides = [self.samples[side.corpus] for side in (comparison.baseline, comparison.current)]
         if "labels" in probe.needs:
             if self.rule is None:
-                return "the records carry no labels and no label rule applies"
-            if self.rule.extract is None and any(sample.label_field is None for sample in sides):
-                return "the records carry no labels"
+                return NotMeasured(reason="the records carry no labels and no label rule applies")
+            if self.rule.extract is None:
+                absent = _absent("labels", [sample.label_field is not None for sample in sides])
+                if absent is not None:
+                    return absent
             if not sides[0].labels(self.rule).carried.any():
-                return f"no text of the baseline carries a label (labels = {self.rule.name})"
-        if "nll" in probe.needs and any(sample.nll is None for sample in sides):
-            return "the records carry no nll"
+                return NotMeasured(reason=f"no text of the baseline carries a label (labels = {self.rule.name})")
+        if "nll" in probe.needs:
+            return _absent("nll", [sample.nll is not None for sample in sides])
         return None
 
     def _compare(self, comparison: Comparison, permutations: int, progress: Progress) -> list[_Measured]:
@@ -142,7 +149,8 @@ class _Family:
             seed=self.config.seed,
             label_rule=self.rule,
             trained_on_baseline=comparison.trained_on_baseline,
-            others=tuple(sample for sample in self.samples.values() if sample is not current),
+            others=tuple(self._earlier(comparison)),
+            same_bytes=comparison.same_bytes,
             evidence=self.config.evidence,
         )
         measured: list[_Measured] = []
@@ -157,6 +165,26 @@ class _Family:
             )
         return measured
 
+    def _earlier(self, comparison: Comparison) -> Iterable[Sample]:
+        """Samples that the generation may be a copy of: its baseline, what it was trained on, generations before it."""
+        sides = [comparison.baseline, *([comparison.predecessor] if comparison.predecessor else [])]
+        sides += [other.current for other in self.comparisons if other.generation < comparison.generation]
+        corpora = dict.fromkeys(side.corpus for side in sides if side.corpus != comparison.current.corpus)
+        return (self.samples[corpus] for corpus in corpora if corpus in self.samples)
+
+
+def _absent(what: str, there: Sequence[bool]) -> NotMeasured | None:
+    """What to say of a field that the records of both sides, of one, or of neither carry."""
+    if all(there):
+        return None
+    if not any(there):
+        return NotMeasured(reason=f"the records carry no {what}")
+    side = "baseline" if there[1] else "generation"
+    return NotMeasured(
+        reason=f"the records of the {side} carry no {what}, and the other side's do: score or label both, or neither",
+        neutral=False,
+    )
+
 
 def read_side(side: Side, config: AuditConfig, cutter: Tokenizer) -> Sample:
     """The documents of ``side`` that are compared: the same ones each time. Raises InputError."""
@@ -170,9 +198,9 @@ def read_side(side: Side, config: AuditConfig, cutter: Tokenizer) -> Sample:
     )
 
 
-def _measure(probe: Probe, pair: Pair, missing: str | None) -> tuple[Reading | str, ...]:
+def _measure(probe: Probe, pair: Pair, missing: NotMeasured | None) -> tuple[Reading | str, ...]:
     if missing is not None:
-        return tuple(NotMeasured(reason=missing, statistic=gate.statistic) for gate in probe.gates)
+        return tuple(dataclasses.replace(missing, statistic=gate.statistic) for gate in probe.gates)
     try:
         readings = probe(pair)
         for reading in readings:
@@ -247,7 +275,8 @@ def _finding(m: _Measured, config: AuditConfig, asked_for: frozenset[str], p_adj
         return Finding(outcome=Outcome.ERROR, reason=m.reading, **common)
     if isinstance(m.reading, NotMeasured):
         required = {m.probe.name.lower(), m.probe.code.lower()} & asked_for
-        outcome = Outcome.ERROR if required else Outcome.NOT_MEASURED
+        outcome = Outcome.NOT_MEASURED if m.reading.neutral else Outcome.INCONCLUSIVE
+        outcome = Outcome.ERROR if required else outcome
         reason = f"asked for by name, but {m.reading.reason}" if required else m.reading.reason
         return Finding(outcome=outcome, reason=reason, **common)
     return _estimated(m.reading, gate, config, p_adjusted, common)

@@ -129,6 +129,8 @@ def ratio_of_sums(
     error = design.standard_error(_influence(top, bottom, design.side, scale))
     if share:
         error = max(error, rule_of_three(design))
+    if error == 0:
+        error = math.inf  # all scores alike, and nothing known of their range: no interval is to be had
     return estimate(
         float(generation / baseline if scale == "log" else generation - baseline),
         error,

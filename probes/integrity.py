@@ -101,6 +101,7 @@ def _constant(pair: Pair) -> Estimate:
 
 def _unchanged(pair: Pair) -> Estimate:
     overlaps = [(_overlap(pair.generation, other), other.name) for other in pair.others]
+    overlaps += [(1.0, f"{name} (the same file)") for name in pair.same_bytes]
     most, name = max(overlaps, default=(0.0, ""))
     distinct = len(_text_counts(pair.generation))
     counted = most if distinct >= _ENOUGH else 0.0

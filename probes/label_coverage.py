@@ -134,11 +134,11 @@ def label_coverage(pair: Pair) -> Estimate | NotMeasured:
         A label rule that fails on degraded text looks like a lost class; label-divergence shows the rise of ``∅``.
 
     Needs
-        Labels. All texts of both sides are used, not only equally many.
+        Labels. All texts of both sides are used, not only equally many; with groups or prompts, equally many of those.
     """
     labels = pair.labels()
     if labels is None:
-        return NotMeasured(reason="no labels")
+        return NotMeasured(reason="no labels", neutral=not pair.labels_on_one_side)
     table = _survival(pair, *labels)
     if not table:
         return NotMeasured(reason="no baseline text carries a category")
@@ -156,19 +156,26 @@ def label_coverage(pair: Pair) -> Estimate | NotMeasured:
         n_generation=worst.n_generation,
         minimum_detectable=None,
         n_needed=lambda _margin: _needed(table),
-        raw={"categories": len(table), "categories_seen": seen, "categories_expected": expected},
+        raw={
+            "categories": len(table),
+            "categories_seen": seen,
+            "categories_expected": expected,
+            "categories_never_in_baseline": len(labels[0].categories) - len(table),
+        },
         evidence=tuple(_evidence(row) for row in table) if pair.evidence != "none" else (),
         explanation=_explanation(worst, seen, len(table), expected, named=pair.evidence != "none"),
     )
 
 
 def _survival(pair: Pair, baseline: Labels, generation: Labels) -> tuple[Survival, ...]:
-    """One row a category that the baseline carries. Groups count once: texts of one patient are not independent."""
-    sides = []
-    for labels, keys in ((baseline, pair.baseline.groups), (generation, pair.generation.groups)):
+    """One row a category that the baseline carries. Groups and prompts count once: texts of one patient, or answers to
+    one prompt, are not independent."""
+    design, sides = pair.design, []
+    for labels, side, first in ((baseline, False, 0), (generation, True, len(pair.baseline))):
         carried = labels.carried
-        if pair.design.kind == "group" and keys is not None:
-            carried = _by_group(carried, keys.dictionary_encode().indices.to_numpy())
+        if design.kind != "document":
+            here = design.side[design.block] == side
+            carried = _by_unit(carried[design.kept[here] - first], design.unit[design.block[here]])
         sides.append((len(carried), dict(zip(labels.names, carried.sum(axis=0).tolist(), strict=True))))
     (n_baseline, before), (n_generation, after) = sides
     return tuple(
@@ -184,9 +191,11 @@ def _survival(pair: Pair, baseline: Labels, generation: Labels) -> tuple[Surviva
     )
 
 
-def _by_group(carried: npt.NDArray[np.bool_], group: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-    any_of = np.zeros((int(group.max(initial=-1)) + 1, carried.shape[1]), dtype=np.bool_)
-    np.logical_or.at(any_of, group, carried)
+def _by_unit(carried: npt.NDArray[np.bool_], unit: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Whether any text of a unit carries the label; one row a unit."""
+    units, row = np.unique(unit, return_inverse=True)
+    any_of = np.zeros((units.size, carried.shape[1]), dtype=np.bool_)
+    np.logical_or.at(any_of, row, carried)
     return any_of
 
 

@@ -58,7 +58,7 @@ def label_divergence(pair: Pair) -> Estimate | NotMeasured:
     """
     labels = pair.labels()
     if labels is None:
-        return NotMeasured(reason="no labels")
+        return NotMeasured(reason="no labels", neutral=not pair.labels_on_one_side)
     names, carried = joined(*labels)
     if len(names) == 1:
         return NotMeasured(reason="no text of either side carries a label")

@@ -24,6 +24,7 @@ from collapse_audit.probes.sample import Sample
 from collapse_audit.probes.tokens import Tokens
 from collapse_audit.probes.types import Reading, Worse
 
+_Keys = tuple[IntArray, IntArray]
 EvidenceLevel = Literal["none", "terms", "texts"]
 
 CURE = "a few hundred more texts that nothing is trained on (gen_<k>/holdout) make the comparison fair"
@@ -43,7 +44,9 @@ class Pair:
     trained_on_baseline: bool = False
     """Whether the generation, or an ancestor of it, was trained on these very baseline texts."""
     others: tuple[Sample, ...] = ()
-    """The lineage's other corpora, for finding copies."""
+    """The lineage's earlier corpora, for finding copies."""
+    same_bytes: tuple[str, ...] = ()
+    """Names of earlier corpora whose files are the generation's byte for byte."""
     evidence: EvidenceLevel = "terms"
 
     def stream(self, purpose: str) -> np.random.Generator:
@@ -55,7 +58,8 @@ class Pair:
     def design(self) -> Design:
         """Who may swap places with whom: groups if both sides have them, else shared prompts, else documents."""
         for kind in ("group", "prompt"):
-            keys = _joint_keys(getattr(self.baseline, f"{kind}s"), getattr(self.generation, f"{kind}s"))
+            columns = [getattr(sample, f"{kind}s") for sample in (self.baseline, self.generation)]
+            keys = _joint_keys(columns[0], columns[1], (len(self.baseline), len(self.generation)))
             if keys is not None:
                 return by_key(*keys, kind, self.stream("design"))
         return by_document(len(self.baseline), len(self.generation), self.stream("design"))
@@ -119,13 +123,20 @@ class Pair:
 
         A record without a label among labelled ones counts as unlabelled; a file without the field says nothing.
         """
-        if self.label_rule is None:
-            return None
-        if self.label_rule.extract is None and any(
-            sample.label_field is None for sample in (self.baseline, self.generation)
-        ):
+        if self.label_rule is None or self._labelled != (True, True):
             return None
         return self.baseline.labels(self.label_rule), self.generation.labels(self.label_rule)
+
+    @property
+    def labels_on_one_side(self) -> bool:
+        """Whether only one side's records carry the label field: an extractor that failed looks so."""
+        return self.label_rule is not None and self._labelled in ((True, False), (False, True))
+
+    @property
+    def _labelled(self) -> tuple[bool, bool]:
+        by_field = self.label_rule is not None and self.label_rule.extract is None
+        has = [not by_field or sample.label_field is not None for sample in (self.baseline, self.generation)]
+        return has[0], has[1]
 
     @cached_property
     def alike_p(self) -> float:
@@ -150,7 +161,7 @@ class Pair:
     def mean_rise(
         self, score: Callable[[str], float], *, worse: Worse = "higher", share: bool = False, **details: Any
     ) -> Reading:
-        """Difference of the mean ``score`` of a text (``share=True`` where scores lie in [0, 1])."""
+        """Difference of the mean ``score`` of a text. ``share``: scores lie in [0, 1] (assumed where they all do)."""
         return self.compare(self.scores(score), scale="linear", worse=worse, share=share, **details)
 
     def mean_ratio(self, score: Callable[[str], float], *, worse: Worse = "lower", **details: Any) -> Reading:
@@ -174,6 +185,8 @@ class Pair:
         **details: Any,
     ) -> Reading:
         """Compare sum(top) / sum(bottom) between the sides; arrays of shape (D,), ``bottom`` defaults to ones."""
+        if bottom is None and scale == "linear":
+            share = share or bool(((top >= 0) & (top <= 1)).all())
         return estimates.ratio_of_sums(
             self.design.per_block(top),
             self.design.per_block(np.ones_like(top) if bottom is None else bottom),
@@ -264,12 +277,21 @@ def _dictionary(baseline: pa.Array, generation: pa.Array) -> pa.DictionaryArray:
     return pa.concat_arrays([baseline, generation]).dictionary_encode()
 
 
-def _joint_keys(baseline: pa.Array | None, generation: pa.Array | None) -> tuple[IntArray, IntArray] | None:
-    """Keys of both sides as integers, or None where a side has none or all documents share a single one."""
-    if baseline is None or generation is None or baseline.null_count or generation.null_count:
+def _joint_keys(baseline: pa.Array | None, generation: pa.Array | None, sizes: tuple[int, int]) -> _Keys | None:
+    """Keys of both sides as integers, or None where nobody has one or all documents share a single one.
+
+    A document without a key stands for itself: dropping all keys because of one missing would break the clusters.
+    """
+    if baseline is None and generation is None:
         return None
-    joint = _dictionary(baseline, generation)
-    if len(joint.dictionary) < 2:
+    sides = [
+        pa.nulls(n, pa.string()) if keys is None else keys
+        for keys, n in zip((baseline, generation), sizes, strict=True)
+    ]
+    joint = _dictionary(*sides)
+    codes = joint.indices.fill_null(-1).to_numpy().astype(np.int64)
+    alone = codes < 0
+    codes[alone] = len(joint.dictionary) + np.arange(np.count_nonzero(alone))
+    if np.unique(codes).size < 2:
         return None
-    codes = joint.indices.to_numpy().astype(np.int64)
-    return codes[: len(baseline)], codes[len(baseline) :]
+    return codes[: sizes[0]], codes[sizes[0] :]

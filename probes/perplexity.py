@@ -11,6 +11,8 @@ from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.tables import side_sums
 from collapse_audit.probes.types import Z_POWER, Estimate, Gate, NotMeasured, Z, probe
 
+_MISSING = 0.05
+"""Share of texts without nll from which the others are not taken for all."""
 _QUANTILES = (0.05, 0.25, 0.50, 0.95, 0.99)
 
 
@@ -51,12 +53,17 @@ def perplexity(pair: Pair) -> Estimate | NotMeasured:
         The field ``nll`` of the records: mean negative log-likelihood a token under generation 0.
     """
     if pair.baseline.nll is None or pair.generation.nll is None:
-        return NotMeasured(reason="the records carry no nll")
+        one = pair.baseline.nll is not None or pair.generation.nll is not None
+        return NotMeasured(reason=f"the records {'of one side ' if one else ''}carry no nll", neutral=not one)
     x = np.concatenate((pair.baseline.nll, pair.generation.nll))[pair.design.kept]
     scored = pair.design.per_block(np.isnan(x).astype(np.float64)) == 0
     design = pair.design.restricted(scored)
-    if not (design.side.any() and (~design.side).any()):
-        return NotMeasured(reason="no text of one side carries an nll")
+    missing = max(float(np.mean(~scored[side])) for side in (pair.design.side, ~pair.design.side))
+    if missing > _MISSING or not (design.side.any() and (~design.side).any()):
+        return NotMeasured(
+            reason=f"{missing:.0%} of the texts of a side carry no nll, and those are no random sample",
+            neutral=False,
+        )
     x = x[scored[pair.design.block]]
     drawn = pair.relabellings if scored.all() else design.relabellings(pair.permutations, pair.stream("perplexity"))
     w1 = wasserstein(x, drawn, design)

@@ -66,7 +66,9 @@ def token_divergence(pair: Pair) -> Estimate | NotMeasured:
     table, js = pair.words, pair.words_swept.divergence
     tokens = [float(table.lengths[pair.design.side == side].sum()) for side in (False, True)]
     if min(tokens) == 0:
-        return NotMeasured(reason=f"no text of the {'generation' if tokens[0] else 'baseline'} holds a token")
+        return NotMeasured(
+            reason=f"no text of the {'generation' if tokens[0] else 'baseline'} holds a token", neutral=False
+        )
     excess = float(js[0] - js[1:].mean())
     shares = _coarse_shares(table, pair.design.side)
     # The influence vanishes where the sides are alike; the spread under permutation takes over there.

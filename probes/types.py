@@ -91,6 +91,9 @@ class NotMeasured:
 
     reason: str
     statistic: str = ""
+    neutral: bool = True
+    """False where one side has the input and the other has not, or the baseline is degenerate: nothing was said, so
+    nothing passes, and the finding is inconclusive."""
 
 
 Reading = Estimate | NotMeasured

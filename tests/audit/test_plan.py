@@ -196,13 +196,13 @@ def test_probes_are_kept_by_name_code_and_generation(tmp_path: Path) -> None:
 
     def keep(about: str) -> bool:
         asked.append(about)
-        return about == "tail-mass CA201 generation-2"
+        return about == "tail-mass CA201 tail-mass-ratio generation-2"
 
     found = plan(lineage, AuditConfig(), BUILTIN, keep=keep)
     assert [(each.name, [probe.name for probe in each.probes]) for each in found.comparisons] == [
         ("generation-2", ["tail-mass"])
     ]
-    assert "diversity CA302 generation-1" in asked
+    assert "diversity CA302 distinct-2 effective-tokens duplicates generation-1" in asked
 
 
 def test_a_probe_that_is_switched_off_is_not_planned(tmp_path: Path) -> None:

@@ -122,8 +122,7 @@ def labelled(labels: list[str], *, texts: int = 30) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("baseline", "generation", "rule", "reason"),
     [
-        ([], ["a"], "field", "the records carry no labels"),
-        (["a"], [], "field", "the records carry no labels"),
+        ([], [], "field", "the records carry no labels"),
         (["a"], ["a"], "regex:never", "no text of the baseline carries a label (labels = regex:never)"),
         (["a"], ["a"], "none", "the records carry no labels and no label rule applies"),
     ],
@@ -135,6 +134,20 @@ def test_labels_that_are_not_there_are_said_to_be_missing(
     found = by_place(audit(root, labels=rule))
     for probe in ("label-divergence", "label-coverage"):
         assert (found[1, probe].outcome, found[1, probe].reason) == (Outcome.NOT_MEASURED, reason)
+
+
+@pytest.mark.parametrize(("baseline", "generation", "which"), [([], ["a"], "baseline"), (["a"], [], "generation")])
+def test_labels_on_one_side_only_leave_the_question_open(
+    tmp_path: Path, baseline: list[str], generation: list[str], which: str
+) -> None:
+    """An extractor that failed on everything looks so: it must not pass."""
+    root = small_lineages.lineage(tmp_path, labelled(baseline), labelled(generation))
+    report = audit(root, labels="field")
+    for probe in ("label-divergence", "label-coverage"):
+        found = by_place(report)[1, probe]
+        assert found.outcome is Outcome.INCONCLUSIVE
+        assert found.reason.startswith(f"the records of the {which} carry no labels")
+    assert report.verdict is not Verdict.PASS
 
 
 def test_a_generation_that_lost_all_labels_of_its_baselines_texts_is_measured(tmp_path: Path) -> None:

@@ -286,8 +286,13 @@ def test_the_rule_of_three_bounds_what_none_of_n_allows() -> None:
 
 
 def test_the_floor_of_shares_is_not_applied_to_other_scores() -> None:
-    found = ratio(np.zeros(40), np.ones(40), scale="linear", worse="higher")
-    assert found.low == found.high == 0.0
+    found = ratio(np.arange(40.0) * 1e-9, np.ones(40), scale="linear", worse="higher")
+    assert found.high - found.low < 1e-7
+
+
+def test_scores_that_are_all_alike_have_no_interval_because_nothing_is_known_of_their_range() -> None:
+    found = ratio(np.full(40, 7.0), np.ones(40), scale="linear", worse="higher")
+    assert (found.value, found.low, found.high) == (0.0, -math.inf, math.inf)
 
 
 def test_fewer_than_ten_units_have_no_interval_but_a_test() -> None:
