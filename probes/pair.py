@@ -278,20 +278,19 @@ def _dictionary(baseline: pa.Array, generation: pa.Array) -> pa.DictionaryArray:
 
 
 def _joint_keys(baseline: pa.Array | None, generation: pa.Array | None, sizes: tuple[int, int]) -> _Keys | None:
-    """Keys of both sides as integers, or None where nobody has one or all documents share a single one.
+    """Keys of both sides as integers, or None where no side has keys that tell its documents apart.
 
-    A document without a key stands for itself: dropping all keys because of one missing would break the clusters.
+    A document without a key stands for itself: dropping all keys because of one missing would break the clusters. A
+    side whose documents all share one key (one prompt for everything) has none to speak of.
     """
-    if baseline is None and generation is None:
-        return None
     sides = [
-        pa.nulls(n, pa.string()) if keys is None else keys
+        pa.nulls(n, pa.string()) if keys is None or len(keys.drop_null().unique()) < 2 else keys
         for keys, n in zip((baseline, generation), sizes, strict=True)
     ]
     joint = _dictionary(*sides)
+    if not len(joint.dictionary):
+        return None
     codes = joint.indices.fill_null(-1).to_numpy().astype(np.int64)
     alone = codes < 0
     codes[alone] = len(joint.dictionary) + np.arange(np.count_nonzero(alone))
-    if np.unique(codes).size < 2:
-        return None
     return codes[: sizes[0]], codes[sizes[0] :]

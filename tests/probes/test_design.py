@@ -147,7 +147,6 @@ def test_a_constant_prompt_is_ignored() -> None:
     assert pair(*both).design.kind == "document"
 
 
-@pytest.mark.xfail(reason="a constant key beside no key makes all texts of that side one unit")
 @pytest.mark.parametrize("keys", ["prompts", "groups"])
 def test_a_constant_key_on_one_side_and_none_on_the_other_is_ignored_too(keys: str) -> None:
     """Human text without prompts beside answers to the one prompt "Continue:"."""

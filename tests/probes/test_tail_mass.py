@@ -143,7 +143,7 @@ def test_junk_tokens_do_not_hide_a_lost_tail() -> None:
 
 
 def test_the_test_is_exact_even_where_the_junk_rule_changes_its_mind() -> None:
-    """Three texts in ten hold a word of their own, thrice: novel mass is bursty, and chance alone triggers the rule.
+    """A text in seven holds a word of its own, eight times: novel mass is bursty, and chance alone triggers the rule.
 
     P(p <= a) <= a over 200 pairs (one that is not measured counts as p = 1), limits at the .9999 quantile.
     """
@@ -151,13 +151,13 @@ def test_the_test_is_exact_even_where_the_junk_rule_changes_its_mind() -> None:
     for seed in range(200):
         rng = np.random.default_rng(seed)
         rows = [
-            " ".join([*spell([rng.zipf(1.5, size=8).clip(max=15)]), *[f"own{i}"] * (3 * (rng.random() < 0.3))])
+            " ".join([*spell([rng.zipf(1.5, size=8).clip(max=15)]), *[f"own{i}"] * (8 * (rng.random() < 0.15))])
             for i in range(40)
         ]
         found = tail_mass(pair(rows[:20], rows[20:], permutations=39, seed=seed))[0]
         p_values.append(getattr(found, "p_value", 1.0))
         switched += "unseen-types-left-out" in getattr(found, "notes", ())
-    assert switched > 20  # or this test would show nothing
+    assert switched > 50  # or this test would show nothing
     drawn = np.array(p_values)
     for level in (0.025, 0.05, 0.1, 0.25, 0.5):
         assert np.count_nonzero(drawn <= level + 1e-12) <= binom.isf(1e-4, 200, level)
