@@ -174,7 +174,8 @@ def studentised_changes(
         # A side with nothing has an infinite change and no spread: the change alone is what counts.
         usual = np.isfinite(change) & (change != 0)
         # No number at all (a side of one block has no spread) is no evidence.
-        return np.nan_to_num(np.where(usual, change / spread, change), nan=0.0, posinf=np.inf, neginf=-np.inf)
+        scaled = np.where(usual, change / spread, change)
+        return np.asarray(np.nan_to_num(scaled, nan=0.0, posinf=np.inf, neginf=-np.inf), dtype=np.float64)
 
 
 def rule_of_three(design: Design) -> float:

@@ -57,7 +57,7 @@ class CountTable:
     @property
     def seen_apart(self) -> int:
         """Number of leading rows that have a bin of their own *and* stand in two blocks, so that they can differ."""
-        return min(self.coarse, self.repeated.shape[0])
+        return min(self.coarse, int(self.repeated.shape[0]))
 
     @cached_property
     def hapaxes(self) -> FloatArray:

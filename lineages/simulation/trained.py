@@ -64,7 +64,8 @@ def simulate_wright_fisher(
             "expected_types_of_model_1": wf.expected_types(p, n),
         }
         names = wf.type_names(types)
-        draft.add_json("truth.json", {"types": names, "probabilities": p.tolist(), "models": [path.tolist() for path in paths], **truth})
+        models_of = [models.tolist() for models in paths]
+        draft.add_json("truth.json", {"types": names, "probabilities": p.tolist(), "models": models_of, **truth})
         parameters = {"types": types, "exponent": exponent, "documents": documents, "words": words, "seeds": seeds}
         draft.finish(output, kind="wright-fisher", parameters=parameters, truth=truth, scheme="recursive")
     return output.out

@@ -1,0 +1,116 @@
+"""What others do about the same question, each as one function from two lists of texts to a list of complaints.
+
+    python benchmarks/peer_rules.py RULE BASELINE.jsonl GENERATION.jsonl
+
+A rule imports what it needs inside its own function, so that each can be timed in a process of its own. No rule here
+has an error rate: each compares a number with a constant.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+Rule = Callable[[list[str], list[str]], list[str]]
+"""Baseline texts and generation texts to complaints; none means all is well."""
+
+MAJOR = 0.2
+"""Population stability index from which pointblank's documentation speaks of a major change."""
+KEPT = 0.9
+"""Share of the baseline's distinct-1 and distinct-2 that must be left, and …"""
+MORE_REPEATED = 0.05
+"""… rise of the share of repeated rows that may not be passed, in pointblank's documentation of check_synthetic."""
+
+
+def distinct_2(baseline: list[str], generation: list[str]) -> list[str]:
+    """The ten-line rule: the share of different word pairs among all word pairs, over the whole corpus, down by 10%."""
+
+    def share(texts: list[str]) -> float:
+        pairs = [pair for text in texts for pair in itertools.pairwise(text.split())]
+        return len(set(pairs)) / len(pairs)
+
+    before, after = share(baseline), share(generation)
+    return [f"distinct-2 went from {before:.3f} to {after:.3f}"] if after < 0.9 * before else []
+
+
+def pointblank_psi(baseline: list[str], generation: list[str]) -> list[str]:
+    """pointblank as released: ``DataScan.compare`` on hand-made numbers about each text, PSI of any at least 0.2."""
+    pointblank, polars = import_module("pointblank"), import_module("polars")
+
+    def features(texts: list[str]) -> Any:
+        text = polars.col("text")
+        words = text.str.split(" ")
+        return polars.DataFrame({"text": texts}).select(
+            characters=text.str.len_chars(),
+            words=words.list.len(),
+            different_words=words.list.n_unique() / words.list.len(),
+            letters_a_word=text.str.count_matches(r"\p{L}") / words.list.len(),
+            capitals=text.str.count_matches(r"\p{Lu}"),
+            digits=text.str.count_matches(r"\p{N}"),
+            punctuation=text.str.count_matches(r"\p{P}"),
+        )
+
+    scan = pointblank.DataScan(features(generation)).compare(pointblank.DataScan(features(baseline)))
+    found = {column.colname: column.drift_scores.get("psi", 0.0) for column in scan.column_diffs}
+    return [f"PSI of {name} is {psi:.2f}" for name, psi in found.items() if psi >= MAJOR]
+
+
+def pointblank_synthetic(baseline: list[str], generation: list[str]) -> list[str]:
+    """pointblank's ``check_synthetic`` as its documentation describes it, without its search for copies.
+
+    PSI as above; distinct-1 and distinct-2 on as many rows of each; the share of rows that repeat an earlier one.
+    Source: https://posit-dev.github.io/pointblank/reference/check_synthetic.html, read in November 2026. The function
+    itself is not in the release that this was written with (1.1.1), so the rule is re-stated here.
+    """
+
+    def distinct(texts: list[str], n: int) -> float:
+        found: set[tuple[str, ...]] = set()
+        total = 0
+        for text in texts:
+            words = text.lower().split()
+            grams = list(zip(*(words[start:] for start in range(n)), strict=False))
+            found.update(grams)
+            total += len(grams)
+        return len(found) / max(1, total)
+
+    complaints = pointblank_psi(baseline, generation)
+    rows = min(len(baseline), len(generation))
+    for n in (1, 2):
+        before, after = distinct(baseline[:rows], n), distinct(generation[:rows], n)
+        if after < KEPT * before:
+            complaints.append(f"distinct-{n} went from {before:.3f} to {after:.3f}")
+    repeated = [1 - len(set(texts)) / len(texts) for texts in (baseline, generation)]
+    if repeated[1] > repeated[0] + MORE_REPEATED:
+        complaints.append(f"repeated rows went from {repeated[0]:.1%} to {repeated[1]:.1%}")
+    return complaints
+
+
+RULES: dict[str, Rule] = {
+    "distinct-2 down 10%": distinct_2,
+    "pointblank, PSI >= 0.2": pointblank_psi,
+    "pointblank, check_synthetic": pointblank_synthetic,
+}
+NEEDS = {"pointblank, PSI >= 0.2": ("pointblank", "polars"), "pointblank, check_synthetic": ("pointblank", "polars")}
+
+
+def missing(rule: str) -> list[str]:
+    """The packages that ``rule`` needs and that are not installed."""
+    return [package for package in NEEDS.get(rule, ()) if find_spec(package) is None]
+
+
+def read(file: str) -> list[str]:
+    """The texts of a JSONL corpus."""
+    with Path(file).open(encoding="utf-8") as lines:
+        return [json.loads(line)["text"] for line in lines]
+
+
+if __name__ == "__main__":
+    name, first, second = sys.argv[1:]
+    for complaint in RULES[name](read(first), read(second)) or ["no complaint"]:
+        print(complaint)
