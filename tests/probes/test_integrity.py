@@ -102,6 +102,13 @@ def test_a_few_distinct_texts_repeat_legitimately(distinct: int, value: float) -
     assert found.raw["largest_overlap"] == 1.0
 
 
+def test_a_file_that_is_an_earlier_one_byte_for_byte_is_unchanged() -> None:
+    comparison = pair(sample(words(20, "b")), sample(words(20)), same_bytes=("generation 0",))
+    found = estimate(integrity, comparison, UNCHANGED)
+    assert found.value == found.low == 1.0
+    assert "generation 0 (the same file)" in found.explanation
+
+
 def test_without_other_corpora_nothing_is_unchanged() -> None:
     found = estimate(integrity, pair(words(20), words(20)), UNCHANGED)
     assert found.value == 0.0

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, fisher_exact
 
 from collapse_audit.probes.label_coverage import Survival, label_coverage
+from collapse_audit.probes.label_divergence import label_divergence
 from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.types import NotMeasured
 
 Rows = list[list[str]]
 
@@ -187,6 +189,26 @@ def test_a_patient_counts_once() -> None:
     found = estimate(label_coverage, pair(*sides, labels="field"))
     assert (found.n_baseline, found.n_generation) == (30, 30)
     assert {entry["label"]: entry["baseline_count"] for entry in found.evidence} == {"A": 15, "B": 15}
+
+
+def test_answers_to_one_prompt_count_once() -> None:
+    """30 shared prompts with two answers a side: 15 prompts whose answers carry A, whichever of the two it is."""
+    prompts = [f"p{i // 2}" for i in range(60)]
+    labels = [["A"] if i % 4 == 0 else ["B"] for i in range(60)]
+    sides = [sample(["t"] * 60, labels=labels, prompts=prompts) for _ in range(2)]
+    found = estimate(label_coverage, pair(*sides, labels="field"))
+    assert (found.n_baseline, found.n_generation) == (30, 30)
+    assert {entry["label"]: entry["baseline_count"] for entry in found.evidence} == {"A": 15, "B": 30}
+
+
+def test_labels_on_one_side_only_leave_the_question_open() -> None:
+    """An extractor that failed looks like that: nothing was measured, and nothing may pass."""
+    bare, marked = sample(["a"] * 12), sample(["a"] * 12, labels=[["A"]] * 12)
+    for built in (label_coverage, label_divergence):
+        for sides, neutral in (((bare, marked), False), ((marked, bare), False), ((bare, bare), True)):
+            [found] = built(pair(*sides, labels="field"))
+            assert isinstance(found, NotMeasured)
+            assert found.neutral == neutral
 
 
 def test_new_categories_of_the_generation_are_no_loss() -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
 
 import pytest
-from builders import pair
 
 from collapse_audit.probes import registry
 from collapse_audit.probes.errors import ProbeError, UsageError
-from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.registry import BUILTIN, all_probes, find, from_file
-from collapse_audit.probes.types import Gate, NotMeasured, Probe, probe
+from collapse_audit.probes.types import Probe
 
 SECTIONS = ("What it measures", "Formula and unit", "Why it signals collapse", "When it misleads", "Needs")
 
@@ -221,62 +218,3 @@ def test_a_broken_entry_point_is_named(monkeypatch: pytest.MonkeyPatch, value: s
     with_entry_points(monkeypatch, value)
     with pytest.raises(ProbeError, match=message):
         all_probes()
-
-
-# What a probe hands back
-
-TWO = (
-    Gate(statistic="a", unit="u", worse="higher", margin=1.0, because="b"),
-    Gate(statistic="b", unit="u", worse="higher", margin=1.0, because="b"),
-)
-
-
-def returning(result: object) -> Probe:
-    @probe(name="mine", gates=TWO)
-    def mine(_pair: Pair) -> Any:
-        return result
-
-    return mine
-
-
-def nothing(statistic: str) -> NotMeasured:
-    return NotMeasured(reason="r", statistic=statistic)
-
-
-def test_readings_come_in_the_order_of_the_gates() -> None:
-    readings = returning([nothing("b"), nothing("a")])(pair(["a"], ["b"]))
-    assert [reading.statistic for reading in readings] == ["a", "b"]
-
-
-@pytest.mark.parametrize(
-    "result",
-    [
-        [],
-        [nothing("a")],
-        nothing("a"),
-        [nothing("a"), nothing("a")],
-        [nothing("a"), nothing("b"), nothing("c")],
-        [nothing("a"), nothing("c")],
-        None,
-        3.5,
-        [1.0, 2.0],
-        "ab",
-    ],
-)
-def test_a_probe_that_returns_anything_but_one_reading_a_gate_is_a_probe_error(result: object) -> None:
-    with pytest.raises(ProbeError, match="probe mine returned"):
-        returning(result)(pair(["a"], ["b"]))
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"worse": "sideways"}, 'worse must be "higher" or "lower"'),
-        ({"margin": float("nan")}, "margin must be a finite number"),
-        ({"margin": float("inf")}, "margin must be a finite number"),
-    ],
-)
-def test_a_gate_that_no_verdict_could_use_is_refused(changed: dict[str, object], message: str) -> None:
-    sound = {"statistic": "s", "unit": "u", "worse": "higher", "margin": 1.0, "because": "b"}
-    with pytest.raises(ProbeError, match=message):
-        Gate(**{**sound, **changed})  # type: ignore[arg-type]

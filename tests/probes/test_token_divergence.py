@@ -8,14 +8,14 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 import pytest
-from builders import estimate, pair, reason, sample, spell
+from builders import estimate, pair, sample, spell
 from scipy.spatial.distance import jensenshannon
 from scipy.special import rel_entr
 
 from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.tables import COARSE_BLOCKS
 from collapse_audit.probes.token_divergence import token_divergence
-from collapse_audit.probes.types import Z
+from collapse_audit.probes.types import NotMeasured, Z
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -131,9 +131,10 @@ def test_a_sharpened_generation_is_significant_and_its_lower_bound_positive() ->
     [("a b c", " ", "generation"), ("", "a b c", "baseline"), ("", "", "baseline")],
 )
 def test_a_side_without_a_token_is_not_measured(baseline: str, generation: str, blamed: str) -> None:
-    assert (
-        reason(token_divergence, pair([baseline] * 12, [generation] * 12)) == f"no text of the {blamed} holds a token"
-    )
+    [found] = token_divergence(pair([baseline] * 12, [generation] * 12))
+    assert isinstance(found, NotMeasured)
+    assert found.reason == f"no text of the {blamed} holds a token"
+    assert not found.neutral  # it is no pass either
 
 
 @pytest.mark.parametrize("width", [1, 2, 4])
