@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, betaln, logsumexp
 
-from collapse_audit.probes.estimates import settling_n
+from collapse_audit.probes.design import Design
+from collapse_audit.probes.estimates import ratio_of_sums, settling_n
 from collapse_audit.probes.labels import Labels
 from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.types import Estimate, Gate, NotMeasured, probe
@@ -27,6 +28,9 @@ class Survival:
     generation: int
     n_baseline: int
     n_generation: int
+    by_text: tuple[float, float] = (math.inf, math.inf)
+    """Where texts come in groups or by prompts: clustered bounds of the share retained among *texts*. "Any text of the
+    group carries it" saturates, so it alone would overlook a category that most texts have lost."""
 
     @property
     def retained(self) -> float:
@@ -43,7 +47,7 @@ class Survival:
         total, odds = self.baseline + self.generation, self.n_generation / self.n_baseline
         low = betaincinv(self.generation, self.baseline + 1, _ALPHA) if self.generation else 0.0
         high = betaincinv(self.generation + 1, self.baseline, 1 - _ALPHA) if self.generation < total else 1.0
-        return _odds(low) / odds, _odds(high) / odds
+        return min(_odds(low) / odds, self.by_text[0]), min(_odds(high) / odds, self.by_text[1])
 
     @property
     def p_value(self) -> float:
@@ -86,6 +90,7 @@ class Survival:
             generation=generation,
             n_baseline=n_baseline,
             n_generation=n_generation,
+            by_text=self.by_text,
         )
 
 
@@ -185,10 +190,29 @@ def _survival(pair: Pair, baseline: Labels, generation: Labels) -> tuple[Surviva
             generation=after.get(label, 0),
             n_baseline=n_baseline,
             n_generation=n_generation,
+            by_text=(math.inf, math.inf)
+            if design.kind == "document"
+            else _by_text(design, label, baseline, generation),
         )
         for label in baseline.categories
         if before[label]
     )
+
+
+def _by_text(design: Design, label: str, *sides: Labels) -> tuple[float, float]:
+    """90% interval of the ratio of the shares of texts that carry ``label``, groups or prompts as units."""
+    carried = np.concatenate(
+        [s.carried[:, s.names.index(label)] if label in s.names else np.zeros(len(s.carried), bool) for s in sides]
+    )[design.kept]
+    found = ratio_of_sums(
+        design.per_block(carried.astype(np.float64)),
+        design.per_block(np.ones(carried.size)),
+        design=design,
+        relabellings=np.asarray(design.side, dtype=np.uint8)[None],
+        scale="log",
+        worse="lower",
+    )
+    return (found.low, found.high) if isinstance(found, Estimate) else (0.0, math.inf)
 
 
 def _by_unit(carried: npt.NDArray[np.bool_], unit: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
