@@ -98,4 +98,4 @@ def _deciding(cell: Cell) -> list[Finding]:
 
 
 def _told(cell: Cell, report: AuditReport) -> str:
-    return as_junit._body(_deciding(cell), report).strip("\n")
+    return as_junit.body(_deciding(cell), report).strip("\n")

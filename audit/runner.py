@@ -24,8 +24,8 @@ from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.sample import Sample, read_sample
 from collapse_audit.probes.tokens import Tokenizer, tokenizer
 from collapse_audit.probes.types import LEVEL, Estimate, Gate, NotMeasured, Probe, Reading
-from collapse_audit.reports._plain import plain
 from collapse_audit.reports.document import AuditReport, Finding, Interval, Outcome, Verdict
+from collapse_audit.reports.plain import plain
 from collapse_audit.stage import stage
 from collapse_audit.verdict import holm, judge, overall
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from collapse_audit.reports._plain import called, place
 from collapse_audit.reports.document import AuditReport, Finding, Outcome
+from collapse_audit.reports.plain import called, place
 
 WORDS = {
     Outcome.PASS: "pass",

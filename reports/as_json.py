@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from collapse_audit.reports._plain import to_dict
 from collapse_audit.reports.document import AuditReport
+from collapse_audit.reports.plain import to_dict
 
 
 def render(report: AuditReport) -> str:

@@ -21,8 +21,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 
 from collapse_audit.reports._format import WORDS, alpha, exhibit, inert, raw, sentence, settings, title, where
-from collapse_audit.reports._plain import to_dict
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, cells
+from collapse_audit.reports.plain import to_dict
 
 _EXHIBITS = 20
 _REASON = 1000
@@ -104,10 +104,10 @@ def _case(report: AuditReport, cell: Cell, prefix: str) -> ET.Element:
         (deciding if decides else others).append(finding)
     if result is not None:
         result.set("message", "; ".join(inert(finding.reason, limit=_REASON) for finding in deciding))
-        result.text = _body(deciding, report)
+        result.text = body(deciding, report)
         case.append(result)
     if others:
-        ET.SubElement(case, "system-out").text = _body(others, report)
+        ET.SubElement(case, "system-out").text = body(others, report)
     return case
 
 
@@ -123,7 +123,8 @@ def _result(outcome: Outcome, *, allow_inconclusive: bool) -> ET.Element | None:
     return ET.Element("skipped", type=outcome.value)
 
 
-def _body(findings: Iterable[Finding], report: AuditReport) -> str:
+def body(findings: Iterable[Finding], report: AuditReport) -> str:
+    """The findings of one test case as plain lines: what JUnit and pytest show of it."""
     lines = []
     for finding in findings:
         lines.append(_described(finding, report))

@@ -23,8 +23,8 @@ from collapse_audit.reports._format import (
     shown,
     title,
 )
-from collapse_audit.reports._plain import to_dict
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
+from collapse_audit.reports.plain import to_dict
 
 _VERDICTS = {
     Verdict.PASS: "PASS",

@@ -31,8 +31,8 @@ from collapse_audit.reports._format import (
     title,
     where,
 )
-from collapse_audit.reports._plain import to_dict
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
+from collapse_audit.reports.plain import to_dict
 
 _MARKS = {
     Outcome.PASS: ". P",
