@@ -15,6 +15,7 @@ from collapse_audit import __version__
 from collapse_audit.console import Parser, exit_with, stdout
 from collapse_audit.exit_codes import ExitCode
 from collapse_audit.lineage_simulate import add_simulate
+from collapse_audit.lineage_train import add_train
 from collapse_audit.probes.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -145,4 +146,8 @@ def _plural(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
 
 
-COMMANDS: tuple[Callable[[Any], None], ...] = (_add_validate, add_simulate)
+COMMANDS: tuple[Callable[[Any], None], ...] = (_add_validate, add_simulate, add_train)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -104,6 +104,14 @@ def _add_ngram(kinds: Any) -> None:
     add("--seeds", _count, 1, "independent lineages side by side (default %(default)s)")
 
 
+def _add_thyroid(kinds: Any) -> None:
+    summary = "made-up Russian thyroid reports to train a first model on, no generations"
+    add = _kind(kinds, "thyroid", summary, "thyroid --background 12000 --gzip", source=False)
+    add("--records", _count, 7286, "reports, descriptions with their conclusions (default %(default)s)")
+    add("--holdout", _number, 0.3, "share of them that nothing is to be trained on (default %(default)s)")
+    add("--background", _whole, 0, "texts more, unpaired, to pretrain on (default %(default)s)")
+
+
 def _add_size(add: Callable[..., None]) -> None:
     add("--documents", _count, None, "documents a corpus (default: as many as there are)")
     add("--generations", _count, 1, "generations after generation 0, each damaged once more (default %(default)s)")
@@ -123,6 +131,7 @@ KINDS: tuple[Callable[[Any], None], ...] = (
     _add_top_p,
     _add_wright_fisher,
     _add_ngram,
+    _add_thyroid,
 )
 
 
@@ -186,10 +195,11 @@ def _simulate(args: argparse.Namespace) -> int:
         if "source" in args:
             progress(f"reading {args.source}")
             inputs = (simulate.read_source(args.source, paragraphs=args.paragraphs, min_words=args.min_words), output)
-        folder = simulate.KINDS[args.kind](*inputs, **parameters)
+        folder = {**simulate.KINDS, **simulate.REFERENCES}[args.kind](*inputs, **parameters)
     console = stdout()
     console.print(f"{folder}: written")
-    console.print(f"collapse-audit {shlex.quote(str(folder))}")
+    if args.kind in simulate.KINDS:  # a reference alone has nothing to compare
+        console.print(f"collapse-audit {shlex.quote(str(folder))}")
     return ExitCode.PASS
 
 

@@ -72,13 +72,16 @@ class Lineage:
         return not self.independent and ancestry.trained_on(self, entry, corpus)
 
 
-def load_lineage(path: str | os.PathLike[str], *, independent: bool = False, needs_comparison: bool = True) -> Lineage:
+def load_lineage(
+    path: str | os.PathLike[str], *, independent: bool = False, needs_comparison: bool = True, unfinished: bool = False
+) -> Lineage:
     """Read the lineage in the folder ``path``: its manifest, or its file names where there is none.
 
     Every file is found inside the folder and hashed, and its digest compared with the manifest's; texts are read later,
     by :meth:`Corpus.batches`. ``needs_comparison=False`` accepts a lineage in which nothing can be compared with
-    anything (the baseline comes from elsewhere). Raises InputError with all problems together.
+    anything (the baseline comes from elsewhere), ``unfinished`` one that has no generation yet. Raises InputError with
+    all problems together.
     """
     from collapse_audit.lineages.load import load
 
-    return load(path, independent=independent, needs_comparison=needs_comparison)
+    return load(path, independent=independent, needs_comparison=needs_comparison, unfinished=unfinished)

@@ -21,7 +21,7 @@ from collapse_audit.lineages.readers.blocks import Broken
 from collapse_audit.probes.errors import InputError, Problem
 
 
-def load(path: str | os.PathLike[str], *, independent: bool, needs_comparison: bool) -> Lineage:
+def load(path: str | os.PathLike[str], *, independent: bool, needs_comparison: bool, unfinished: bool) -> Lineage:
     """See :func:`collapse_audit.lineages.lineage.load_lineage`."""
     if not os.fspath(path):  # an unset variable, most likely: never the working directory by accident
         raise InputError([problem('""', "an empty path", "a folder that holds a lineage", "no-lineage")])
@@ -36,7 +36,7 @@ def load(path: str | os.PathLike[str], *, independent: bool, needs_comparison: b
     entries = [entry for entry in opened if entry is not None]
     _raise(_held_out_and_trained_on(manifest, entries, reference, reference_holdout))
     _raise(_unknown_sources(manifest, entries, reference, reference_holdout))
-    if needs_comparison or not entries:
+    if not unfinished and (needs_comparison or not entries):
         _raise(_nothing_to_compare(manifest, where, entries, reference))
     entries.sort(key=lambda entry: (natural_key(entry.seed or ""), entry.index))
     scheme = data.get("scheme")

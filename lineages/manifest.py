@@ -5,24 +5,21 @@ Files that it names are not opened here (lineage.py does), so that a manifest ca
 
 from __future__ import annotations
 
-import difflib
-import json
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.lineages.problems import ProblemList, problem, shorten
+from collapse_audit.lineages.problems import ProblemList, problem
+from collapse_audit.lineages.schema import Complaint, Schema
 from collapse_audit.lineages.toml_lines import line_of
 from collapse_audit.probes.errors import InputError, Problem
 
 MANIFEST = "lineage.toml"
 SHARE_TOLERANCE = 1e-6
-_SLUG = "manifest"
+_SCHEMA = Schema("collapse_audit.lineages", "manifest.schema.json", whole="the manifest")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +81,7 @@ def check_manifest(manifest: Mapping[str, Any], *, where: str = MANIFEST, text: 
         line = line_of(text, ("format",))
         problems.add(found, "format 1; a newer collapse-audit wrote this file", "manifest-format", line=line)
         raise InputError(problems.as_tuple())
-    complaints = list(_schema_complaints(manifest)) or list(_sense_complaints(manifest))
+    complaints = list(_SCHEMA.complaints(manifest)) or list(_sense_complaints(manifest))
     complaints.sort(key=lambda complaint: line_of(text, complaint[0]) or 0)
     for path, found, expected, slug in complaints:
         problems.add(found, expected, slug, line=line_of(text, path))
@@ -92,59 +89,7 @@ def check_manifest(manifest: Mapping[str, Any], *, where: str = MANIFEST, text: 
         raise InputError(problems.as_tuple())
 
 
-_Complaint = tuple[tuple[str | int, ...], str, str, str]
-"""Where in the manifest, what was found, what was expected, slug."""
-
-
-@cache
-def _validator() -> Any:
-    import jsonschema  # takes a tenth of a second, and only manifests need it
-
-    schema = json.loads(files("collapse_audit.lineages").joinpath("manifest.schema.json").read_text("utf-8"))
-    return jsonschema.Draft202012Validator(schema)
-
-
-def _schema_complaints(manifest: Mapping[str, Any]) -> Iterator[_Complaint]:
-    for error in _validator().iter_errors(manifest):
-        path = tuple(error.absolute_path)
-        if error.validator == "additionalProperties":
-            yield from _unknown_keys(path, error.instance, error.schema["properties"])
-        elif error.validator in ("required", "dependentRequired"):
-            yield from _missing_keys(path, error)
-        else:
-            expected = error.schema.get("description", error.message)
-            yield path, f"{_name(path)} = {shorten(error.instance)}", expected, _SLUG
-
-
-def _unknown_keys(
-    path: tuple[str | int, ...], table: Mapping[str, Any], known: Mapping[str, Any]
-) -> Iterator[_Complaint]:
-    for key in table:
-        if key in known:
-            continue
-        close = difflib.get_close_matches(key, known, n=1)
-        hint = f'"{close[0]}" (did you mean that?)' if close else "one of " + ", ".join(known)
-        yield (*path, key), f'the unknown key "{key}" in {_name(path)}', hint, "unknown-key"
-
-
-def _missing_keys(path: tuple[str | int, ...], error: Any) -> Iterator[_Complaint]:
-    if error.validator == "required":
-        needed = error.validator_value
-    else:
-        needed = [name for key, names in error.validator_value.items() if key in error.instance for name in names]
-    for name in needed:
-        if name not in error.instance and f"'{name}'" in error.message:
-            expected = f"{name}: {_description(error.schema['properties'][name])}"
-            yield path, f'no "{name}" in {_name(path)}', expected, "missing-key"
-
-
-def _description(schema: Mapping[str, Any]) -> str:
-    if "$ref" in schema:
-        schema = _validator().schema["$defs"][schema["$ref"].removeprefix("#/$defs/")]
-    return str(schema["description"])
-
-
-def _sense_complaints(manifest: Mapping[str, Any]) -> Iterator[_Complaint]:
+def _sense_complaints(manifest: Mapping[str, Any]) -> Iterator[Complaint]:
     """What a schema cannot say. Only asked of a manifest that fits the schema."""
     scheme = manifest.get("scheme")
     if isinstance(scheme, Mapping):
@@ -162,24 +107,15 @@ def _sense_complaints(manifest: Mapping[str, Any]) -> Iterator[_Complaint]:
             yield from _sum_to_one((*path, "trained_on"), [source["share"] for source in sources])
 
 
-def _sum_to_one(path: tuple[str | int, ...], shares: list[float]) -> Iterator[_Complaint]:
+def _sum_to_one(path: tuple[str | int, ...], shares: list[float]) -> Iterator[Complaint]:
     if not math.isclose(math.fsum(shares), 1, abs_tol=SHARE_TOLERANCE):
-        yield path, f"shares in {_name(path)} that sum to {math.fsum(shares):g}", "shares that sum to 1", "shares"
+        found = f"shares in {_SCHEMA.name(path)} that sum to {math.fsum(shares):g}"
+        yield path, found, "shares that sum to 1", "shares"
 
 
 def seed_name(seed: int | str | None) -> str | None:
     """A seed as it is named everywhere but in the manifest, where an integer is welcome too."""
     return None if seed is None else str(seed)
-
-
-def _name(path: tuple[str | int, ...]) -> str:
-    """``generation (entry 2), decoding`` for people; entries are counted from 1."""
-    if not path:
-        return "the manifest"
-    words = ""
-    for part in path:
-        words += f" (entry {part + 1})" if isinstance(part, int) else (", " if words else "") + part
-    return words
 
 
 def _split_position(message: str) -> tuple[str, int | None]:

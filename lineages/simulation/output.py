@@ -108,7 +108,7 @@ class Draft:
             },
         }
         head = {"format": 1, "name": output.name or output.out.absolute().name, **about, **rest, "recipe": recipe}
-        write_manifest(self.root, {**head, "reference": self.reference, "generation": self.generations})
+        write_manifest(self.root, {**head, "reference": self.reference, "generation": self.generations or None})
 
     def add_json(self, name: str, value: Any) -> None:
         """Write a JSON file beside the manifest."""
