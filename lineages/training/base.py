@@ -1,0 +1,287 @@
+"""Where every generation starts: a model from the hub, from a folder, or a built-in tiny architecture.
+
+A built-in architecture is trained from random weights on the corpus that the recipe names, once, into ``base/`` in the
+lineage folder. It is no foundation model and says so: it knows the language of that corpus and nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from collapse_audit.lineages.corpus import open_corpus
+from collapse_audit.lineages.digest import file_digest, json_digest
+from collapse_audit.lineages.training import guards
+from collapse_audit.lineages.training.errors import TrainingError
+from collapse_audit.lineages.training.examples import Example, read_records, training_order
+from collapse_audit.lineages.training.progress import Progress
+from collapse_audit.lineages.training.recipe import Base, Recipe
+from collapse_audit.lineages.training.torch_setup import build_trainer, device, hushed, training_arguments
+from collapse_audit.lineages.write import atomic_file
+
+FOLDER = "base"
+_ABOUT = "base.json"
+_SPECIAL = ("<s>", "</s>", "<pad>")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseModel:
+    """A base that is there: what to give to ``from_pretrained``, and what it is."""
+
+    name: str
+    """A folder or a hub id."""
+    revision: str | None
+    digest: str | None
+    """Of the weights, where they are files of ours."""
+
+
+def prepare_base(root: Path, recipe: Recipe, progress: Progress) -> BaseModel:
+    """The recipe's base, ready to be loaded; a built-in architecture is trained where it is not there yet.
+
+    Raises TrainingError where it is not whole, or is another than the recipe's.
+    """
+    base = recipe.base
+    if base.hub is not None:
+        return BaseModel(name=base.hub, revision=base.revision, digest=None)
+    if base.folder is not None:
+        folder = (root / base.folder).resolve()
+        _require_files(folder)
+        return BaseModel(name=str(folder), revision=None, digest=weights_digest(folder))
+    folder = root / FOLDER
+    if not folder.exists():
+        _pretrain(root, folder, recipe, progress)
+    about = _about(folder)
+    if about["recipe"] != _identity(root, base):
+        message = f"{folder} was made by another recipe than the manifest's; remove the folder to have it made anew"
+        raise TrainingError(message, slug="base-other")
+    if about["weights"] != weights_digest(folder):
+        raise TrainingError(f"{folder} is not what was trained: its weights have changed", slug="base-changed")
+    return BaseModel(name=str(folder), revision=None, digest=about["weights"])
+
+
+def load_base(base: BaseModel, recipe: Recipe) -> tuple[Any, Any]:
+    """``(model, tokenizer)``, quantized as the recipe says, frozen, in evaluation mode. Raises TrainingError."""
+    with hushed():
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(base.name, revision=base.revision or "main")
+            model, info = AutoModelForCausalLM.from_pretrained(
+                base.name, revision=base.revision or "main", output_loading_info=True, **_loading(recipe)
+            )
+        except Exception as error:  # the hub's client, safetensors and the loaders raise some twenty kinds
+            raise _cannot_load(base, error) from error
+    guards.refuse_random_weights(info, base.name)
+    if recipe.quantization == "nf4":
+        guards.keep_gradients(model)
+    if tokenizer.eos_token_id is None:
+        raise TrainingError(f"{base.name}: its tokenizer has no end-of-text token", slug="base-tokenizer")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token  # harmless: padding is masked by position (examples.collate)
+    _require_context(model, recipe, base.name)
+    model.requires_grad_(False)
+    return model.eval(), tokenizer
+
+
+def _loading(recipe: Recipe) -> dict[str, Any]:
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    where, dtype = device()
+    arguments: dict[str, Any] = {"dtype": dtype, "device_map": {"": where}}
+    if recipe.quantization == "nf4":
+        arguments["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+            bnb_4bit_quant_storage=torch.uint8,
+        )
+    return arguments
+
+
+def _cannot_load(base: BaseModel, error: Exception) -> TrainingError:
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    if Path(base.name).is_dir():
+        hint = "the folder must hold config.json, the weights (safetensors) and the tokenizer, all complete"
+    else:
+        hint = (
+            "a hub id needs the network or the model in the local cache, and for some models an accepted licence and "
+            'a login (hf auth login); or give recipe.base.folder = "…" with the model\'s files'
+        )
+    return TrainingError(f"the base {base.name} cannot be loaded ({reason}); {hint}", slug="base")
+
+
+def _require_context(model: Any, recipe: Recipe, name: str) -> None:
+    longest = getattr(model.config, "max_position_embeddings", None)
+    if longest is not None and recipe.text.context > longest:
+        message = f"{name} reads {longest} tokens at most; recipe.text.context is {recipe.text.context}"
+        raise TrainingError(message, slug="context")
+
+
+def _require_files(folder: Path) -> None:
+    weights = [*folder.glob("*.safetensors")] if folder.is_dir() else []
+    missing = [name for name in ("config.json", "tokenizer.json") if not (folder / name).is_file()]
+    if missing or not weights:
+        found = "no such folder" if not folder.is_dir() else "missing: " + ", ".join([*missing, *_none(weights)])
+        raise TrainingError(f"the base {folder} is not complete ({found})", slug="base")
+
+
+def _none(weights: list[Path]) -> list[str]:
+    return [] if weights else ["weights (*.safetensors)"]
+
+
+def weights_digest(folder: Path) -> str:
+    """Of the weights and the tokenizer: what a model is, whatever lies beside it."""
+    names = sorted(path.name for path in [*folder.glob("*.safetensors"), *folder.glob("tokenizer.json")])
+    return json_digest([[name, file_digest(folder / name)] for name in names])
+
+
+def _about(folder: Path) -> Mapping[str, Any]:
+    try:
+        _require_files(folder)
+        about: Mapping[str, Any] = json.loads((folder / _ABOUT).read_text("utf-8"))
+    except (OSError, ValueError, TrainingError):
+        message = f"{folder} is there and not complete; remove it to have it made anew"
+        raise TrainingError(message, slug="base") from None
+    return about
+
+
+def _identity(root: Path, base: Base) -> str:
+    """What decides a built-in base: its table in the recipe and the texts it is trained on."""
+    assert base.pretrain is not None
+    return json_digest([dataclasses.asdict(base), open_corpus(root / base.pretrain.texts).digest])
+
+
+def _pretrain(root: Path, folder: Path, recipe: Recipe, progress: Progress) -> None:
+    """Tokenizer and model from nothing, in a folder that takes its name when it is complete."""
+    with hushed():
+        import torch
+        from transformers import TrainerCallback
+
+    base = recipe.base
+    assert base.pretrain is not None
+    settings = base.pretrain
+    texts = [record["text"] for record in read_records(open_corpus(root / settings.texts))]
+    progress.say(f"base: a tiny {base.architecture} with random weights, trained on {len(texts):,} texts")
+    tokenizer = train_tokenizer(texts, base.vocabulary, recipe.text.context)
+    torch.manual_seed(settings.seed)
+    model = build(base, tokenizer, recipe.text.context)
+    stream = [token for text in tokenizer(texts)["input_ids"] for token in (0, *text, 1)]
+    size = settings.block
+    blocks = [Example(np.array(stream[at : at + size]), 1) for at in range(0, len(stream) - size + 1, size)]
+    rng = np.random.default_rng(settings.seed)
+    order = training_order([size] * len(blocks), settings.epochs, settings.batch_size, rng) if blocks else ()
+    if not blocks:
+        raise TrainingError(
+            f"{settings.texts} holds {len(stream)} tokens, not one block of {size}", slug="too-little-text"
+        )
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+
+    class Watch(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:  # noqa: ARG002
+            progress.start("base", state.max_steps)
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **rest: Any) -> None:  # noqa: ARG002
+            if logs and "loss" in logs:
+                progress.update(state.global_step, f"loss {float(logs['loss']):.3f}")
+
+    try:
+        arguments = training_arguments(
+            temporary / "work",
+            seed=settings.seed,
+            learning_rate=settings.learning_rate,
+            per_device_train_batch_size=settings.batch_size,
+            lr_scheduler_type="cosine",
+            warmup_steps=0.05,
+            save_strategy="no",
+            logging_steps=10,
+        )
+        with hushed():
+            trainer = build_trainer(
+                model, arguments, [blocks[i] for i in order], pad=tokenizer.pad_token_id, callback=Watch()
+            )
+            loss = float(trainer.train().training_loss)
+        if not np.isfinite(loss):
+            raise TrainingError(f"the base did not train: its loss is {loss}", slug="base-nan")
+        _save(model, tokenizer, temporary, folder, identity=_identity(root, base), loss=loss, tokens=len(stream))
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _save(
+    model: Any, tokenizer: Any, temporary: Path, folder: Path, *, identity: str, loss: float, tokens: int
+) -> None:
+    shutil.rmtree(temporary / "work", ignore_errors=True)
+    model.save_pretrained(temporary)
+    tokenizer.save_pretrained(temporary)
+    about = {
+        "about": "A tiny model trained from random weights on the corpus named in the recipe. Not a foundation model.",
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "tokens": tokens,
+        "mean_loss": round(loss, 4),
+        "recipe": identity,
+        "weights": weights_digest(temporary),
+    }
+    with atomic_file(temporary / _ABOUT) as file:
+        file.write(json.dumps(about, indent=1).encode() + b"\n")
+    temporary.rename(folder)
+
+
+def train_tokenizer(texts: list[str], vocabulary: int, context: int) -> Any:
+    """A byte-level BPE tokenizer: whatever is written in any script has tokens."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=list(_SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    bos, eos, pad = _SPECIAL
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=bos, eos_token=eos, pad_token=pad, model_max_length=context
+    )
+
+
+def build(base: Base, tokenizer: Any, context: int) -> Any:
+    """A built-in architecture with random weights: only ever the start of its pretraining."""
+    from transformers import AutoModelForCausalLM
+
+    with hushed():
+        return AutoModelForCausalLM.from_config(configure(base, len(tokenizer), context))
+
+
+def configure(base: Base, vocabulary: int, context: int) -> Any:
+    """The transformers configuration of a built-in architecture."""
+    from transformers import LlamaConfig, MistralConfig, OPTConfig
+
+    common: dict[str, Any] = {
+        "vocab_size": vocabulary,
+        "hidden_size": base.hidden,
+        "num_hidden_layers": base.layers,
+        "num_attention_heads": base.heads,
+        "max_position_embeddings": context,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+        "pad_token_id": 2,
+    }
+    if base.architecture == "opt":
+        return OPTConfig(**common, ffn_dim=base.feed_forward, word_embed_proj_dim=base.hidden)
+    common |= {"intermediate_size": base.feed_forward, "num_key_value_heads": base.kv_heads or base.heads}
+    if base.architecture == "mistral":
+        return MistralConfig(**common, sliding_window=base.sliding_window)
+    return LlamaConfig(**common)

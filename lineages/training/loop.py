@@ -1,0 +1,289 @@
+"""The one loop: for each seed and generation, train, write the next texts and a held-out sample, score, append.
+
+Everything that a generation needs lies in files that are whole or not there, so the loop has no state: it looks what is
+missing and makes it. Killed anywhere and run again it ends with the same lineage. It stops at the manifest: training
+and auditing meet only in the files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import shutil
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from collapse_audit.lineages.corpus import Corpus
+from collapse_audit.lineages.digest import file_digest
+from collapse_audit.lineages.lineage import Lineage
+from collapse_audit.lineages.training import guards
+from collapse_audit.lineages.training.base import BaseModel, prepare_base
+from collapse_audit.lineages.training.errors import TrainingError
+from collapse_audit.lineages.training.examples import Encoder, Example, Prompt
+from collapse_audit.lineages.training.finetune import Work, finetune
+from collapse_audit.lineages.training.generate import Sample, generate
+from collapse_audit.lineages.training.models import load_generation
+from collapse_audit.lineages.training.progress import Progress
+from collapse_audit.lineages.training.randomness import HOLDOUT, MIX, TEXTS, derived_rng
+from collapse_audit.lineages.training.ranks import Ranks, find_ranks
+from collapse_audit.lineages.training.run import NotYetError, Run, Source, exclusive, find
+from collapse_audit.lineages.training.schemes import mix
+from collapse_audit.lineages.training.score import score
+from collapse_audit.lineages.write import append_generation, atomic_file, write_corpus
+
+_WORK = ".work.json"
+_SAMPLES = (("texts", TEXTS), ("holdout", HOLDOUT))
+
+
+def train(runs: Sequence[Run], progress: Progress) -> None:
+    """Make every generation of the runs that is missing, all lineages generation by generation.
+
+    Raises TrainingError (and what the parts raise); what was finished before stays finished.
+    """
+    from filelock import FileLock
+
+    ranks = find_ranks()
+    stuck: dict[tuple[Path, int], TrainingError] = {}
+    with exclusive(runs if ranks.first else ()):
+        bases: dict[Path, BaseModel] = {}
+        for run in runs:
+            with FileLock(run.root / ".base.lock"):
+                bases[run.root] = prepare_base(run.root, run.recipe, progress)
+        steps = [
+            (index, run, seed)
+            for index in range(max(run.recipe.generations for run in runs))
+            for run in runs
+            if index < run.recipe.generations
+            for seed in run.seeds
+        ]
+        reason: NotYetError | None = None
+        while steps:
+            waiting = []
+            for index, run, seed in steps:
+                if (run.root, seed) in stuck:
+                    continue
+                if find(run.lineage(), seed, index) is not None:
+                    _tidy(run.folder(seed, index))
+                    continue
+                try:
+                    sources = run.sources(seed, index)
+                    _Generation(run, seed, index, bases[run.root], ranks, progress).make(sources)
+                except NotYetError as error:
+                    waiting.append((index, run, seed))
+                    reason = error
+                except TrainingError as error:
+                    if error.slug != "nothing-written":
+                        raise
+                    stuck[run.root, seed] = error  # this seed has come to its end; the others have not
+            if len(waiting) == len(steps):
+                break
+            steps = waiting
+    if stuck:
+        raise next(iter(stuck.values()))
+    if steps:
+        raise TrainingError(str(reason), slug="partner-behind")
+
+
+class _Generation:
+    """One generation in the making."""
+
+    def __init__(
+        self, run: Run, seed: int, index: int, base: BaseModel, ranks: Ranks, progress: Progress
+    ) -> None:  # fmt: skip
+        self.run, self.seed, self.index, self.base = run, seed, index, base
+        self.ranks, self.progress = ranks, progress
+        self.folder = run.folder(seed, index)
+        self.where = f"{run.where}: seed {seed}, generation {index}"
+
+    def make(self, sources: Sequence[Source]) -> None:
+        """Train, write, score, append. Raises TrainingError."""
+        lineage = self.run.lineage()
+        recipe = self.run.recipe
+        if self.ranks.first:
+            self._claim(sources)
+        self.ranks.wait()
+        encoder = Encoder(load_tokenizer(self.base), recipe)
+        examples = self._training_set(encoder, sources)
+        adapter = finetune(self._work(), examples, recipe, self.ranks, self.progress)
+        model, tokenizer = load_generation(self.base, recipe, writer=adapter, scorer=self._scorer(adapter))
+        written = {
+            role: self._write(model, tokenizer, role, purpose, prompts)
+            for role, purpose in _SAMPLES
+            if (prompts := self._prompts(encoder, lineage, role))
+        }
+        if self.index == 0 and recipe.task == "completion":
+            ended = [record["ended"] for record in written["texts"]]
+            guards.check_stops(ended, recipe.decoding.max_new_tokens, self.where)
+        if self.ranks.first:
+            for role, records in written.items():
+                self._score(model, tokenizer, role, records)
+            self._append(sources, examples, adapter, written)
+        self.ranks.wait()
+
+    def _claim(self, sources: Sequence[Source]) -> None:
+        """What an interrupted training left is gone on with only if it was the same training."""
+        work = {
+            "recipe": self.run.recipe.digest,
+            "base": self.base.digest or self.base.name,
+            "sources": [[source.corpus.digest, source.share] for source in sources],
+        }
+        note = self.folder / _WORK
+        try:
+            same = json.loads(note.read_text("utf-8")) == work
+        except (OSError, ValueError):
+            same = False
+        if not same:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            with atomic_file(note) as file:
+                file.write(json.dumps(work).encode())
+
+    def _training_set(self, encoder: Encoder, sources: Sequence[Source]) -> list[Example]:
+        """The examples of this generation, mixed by the scheme's shares."""
+        examples: dict[str, list[Example]] = {}
+        for source in sources:
+            name = f"{source.named.get('lineage', '')}:{source.named['corpus']}"
+            if source.human:
+                examples[name] = encoder.human(source.corpus)
+            else:
+                self._require_text(source.corpus)
+                examples[name] = encoder.written(source.corpus)
+        shares = {name: source.share for name, source in zip(examples, sources, strict=True)}
+        rng = derived_rng(self.seed, self.index, MIX)
+        mixed = mix(examples, shares, rng, whole=self.run.scheme == "accumulate")
+        learnable = [example for example in mixed if len(example.ids) > example.start]
+        if not learnable:
+            raise TrainingError(f"{self.where}: no token to learn in its training texts", slug="nothing-written")
+        return learnable
+
+    def _require_text(self, corpus: Corpus) -> None:
+        texts = [text for batch in corpus.batches() for text in batch.column("text").to_pylist()]
+        guards.check_wrote(texts, corpus.where or corpus.shown)
+
+    def _work(self) -> Work:
+        parent = None
+        if self.run.recipe.init_from == "parent" and self.index > 0:
+            parent = self.run.folder(self.seed, self.index - 1) / "adapter"
+        return Work(
+            seed=self.seed, index=self.index, where=self.where, base=self.base, parent=parent, folder=self.folder
+        )
+
+    def _scorer(self, own: Path) -> Path:
+        """Generation 0's adapter: every text is scored under it."""
+        return own if self.index == 0 else self.run.folder(self.seed, 0) / "adapter"
+
+    def _prompts(self, encoder: Encoder, lineage: Lineage, role: str) -> list[Prompt]:
+        """The training texts answer the reference's prompts, the held-out sample those of its held-out part."""
+        corpus = self.run.reference(lineage) if role == "texts" else lineage.reference_holdout
+        return [] if corpus is None else encoder.prompts(corpus)
+
+    def _write(
+        self, model: Any, tokenizer: Any, role: str, purpose: int, prompts: Sequence[Prompt]
+    ) -> list[dict[str, Any]]:
+        sample = Sample(
+            seed=self.seed,
+            index=self.index,
+            purpose=purpose,
+            what=f"{self.where}: writing {'the next texts' if role == 'texts' else 'held-out texts'}",
+            part=self.folder / role,
+        )
+        model.set_adapter("writer")
+        rows = generate(
+            model, tokenizer, prompts, self.run.recipe.decoding, sample, ranks=self.ranks, progress=self.progress
+        )
+        return [
+            {"id": prompt.id, "group": prompt.group, "prompt": prompt.shown, **row}
+            for prompt, row in zip(prompts, rows, strict=True)
+        ]
+
+    def _score(self, model: Any, tokenizer: Any, role: str, records: list[dict[str, Any]]) -> None:
+        """Adds ``nll`` under generation 0 to the records."""
+        model.set_adapter("scorer")
+        nll = score(
+            model,
+            Encoder(tokenizer, self.run.recipe).of(records),
+            pad=tokenizer.pad_token_id,
+            batch_size=self.run.recipe.decoding.batch_size,
+            what=f"{self.where}: scoring {role} under generation 0",
+            progress=self.progress,
+        )
+        for record, value in zip(records, nll.tolist(), strict=True):
+            record["nll"] = None if np.isnan(value) else round(value, 6)
+
+    def _append(
+        self, sources: Sequence[Source], examples: Sequence[Example], adapter: Path, written: dict[str, list[Any]]
+    ) -> None:
+        from filelock import FileLock
+
+        files: dict[str, Any] = {}
+        for role, records in written.items():
+            path = self.folder / f"{role}.jsonl.gz"
+            files[role] = self._name(path)
+            files[f"{role}_digest"] = write_corpus(path, [_without_none(record) for record in records])
+        entry = {
+            "seed": self.seed,
+            "index": self.index,
+            **files,
+            "trained_on": [{**source.named, "share": source.share} for source in sources],
+            "init_from": "base" if self.index == 0 else self.run.recipe.init_from,
+            "adapter": self._name(adapter),
+            "train_log": self._name(self.folder / "train.jsonl"),
+            "decoding": dataclasses.asdict(self.run.recipe.decoding),
+            "model": {
+                "base": self.run.recipe.base.hub or self._base_name(),
+                "base_digest": self.base.digest,
+                "base_revision": self.base.revision,
+                "adapter_digest": file_digest(adapter / "adapter_model.safetensors"),
+                "recipe": self.run.recipe.digest,
+                "examples": len(examples),
+                "tokens": int(sum(len(example.ids) for example in examples)),
+                "ended": round(float(np.mean([record["ended"] for record in written["texts"]])), 4),
+            },
+            "software": software(),
+        }
+        with FileLock(self.run.root / ".manifest.lock"):
+            append_generation(self.run.root, entry)
+        _tidy(self.folder)
+        self.progress.say(f"{self.where}: {entry['model']['ended']:.0%} of its texts end by themselves")
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.run.root).as_posix()
+
+    def _base_name(self) -> str:
+        path = Path(self.base.name)
+        return path.relative_to(self.run.root).as_posix() if path.is_relative_to(self.run.root) else path.name
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what only an unfinished generation needs."""
+    for path in folder.glob(".*"):
+        path.unlink()
+
+
+def _without_none(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if value is not None}
+
+
+def load_tokenizer(base: BaseModel) -> Any:
+    """The base's tokenizer alone."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(base.name, revision=base.revision or "main")
+
+
+def software() -> dict[str, Any]:
+    """What the numbers depend on: versions, device, threads."""
+    import torch
+
+    packages = ("collapse-audit", "torch", "transformers", "peft", "bitsandbytes", "accelerate", "tokenizers")
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {platform.machine()}"
+    return {
+        **{name: version(name) for name in packages},
+        "python": platform.python_version(),
+        "device": where,
+        "threads": torch.get_num_threads(),
+    }

@@ -1,0 +1,249 @@
+"""Everything that decides how a lineage is trained: ``[recipe]`` of ``lineage.toml`` as frozen records with defaults.
+
+Defaults are the published QLoRA settings where those make sense on a small machine (Dettmers et al. 2023,
+arXiv 2305.14314: NF4, double quantization, all linear layers, dropout .05, learning rate 2e-4, gradient norm .3).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from collapse_audit.lineages.digest import json_digest
+from collapse_audit.lineages.manifest import Manifest
+from collapse_audit.lineages.schema import Complaint, Schema
+from collapse_audit.probes.errors import InputError, UsageError
+
+_SCHEMA = Schema("collapse_audit.lineages.training", "recipe.schema.json", whole="the recipe")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pretraining:
+    """How a built-in architecture gets its first weights. Tiny and honest: these are no foundation models."""
+
+    texts: str
+    """A corpus inside the lineage folder; the tokenizer is trained on it too."""
+    epochs: float = 3.0
+    learning_rate: float = 2e-3
+    batch_size: int = 32
+    block: int = 128
+    """Tokens of a training sequence."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """Where every generation starts: one of ``hub``, ``folder`` and ``architecture``."""
+
+    hub: str | None = None
+    revision: str | None = None
+    folder: str | None = None
+    architecture: Literal["mistral", "llama", "opt"] | None = None
+    hidden: int = 128
+    layers: int = 2
+    heads: int = 4
+    kv_heads: int | None = None
+    """Fewer than ``heads`` is grouped-query attention; None is plain multi-head attention."""
+    feed_forward: int = 256
+    sliding_window: int | None = None
+    """Tokens that a position attends to; Mistral only."""
+    vocabulary: int = 2048
+    pretrain: Pretraining | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lora:
+    """The adapter (Hu et al. 2021, arXiv 2106.09685): W + (alpha / r) B A."""
+
+    r: int = 16
+    alpha: float = 32
+    dropout: float = 0.05
+    target_modules: str | tuple[str, ...] = "all-linear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """The optimizer and its batches."""
+
+    epochs: float = 3.0
+    learning_rate: float = 2e-4
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    warmup: float = 0.03
+    """Share of the steps."""
+    batch_size: int = 16
+    """Examples of a forward pass on one device."""
+    accumulate: int = 1
+    """Forward passes of a step."""
+    weight_decay: float = 0.0
+    max_grad_norm: float = 0.3
+    optimizer: Literal["adamw_torch", "paged_adamw_32bit", "paged_adamw_8bit"] = "adamw_torch"
+    gradient_checkpointing: bool = False
+    checkpoint_steps: int = 500
+    """Steps between checkpoints, from which an interrupted training goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """How records become tokens."""
+
+    template: str = "{prompt}\n"
+    """What stands before the completion."""
+    context: int = 256
+    """The most tokens of one example."""
+    block: int = 64
+    """Tokens of a block, under the task ``blocks``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How texts are drawn from a model: part of what a lineage is."""
+
+    do_sample: bool = True
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    """0 keeps every token."""
+    num_beams: int = 1
+    repetition_penalty: float = 1.0
+    min_new_tokens: int = 0
+    max_new_tokens: int = 64
+    batch_size: int = 64
+    """Prompts at a time. It decides which random numbers meet which prompt, so it too is part of the identity."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """The whole recipe."""
+
+    task: Literal["completion", "blocks"]
+    base: Base
+    generations: int = 5
+    """How many models there will be: 5 are generations 0 to 4."""
+    seeds: tuple[int, ...] = (0,)
+    init_from: Literal["base", "parent"] = "base"
+    partner: str | None = None
+    quantization: Literal["nf4", "none"] = "nf4"
+    lora: Lora = field(default_factory=Lora)
+    training: Training = field(default_factory=Training)
+    text: Text = field(default_factory=Text)
+    decoding: Decoding = field(default_factory=Decoding)
+
+    @property
+    def digest(self) -> str:
+        """Of everything that decides what a generation is. More seeds or generations do not change those there are."""
+        table = dataclasses.asdict(self)
+        for key in ("generations", "seeds", "partner"):
+            del table[key]
+        del table["training"]["checkpoint_steps"]
+        return json_digest(table)
+
+
+_BASE, _TEXT, _DECODING = Base(), Text(), Decoding()
+"""What holds where the manifest says nothing."""
+_PARTS: Mapping[str, type[Any]] = {"lora": Lora, "training": Training, "text": Text, "decoding": Decoding}
+
+
+def read_recipe(manifest: Manifest, *, profile: str | None = None) -> Recipe:
+    """The manifest's recipe, or the named profile of it. Raises InputError with everything that is wrong."""
+    table = recipe_table(manifest, profile=profile)
+    complaints = list(_SCHEMA.complaints(table, under=("recipe",))) or list(_sense(table, manifest.data.get("scheme")))
+    if complaints:
+        raise InputError(manifest.problem(path, found, expected, slug) for path, found, expected, slug in complaints)
+    return _build(table)
+
+
+def recipe_table(manifest: Manifest, *, profile: str | None = None) -> dict[str, Any]:
+    """``[recipe]`` as plain tables, with the profile's keys put over it. Raises InputError, UsageError."""
+    table = dict(manifest.data.get("recipe", {}))
+    if not table:
+        problem = manifest.problem((), "no [recipe]", "a recipe: what to train and how", "no-recipe")
+        raise InputError([problem])
+    if "kind" in table:
+        found = f"the recipe of a simulated lineage ({table['kind']})"
+        raise InputError([manifest.problem(("recipe", "kind"), found, "the recipe of a trained one", "no-recipe")])
+    if profile is None:
+        return table
+    profiles = table.pop("profile", {})
+    if profile not in profiles:
+        names = ", ".join(profiles) or "none"
+        raise UsageError(f'{manifest.where} has no profile "{profile}"; it has: {names}', slug="unknown-profile")
+    return _laid_over(table, profiles[profile])
+
+
+def _laid_over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables are merged key by key; a base is one decision, so a profile's replaces the whole of it."""
+    merged = dict(table)
+    for key, value in changes.items():
+        inner = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        another_base = key == "base" and isinstance(value, Mapping) and _origins(value)
+        merged[key] = _laid_over(merged[key], value) if inner and not another_base else value
+    return merged
+
+
+def _origins(base: Mapping[str, Any]) -> list[str]:
+    return [key for key in ("hub", "folder", "architecture") if key in base]
+
+
+def _sense(table: Mapping[str, Any], scheme: object) -> Iterator[Complaint]:
+    """What a schema cannot say. Only asked of a recipe that fits it."""
+    base, at = table["base"], ("recipe", "base")
+    origins = _origins(base)
+    if len(origins) != 1:
+        yield at, f"{' and '.join(origins) or 'no origin'} of the base", "one of hub, folder and architecture", "base"
+    if "architecture" in base and "pretrain" not in base:
+        yield at, "a built-in architecture without pretrain", "a [recipe.base.pretrain] table with texts", "base"
+    if "architecture" not in base and "pretrain" in base:
+        yield at, "pretrain for a base that has weights", "pretrain only beside architecture", "base"
+    heads = base.get("heads", _BASE.heads)
+    if "architecture" in base and base.get("hidden", _BASE.hidden) % heads:
+        yield (*at, "heads"), f"{heads} heads", "a divisor of the hidden size", "base"
+    if "kv_heads" in base and heads % base["kv_heads"]:
+        yield (*at, "kv_heads"), f"{base['kv_heads']} kv_heads", f"a divisor of heads = {heads}", "base"
+    if "sliding_window" in base and base.get("architecture") != "mistral":
+        yield (*at, "sliding_window"), "a sliding window", "one only in the mistral architecture", "base"
+    crosses = scheme == "cross" or (isinstance(scheme, Mapping) and scheme.get("partner", 0) > 0)
+    if crosses and "partner" not in table:
+        yield ("recipe",), "a scheme that needs a partner", 'partner = "../the_other_lineage"', "no-partner"
+    if "partner" in table and not crosses:
+        yield ("recipe", "partner"), "a partner", "one only where the scheme takes texts of it", "no-partner"
+    if scheme is None:
+        yield ("scheme",), "no scheme", "recursive, cross, preserve, accumulate or a table of shares", "no-scheme"
+    if scheme == "blend":
+        yield ("scheme",), 'scheme = "blend"', "its shares, such as {reference = 0.2, previous = 0.8}", "no-scheme"
+    yield from _decoding_sense(table)
+
+
+def _decoding_sense(table: Mapping[str, Any]) -> Iterator[Complaint]:
+    decoding, text = table.get("decoding", {}), table.get("text", {})
+    at = ("recipe", "decoding")
+    longest = decoding.get("max_new_tokens", _DECODING.max_new_tokens)
+    if decoding.get("min_new_tokens", 0) > longest:
+        yield (*at, "min_new_tokens"), f"min_new_tokens above max_new_tokens = {longest}", "at most as many", "decoding"
+    context = text.get("context", _TEXT.context)
+    needed = text.get("block", _TEXT.block) if table["task"] == "blocks" else 1
+    if needed + longest + 1 > context:
+        found = f"context = {context}, too short for {needed} tokens of prompt and {longest} new ones"
+        yield ("recipe", "text", "context"), found, f"at least {needed + longest + 1}", "context"
+    beams, sample = decoding.get("num_beams", 1), decoding.get("do_sample", True)
+    if not sample:
+        ignored = [key for key in ("temperature", "top_p", "top_k") if key in decoding]
+        if ignored:
+            found = f"{', '.join(ignored)} beside do_sample = false"
+            yield (*at, ignored[0]), found, "none: they act on sampling only", "decoding"
+    elif beams > 1:
+        yield (*at, "num_beams"), "beams that are sampled", "do_sample = false beside num_beams", "decoding"
+
+
+def _build(table: Mapping[str, Any]) -> Recipe:
+    values = {key: value for key, value in table.items() if key not in ("profile", "notes")}
+    base = dict(values.pop("base"))
+    if "pretrain" in base:
+        base["pretrain"] = Pretraining(**base["pretrain"])
+    parts: dict[str, Any] = {name: part(**values.pop(name)) for name, part in _PARTS.items() if name in values}
+    if "lora" in parts and isinstance(parts["lora"].target_modules, list):
+        parts["lora"] = dataclasses.replace(parts["lora"], target_modules=tuple(parts["lora"].target_modules))
+    if "seeds" in values:
+        values["seeds"] = tuple(values["seeds"])
+    return Recipe(base=Base(**base), **parts, **values)

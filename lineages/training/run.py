@@ -1,0 +1,227 @@
+"""A lineage that is being made: what its folder holds so far, and what its next generation would be trained on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from collapse_audit.lineages.corpus import Corpus
+from collapse_audit.lineages.lineage import GenerationEntry, Lineage, load_lineage
+from collapse_audit.lineages.manifest import MANIFEST, read_manifest
+from collapse_audit.lineages.training.errors import TrainingError
+from collapse_audit.lineages.training.recipe import Recipe, read_recipe, recipe_table
+from collapse_audit.lineages.training.schemes import REFERENCE, shares_of
+from collapse_audit.lineages.write import write_manifest
+from collapse_audit.probes.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A corpus that a generation learns from, and its share."""
+
+    corpus: Corpus
+    share: float
+    human: bool
+    named: Mapping[str, Any]
+    """How the manifest names it in ``trained_on``."""
+
+
+class NotYetError(Exception):
+    """A corpus that a generation needs is not there yet; another run may still write it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One lineage folder and the seeds of it that are trained now."""
+
+    root: Path
+    where: str
+    """The folder as the user named it."""
+    name: str
+    scheme: str | Mapping[str, float]
+    recipe: Recipe
+    seeds: tuple[int, ...]
+
+    def lineage(self) -> Lineage:
+        """As it stands on disk at this moment; every file's digest is checked."""
+        return load_lineage(self.root, unfinished=True)
+
+    def folder(self, seed: int, index: int) -> Path:
+        """Where this generation's files go."""
+        return self.root / f"seed_{seed}" / f"gen_{index}"
+
+    def reference(self, lineage: Lineage) -> Corpus:
+        """The human corpus. Raises UsageError where there is none."""
+        if lineage.reference is None:
+            raise UsageError(f"{self.where} has no [reference]: the text that people wrote", slug="no-reference")
+        return lineage.reference
+
+    def sources(self, seed: int, index: int) -> list[Source]:
+        """What generation ``index`` of this seed is trained on, in the order of the scheme's shares.
+
+        Raises NotYetError where a corpus is still to be written, and TrainingError where a partner does not fit.
+        """
+        lineage = self.lineage()
+        return [self._source(lineage, name, share, seed) for name, share in shares_of(self.scheme, index).items()]
+
+    def _source(self, lineage: Lineage, name: str, share: float, seed: int) -> Source:
+        if name == REFERENCE:
+            corpus = self.reference(lineage)
+            return Source(corpus=corpus, share=share, human=True, named={"corpus": REFERENCE})
+        who, _, number = name.partition(" ")
+        if who == "partner":
+            return self._from_partner(lineage, share, seed, int(number))
+        entry = find(lineage, seed, int(number))
+        if entry is None:
+            raise NotYetError(f"{self.where} has no generation {number} of seed {seed} yet")
+        return Source(corpus=entry.texts, share=share, human=False, named={"corpus": entry.texts.shown})
+
+    def _from_partner(self, lineage: Lineage, share: float, seed: int, index: int) -> Source:
+        partner = self.partner()
+        theirs = partner.reference
+        ours = self.reference(lineage)
+        if theirs is None or theirs.digest != ours.digest:
+            message = f"{self.where} and its partner {self.recipe.partner} have different references; give them one"
+            raise TrainingError(message, slug="partner-reference")
+        entry = find(partner, seed, index)
+        if entry is None:
+            raise NotYetError(
+                f"{self.where} needs generation {index} of seed {seed} of its partner {self.recipe.partner}, which "
+                "is not there; train both together: collapse-lineage train LINEAGE PARTNER"
+            )
+        named = {
+            "lineage": partner.name,
+            "corpus": entry.texts.shown,
+            "digest": entry.texts.digest,
+            "descends_from": descent(lineage, partner, entry),
+        }
+        return Source(corpus=entry.texts, share=share, human=False, named=named)
+
+    def partner(self) -> Lineage:
+        """The lineage to exchange texts with. Raises TrainingError where it is not there."""
+        folder = self.root / (self.recipe.partner or "")
+        if not (folder / MANIFEST).is_file():
+            message = f"{self.where}: its partner {self.recipe.partner} is not there (no {folder / MANIFEST})"
+            raise TrainingError(message, slug="no-partner")
+        return load_lineage(folder, unfinished=True)
+
+
+def find(lineage: Lineage, seed: int, index: int) -> GenerationEntry | None:
+    """The generation of that seed and number, if it is there."""
+    return next((entry for entry in lineage.of_seed(str(seed)) if entry.index == index), None)
+
+
+def descent(ours: Lineage, theirs: Lineage, entry: GenerationEntry) -> list[str]:
+    """The corpora of ``ours`` from which a corpus of ``theirs`` descends; the two share their reference.
+
+    Follows who was trained on what back through both lineages.
+    """
+    names: dict[str, None] = {}
+    waiting = [(theirs, entry)]
+    while waiting:
+        at, current = waiting.pop()
+        for source in current.details["trained_on"]:
+            crosses = "lineage" in source
+            home = (theirs if at is ours else ours) if crosses else at
+            if source["corpus"] == REFERENCE:
+                names[REFERENCE] = None
+                continue
+            author = next((one for one in home.generations if one.texts.shown == source["corpus"]), None)
+            if author is None:
+                continue  # the other lineage has since been cut short: what is left is still true
+            if home is ours:
+                if source["corpus"] in names:
+                    continue
+                names[source["corpus"]] = None
+            waiting.append((home, author))
+    return sorted(names)
+
+
+def open_run(folder: Path, *, seeds: Sequence[int] = (), where: str | None = None) -> Run:
+    """The run in a folder with a manifest. ``seeds``: only these of the recipe's; none given is all.
+
+    Raises InputError and UsageError for what is wrong with the manifest, its recipe, or the seeds.
+    """
+    where = where or str(folder)
+    if not (folder / MANIFEST).is_file():
+        raise UsageError(f"{where} has no {MANIFEST}: nothing says what to train", slug="no-manifest")
+    manifest = read_manifest(folder / MANIFEST, where=f"{where}/{MANIFEST}")
+    recipe = read_recipe(manifest)
+    unknown = sorted(set(seeds) - set(recipe.seeds))
+    if unknown:
+        has = ", ".join(map(str, recipe.seeds))
+        raise UsageError(f"{where} has no seed {unknown[0]} in its recipe; it has {has}", slug="unknown-seed")
+    run = Run(
+        root=folder.resolve(),
+        where=where,
+        name=manifest.data["name"],
+        scheme=manifest.data["scheme"],
+        recipe=recipe,
+        seeds=tuple(seeds) or recipe.seeds,
+    )
+    _require_same_recipe(run)
+    return run
+
+
+def _require_same_recipe(run: Run) -> None:
+    """What is there must have been made by this recipe: a lineage of two recipes is none."""
+    for entry in run.lineage().generations:
+        made_by = entry.details.get("model", {}).get("recipe")
+        if made_by != run.recipe.digest:
+            message = (
+                f"{run.where}: generation {entry.index} of seed {entry.seed} was made by another recipe than the "
+                "manifest's [recipe]; put the recipe back, or start a new lineage with --out"
+            )
+            raise TrainingError(message, slug="recipe-changed")
+
+
+def start_run(folder: Path, out: Path, *, profile: str | None) -> None:
+    """A new lineage in ``out`` from the head, the human text and the base of another; its generations stay behind.
+
+    An ``out`` that was started so before is left as it is: training goes on in it. Raises UsageError where it is
+    anything else, and InputError where the recipe or its profile is wrong.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise UsageError(f"{folder} has no {MANIFEST}: nothing says what to train", slug="no-manifest")
+    manifest = read_manifest(folder / MANIFEST, where=f"{folder}/{MANIFEST}")
+    recipe = read_recipe(manifest, profile=profile)
+    table = recipe_table(manifest, profile=profile)
+    table.pop("profile", None)
+    if recipe.base.folder is not None:
+        table["base"] = {**table["base"], "folder": str((folder / recipe.base.folder).resolve())}
+    if (out / MANIFEST).is_file():
+        if read_recipe(read_manifest(out / MANIFEST)).digest != recipe.digest:
+            raise UsageError(f"{out} holds a lineage of another recipe; name a new folder", slug="out")
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is there already and no lineage; name a folder that is new or empty", slug="out")
+    names = [manifest.data.get("reference", {}).get(key) for key in ("texts", "holdout")]
+    if recipe.base.pretrain is not None:
+        names.append(recipe.base.pretrain.texts)
+    for name in filter(None, names):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(folder / name, out / name)
+    if recipe.base.architecture is not None and (folder / "base").is_dir() and profile is None:
+        shutil.copytree(folder / "base", out / "base")
+    head = {key: value for key, value in manifest.data.items() if key != "generation"}
+    write_manifest(out, {**head, "name": out.absolute().name, "recipe": table})
+
+
+@contextmanager
+def exclusive(runs: Sequence[Run]) -> Iterator[None]:
+    """No other process trains the same seeds meanwhile; the locks fall with the process, however it ends."""
+    from filelock import FileLock, Timeout
+
+    with ExitStack() as stack:
+        for run in runs:
+            for seed in run.seeds:
+                try:
+                    stack.enter_context(FileLock(run.root / f".seed_{seed}.lock", timeout=0))
+                except Timeout:
+                    message = f"another process is training seed {seed} of {run.where}"
+                    raise UsageError(message, slug="locked") from None
+        yield

@@ -1,0 +1,75 @@
+"""What every training here shares: device, number format, quiet libraries, and how the Trainer is set up."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from collapse_audit.lineages.training.examples import Example, collate
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """The libraries' banners and notices stay off the user's terminal; errors still come through."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in ("bitsandbytes", "transformers", "peft", "accelerate", "torch"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+        yield
+
+
+def device() -> tuple[Any, Any]:
+    """Where this process computes, and in what: its own GPU in bfloat16 where there is one, else the CPU in float32."""
+    import torch
+
+    if torch.cuda.is_available():
+        place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        return place, torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return torch.device("cpu"), torch.float32
+
+
+def training_arguments(folder: Path, *, seed: int, **settings: Any) -> Any:
+    """``transformers.TrainingArguments`` with what is the same in every training here."""
+    import torch
+    from transformers import TrainingArguments
+
+    _, dtype = device()
+    return TrainingArguments(
+        output_dir=str(folder),
+        seed=seed,
+        num_train_epochs=1,  # the examples come in their order for all epochs (examples.training_order)
+        train_sampling_strategy="sequential",
+        use_cpu=not torch.cuda.is_available(),
+        bf16=dtype is torch.bfloat16,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        logging_nan_inf_filter=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        **settings,
+    )
+
+
+def build_trainer(model: Any, arguments: Any, examples: Sequence[Example], *, pad: int, callback: Any) -> Any:
+    """A ``transformers.Trainer`` on these examples, in this order, that prints nothing by itself."""
+    from transformers import PrinterCallback, Trainer
+
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=list(examples),
+        data_collator=lambda batch: collate(batch, pad),
+        callbacks=[callback],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
