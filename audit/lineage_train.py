@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,10 +70,15 @@ def _train(args: argparse.Namespace) -> int:
         start_run(args.lineages[0], args.out, profile=args.profile)
         folders = [args.out]
     runs = [open_run(folder, seeds=args.seed) for folder in folders]
-    with _progress(quiet=args.quiet) as progress:
-        train(runs, progress)
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that accelerate launch has started
+    try:
+        with _progress(quiet=args.quiet or not first) as progress:
+            train(runs, progress)
+    except KeyboardInterrupt:
+        stderr().print("what was finished is kept: run the same command again to go on")
+        raise
     console = stdout()
-    for run in runs:
+    for run in runs if first else ():
         console.print(f"{run.where}: complete; collapse-audit {run.where}")
     return ExitCode.PASS
 

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from collapse_audit.lineages.corpus import Corpus
 from collapse_audit.lineages.digest import file_digest
 from collapse_audit.lineages.lineage import Lineage
 from collapse_audit.lineages.training import guards
-from collapse_audit.lineages.training.base import BaseModel, prepare_base
+from collapse_audit.lineages.training.base import FOLDER, BaseModel, prepare_base
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.examples import Encoder, Example, Prompt
+from collapse_audit.lineages.training.failures import explained
 from collapse_audit.lineages.training.finetune import Work, finetune
 from collapse_audit.lineages.training.generate import Sample, generate
 from collapse_audit.lineages.training.models import load_generation
@@ -45,15 +46,9 @@ def train(runs: Sequence[Run], progress: Progress) -> None:
 
     Raises TrainingError (and what the parts raise); what was finished before stays finished.
     """
-    from filelock import FileLock
-
     ranks = find_ranks()
-    stuck: dict[tuple[Path, int], TrainingError] = {}
     with exclusive(runs if ranks.first else ()):
-        bases: dict[Path, BaseModel] = {}
-        for run in runs:
-            with FileLock(run.root / ".base.lock"):
-                bases[run.root] = prepare_base(run.root, run.recipe, progress)
+        loop = _Loop({run.root: _base(run, ranks, progress) for run in runs}, ranks, progress)
         steps = [
             (index, run, seed)
             for index in range(max(run.recipe.generations for run in runs))
@@ -61,32 +56,56 @@ def train(runs: Sequence[Run], progress: Progress) -> None:
             if index < run.recipe.generations
             for seed in run.seeds
         ]
-        reason: NotYetError | None = None
         while steps:
-            waiting = []
-            for index, run, seed in steps:
-                if (run.root, seed) in stuck:
-                    continue
-                if find(run.lineage(), seed, index) is not None:
-                    _tidy(run.folder(seed, index))
-                    continue
-                try:
-                    sources = run.sources(seed, index)
-                    _Generation(run, seed, index, bases[run.root], ranks, progress).make(sources)
-                except NotYetError as error:
-                    waiting.append((index, run, seed))
-                    reason = error
-                except TrainingError as error:
-                    if error.slug != "nothing-written":
-                        raise
-                    stuck[run.root, seed] = error  # this seed has come to its end; the others have not
+            waiting = [step for step in steps if not loop.make(*step)]
             if len(waiting) == len(steps):
                 break
             steps = waiting
-    if stuck:
-        raise next(iter(stuck.values()))
+    if loop.ended:
+        raise next(iter(loop.ended.values()))
     if steps:
-        raise TrainingError(str(reason), slug="partner-behind")
+        raise TrainingError(str(loop.reason), slug="partner-behind")
+
+
+def _base(run: Run, ranks: Ranks, progress: Progress) -> BaseModel:
+    from filelock import FileLock
+
+    if ranks.count > 1 and run.recipe.base.architecture is not None and not (run.root / FOLDER).exists():
+        message = (
+            f"{run.where}: its tiny base is trained by one process; run the command once without accelerate launch"
+        )
+        raise TrainingError(message, slug="base")
+    with explained(f"{run.where}: base"), FileLock(run.root / ".base.lock"):
+        return prepare_base(run.root, run.recipe, progress)
+
+
+class _Loop:
+    """What the runs share, and which seeds have come to an end before their last generation."""
+
+    def __init__(self, bases: Mapping[Path, BaseModel], ranks: Ranks, progress: Progress) -> None:
+        self._bases, self._ranks, self._progress = bases, ranks, progress
+        self.ended: dict[tuple[Path, int], TrainingError] = {}
+        self.reason: NotYetError | None = None
+
+    def make(self, index: int, run: Run, seed: int) -> bool:
+        """Make one generation unless it is there. False where a corpus that it needs is still to be written."""
+        if (run.root, seed) in self.ended:
+            return True
+        if find(run.lineage(), seed, index) is not None:
+            _tidy(run.folder(seed, index))
+            return True
+        generation = _Generation(run, seed, index, self._bases[run.root], self._ranks, self._progress)
+        try:
+            with explained(generation.where):
+                generation.make(run.sources(seed, index))
+        except NotYetError as error:
+            self.reason = error
+            return False
+        except TrainingError as error:
+            if error.slug != "nothing-written":
+                raise
+            self.ended[run.root, seed] = error  # the other seeds have not
+        return True
 
 
 class _Generation:
@@ -261,7 +280,7 @@ class _Generation:
 def _tidy(folder: Path) -> None:
     """Remove what only an unfinished generation needs."""
     for path in folder.glob(".*"):
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def _without_none(record: dict[str, Any]) -> dict[str, Any]:

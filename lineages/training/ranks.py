@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,11 +28,10 @@ class Ranks:
 
 def find_ranks() -> Ranks:
     """Joins the group of processes where there is one."""
-    import os
-
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Ranks()
+    import torch
     from accelerate import PartialState
 
-    state = PartialState()
+    state = PartialState(cpu=not torch.cuda.is_available())
     return Ranks(state.process_index, state.num_processes, state)

@@ -52,7 +52,7 @@ def test_this_python_carries_about_a_thousand_paragraphs(tmp_path: Path, capsys:
 
 def test_a_wrong_command_line_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == main(["topics.txt"]) == 4
-    assert "usage: python -m collapse_audit.lineages.simulation.pydocs FILE.jsonl" in capsys.readouterr().err
+    assert "usage: python -m collapse_audit.lineages.simulation.pydocs [--docstrings] FILE.jsonl" in capsys.readouterr().err
 
 
 SHIPPED = Path(__file__).parents[2] / "lineages" / "pydocs_ngram"
