@@ -113,12 +113,17 @@ def _without_none(value: Any) -> Any:
 
 def _generation_toml(entry: Mapping[str, Any]) -> str:
     """One ``[[generation]]`` with its tables under it, so that it can stand at the end of any manifest."""
-    values = {key: value for key, value in entry.items() if not isinstance(value, Mapping)}
-    tables = {key: value for key, value in entry.items() if isinstance(value, Mapping)}
+    tables = {key: value for key, value in entry.items() if _is_a_table({key: value})}
+    values = {key: value for key, value in entry.items() if key not in tables}
     text = "[[generation]]\n" + tomli_w.dumps(values)
     for key, table in tables.items():
         text += "\n" + tomli_w.dumps({"generation": {key: table}})
     return text
+
+
+def _is_a_table(item: Mapping[str, Any]) -> bool:
+    """Whether TOML gives it a header of its own: a table, or a list of tables that is too long for one line."""
+    return any(isinstance(value, Mapping) for value in item.values()) or tomli_w.dumps(item).startswith("[[")
 
 
 def _replace(root: Path, text: str, *, expected: Mapping[str, Any]) -> None:

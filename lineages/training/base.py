@@ -10,7 +10,8 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,28 +68,53 @@ def prepare_base(root: Path, recipe: Recipe, progress: Progress) -> BaseModel:
     return BaseModel(name=str(folder), revision=None, digest=about["weights"])
 
 
-def load_base(base: BaseModel, recipe: Recipe) -> tuple[Any, Any]:
-    """``(model, tokenizer)``, quantized as the recipe says, frozen, in evaluation mode. Raises TrainingError."""
-    with hushed():
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+def load_tokenizer(base: BaseModel) -> Any:
+    """The base's tokenizer. Raises TrainingError."""
+    with hushed(), _loading_explained(base):
+        from transformers import AutoTokenizer
 
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(base.name, revision=base.revision or "main")
-            model, info = AutoModelForCausalLM.from_pretrained(
-                base.name, revision=base.revision or "main", output_loading_info=True, **_loading(recipe)
-            )
-        except Exception as error:  # the hub's client, safetensors and the loaders raise some twenty kinds
-            raise _cannot_load(base, error) from error
-    guards.refuse_random_weights(info, base.name)
-    if recipe.quantization == "nf4":
-        guards.keep_gradients(model)
+        tokenizer = AutoTokenizer.from_pretrained(base.name, revision=base.revision or "main")
     if tokenizer.eos_token_id is None:
         raise TrainingError(f"{base.name}: its tokenizer has no end-of-text token", slug="base-tokenizer")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # harmless: padding is masked by position (examples.collate)
+    return tokenizer
+
+
+def load_base(base: BaseModel, recipe: Recipe) -> tuple[Any, Any]:
+    """``(model, tokenizer)``, quantized as the recipe says, frozen, in evaluation mode. Raises TrainingError."""
+    tokenizer = load_tokenizer(base)
+    with hushed(), _loading_explained(base):
+        from transformers import AutoModelForCausalLM
+
+        model, info = AutoModelForCausalLM.from_pretrained(
+            base.name, revision=base.revision or "main", output_loading_info=True, **_loading(recipe)
+        )
+    guards.refuse_random_weights(info, base.name)
+    if recipe.quantization == "nf4":
+        guards.keep_gradients(model)
     _require_context(model, recipe, base.name)
     model.requires_grad_(False)
     return model.eval(), tokenizer
+
+
+@contextmanager
+def _loading_explained(base: BaseModel) -> Iterator[None]:
+    """The hub's client, safetensors and the loaders raise some twenty kinds of errors: one message for all."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+            raise
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if Path(base.name).is_dir():
+            hint = "the folder must hold config.json, the weights (safetensors) and the tokenizer, all complete"
+        else:
+            hint = (
+                "a hub id needs the network or the model in the local cache, and for some models an accepted licence "
+                'and a login (hf auth login); or give recipe.base.folder = "…" with the model\'s files'
+            )
+        raise TrainingError(f"the base {base.name} cannot be loaded ({reason}); {hint}", slug="base") from error
 
 
 def _loading(recipe: Recipe) -> dict[str, Any]:
@@ -106,18 +132,6 @@ def _loading(recipe: Recipe) -> dict[str, Any]:
             bnb_4bit_quant_storage=torch.uint8,
         )
     return arguments
-
-
-def _cannot_load(base: BaseModel, error: Exception) -> TrainingError:
-    reason = str(error).strip().partition("\n")[0] or type(error).__name__
-    if Path(base.name).is_dir():
-        hint = "the folder must hold config.json, the weights (safetensors) and the tokenizer, all complete"
-    else:
-        hint = (
-            "a hub id needs the network or the model in the local cache, and for some models an accepted licence and "
-            'a login (hf auth login); or give recipe.base.folder = "…" with the model\'s files'
-        )
-    return TrainingError(f"the base {base.name} cannot be loaded ({reason}); {hint}", slug="base")
 
 
 def _require_context(model: Any, recipe: Recipe, name: str) -> None:

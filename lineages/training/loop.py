@@ -22,7 +22,7 @@ from collapse_audit.lineages.corpus import Corpus
 from collapse_audit.lineages.digest import file_digest
 from collapse_audit.lineages.lineage import Lineage
 from collapse_audit.lineages.training import guards
-from collapse_audit.lineages.training.base import FOLDER, BaseModel, prepare_base
+from collapse_audit.lineages.training.base import FOLDER, BaseModel, load_tokenizer, prepare_base
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.examples import Encoder, Example, Prompt
 from collapse_audit.lineages.training.failures import explained
@@ -285,13 +285,6 @@ def _tidy(folder: Path) -> None:
 
 def _without_none(record: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if value is not None}
-
-
-def load_tokenizer(base: BaseModel) -> Any:
-    """The base's tokenizer alone."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(base.name, revision=base.revision or "main")
 
 
 def software() -> dict[str, Any]:

@@ -221,3 +221,16 @@ def test_a_lineage_that_was_written_is_loaded(tmp_path: Path) -> None:
     assert [json.loads(line) for line in LINES.splitlines()] == RECORDS
     assert [batch.column("text").to_pylist() for batch in entry.texts.batches()] == [["Узел\n4 мм"]]
     assert sum(batch.num_rows for batch in open_corpus(tmp_path / "reference.jsonl").batches()) == 2
+
+
+def test_an_entry_whose_sources_fill_more_than_a_line_is_appended(tmp_path: Path) -> None:
+    """TOML gives a long list of tables headers of its own, which must stand under the generation."""
+    write_manifest(tmp_path, {"format": 1, "name": "ours"})
+    source = {"lineage": "theirs", "corpus": "seed_0/gen_1/texts.jsonl.gz", "share": 1.0, "digest": "sha256:" + "0" * 64}
+    source["descends_from"] = ["reference", "seed_0/gen_0/texts.jsonl.gz"]
+    for index in range(2):
+        entry = {"index": index, "texts": f"gen_{index}.jsonl", "trained_on": [source], "model": {"base": "tiny"}}
+        append_generation(tmp_path, entry)
+    written = tomllib.loads((tmp_path / "lineage.toml").read_text("utf-8"))
+    assert [entry["trained_on"] for entry in written["generation"]] == [[source], [source]]
+    assert [entry["model"] for entry in written["generation"]] == [{"base": "tiny"}] * 2
