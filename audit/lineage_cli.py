@@ -97,9 +97,9 @@ def _rows(lineage: Lineage) -> list[tuple[str, ...]]:
 def _corpora(lineage: Lineage) -> Iterator[tuple[Corpus, str, str]]:
     """Each corpus, what its author was trained on, and how it compares with its baseline."""
     if lineage.reference is not None:
-        yield lineage.reference, "", "written by people"
+        yield lineage.reference, "", "reference"
     if lineage.reference_holdout is not None:
-        yield lineage.reference_holdout, "", "written by people, held out"
+        yield lineage.reference_holdout, "", "reference, held out"
     for entry in lineage.generations:
         yield entry.texts, _origin(entry.trained_on), _comparison(lineage, entry)
         if entry.holdout is not None:

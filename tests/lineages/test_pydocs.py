@@ -11,7 +11,7 @@ import pytest
 from collapse_audit.lineages.lineage import Corpus, load_lineage
 from collapse_audit.lineages.simulation.kinds import Output
 from collapse_audit.lineages.simulation.ngram import NGramModel
-from collapse_audit.lineages.simulation.pydocs import main, paragraphs
+from collapse_audit.lineages.simulation.pydocs import docstrings, main, paragraphs
 
 PAGE = """The "assert" statement
 **********************
@@ -52,7 +52,16 @@ def test_this_python_carries_about_a_thousand_paragraphs(tmp_path: Path, capsys:
 
 def test_a_wrong_command_line_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == main(["topics.txt"]) == 4
-    assert "usage: python -m collapse_audit.lineages.simulation.pydocs [--docstrings] FILE.jsonl" in capsys.readouterr().err
+    usage = "usage: python -m collapse_audit.lineages.simulation.pydocs [--docstrings] FILE.jsonl"
+    assert usage in capsys.readouterr().err
+
+
+def test_docstrings_are_those_of_modules_classes_and_functions_and_no_tests(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "test_it.py").write_text('"""Not this one."""\n', "utf-8")
+    source = '"""Of the module."""\nclass A:\n    """Of the class."""\n    def f(self):\n        """Of the method."""\n'
+    (tmp_path / "one.py").write_text(source + 'x = """of nothing"""\n', "utf-8")
+    assert docstrings(tmp_path) == {"one.py": "Of the module.\n\nOf the class.\n\nOf the method."}
 
 
 SHIPPED = Path(__file__).parents[2] / "lineages" / "pydocs_ngram"

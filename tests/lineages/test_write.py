@@ -226,8 +226,13 @@ def test_a_lineage_that_was_written_is_loaded(tmp_path: Path) -> None:
 def test_an_entry_whose_sources_fill_more_than_a_line_is_appended(tmp_path: Path) -> None:
     """TOML gives a long list of tables headers of its own, which must stand under the generation."""
     write_manifest(tmp_path, {"format": 1, "name": "ours"})
-    source = {"lineage": "theirs", "corpus": "seed_0/gen_1/texts.jsonl.gz", "share": 1.0, "digest": "sha256:" + "0" * 64}
-    source["descends_from"] = ["reference", "seed_0/gen_0/texts.jsonl.gz"]
+    source = {
+        "lineage": "theirs",
+        "corpus": "seed_0/gen_1/texts.jsonl.gz",
+        "share": 1.0,
+        "digest": "sha256:" + "0" * 64,
+        "descends_from": ["reference", "seed_0/gen_0/texts.jsonl.gz"],
+    }
     for index in range(2):
         entry = {"index": index, "texts": f"gen_{index}.jsonl", "trained_on": [source], "model": {"base": "tiny"}}
         append_generation(tmp_path, entry)

@@ -1,0 +1,398 @@
+"""What the trained lineages show, beside what the two papers report: the tables of docs/papers.md.
+
+    python benchmarks/paper_tables.py            print the tables and write them into the page
+    python benchmarks/paper_tables.py --check    exit 1 if the page is not what the lineages say
+
+Everything is measured on held-out samples, which nothing was trained on. A cell is the mean over the seeds that are
+there and, of several, the least and the greatest. The papers' M1 is generation 0 here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from collapse_audit import audit, load_lineage
+from collapse_audit.lineages.corpus import Corpus
+from collapse_audit.lineages.natural import natural_key
+from collapse_audit.lineages.simulation.thyroid_grammar import thyroid_grammar
+from collapse_audit.lineages.write import atomic_file
+from collapse_audit.probes.errors import UsageError
+from collapse_audit.probes.eu_tirads import CATEGORIES
+from collapse_audit.probes.labels import EU_TIRADS
+from collapse_audit.probes.sample import FloatArray, Sample, read_sample
+from collapse_audit.probes.tokens import WORDS
+from collapse_audit.reports.document import AuditReport, Finding, Outcome
+
+_ROOT = Path(__file__).parents[1]
+PAGE = _ROOT / "docs" / "papers.md"
+LINEAGES = _ROOT / "lineages"
+OPT = ("opt_replace", "opt_preserve", "opt_repetition_penalty")
+QUANTILES = (0.05, 0.50, 0.95, 0.99)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What the thyroid paper reports of one of its four series."""
+
+    table: int
+    kl: tuple[float, ...]
+    """M1 to M2, M3, M4 and M5; no unit is named."""
+    unique_at_m5: float | None
+    """Share of unique patterns, in percent; None where the text names no number."""
+
+
+PUBLISHED: Mapping[str, Published] = {
+    # Bobrova et al., "Study of the collapse of language models in medical applications during recursive and
+    # cross-training on artificial data": tables 2, 3, 5 and 6; the shares are those of the text on figure 4.
+    "mistral_recursive": Published(table=2, kl=(0.35, 0.55, 0.80, 1.30), unique_at_m5=8),
+    "llama_recursive": Published(table=3, kl=(0.45, 0.75, 1.20, 2.00), unique_at_m5=1),
+    "mistral_cross": Published(table=5, kl=(0.30, 0.46, 0.61, 0.83), unique_at_m5=None),
+    "llama_cross": Published(table=6, kl=(0.37, 0.69, 0.86, 1.20), unique_at_m5=None),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One lineage: its audit and its held-out samples."""
+
+    name: str
+    report: AuditReport | None
+    """None where no generation is there yet."""
+    samples: Mapping[int, Mapping[str, Sample]]
+    """Generation to seed to held-out sample."""
+    human: Sample | None
+    """The held-out part of the reference."""
+    truth: Mapping[str, Any]
+    """``truth.json``; empty where there is none."""
+
+    def findings(self, generation: int, probe: str) -> list[Finding]:
+        """What the probe measured in a generation after 0, against generation 0; one finding a seed and statistic."""
+        found = () if self.report is None else self.report.findings
+        return [f for f in found if f.value is not None and (f.generation, f.probe) == (generation, probe)]
+
+
+def measure(folder: Path) -> Measured:
+    """Read and audit one lineage. Raises UsageError for a generation without held-out texts, InputError."""
+    lineage = load_lineage(folder, unfinished=True)
+    samples: dict[int, dict[str, Sample]] = {}
+    for entry in sorted(lineage.generations, key=lambda e: e.index):
+        if entry.holdout is None:
+            raise UsageError(f"{folder}: {entry.texts.shown} has no held-out texts beside it; the tables need them")
+        samples.setdefault(entry.index, {})[entry.seed or "0"] = _read(entry.holdout)
+    truth = folder / "truth.json"
+    return Measured(
+        name=folder.name,
+        report=audit(folder) if samples else None,
+        samples=samples,
+        human=None if lineage.reference_holdout is None else _read(lineage.reference_holdout),
+        truth=json.loads(truth.read_text("utf-8")) if truth.is_file() else {},
+    )
+
+
+def _read(corpus: Corpus) -> Sample:
+    about = {"name": corpus.shown, "digest": corpus.digest}
+    return read_sample(corpus.batches(), **about, tokenizer=WORDS, max_documents=0, seed=0)
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """The mean and, of several, the range: ``0.52 (0.48 to 0.57)``."""
+    if not values:
+        return "–"
+    mean, low, high = (f"{value:.{digits}f}" for value in (float(np.mean(values)), min(values), max(values)))
+    return mean if len(values) == 1 else f"{mean} ({low} to {high})"
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table: the first column left, the others right."""
+    lines = [header, [":--", *["--:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+Cells = Callable[[Measured, int], Sequence[str]]
+
+
+def _rows(runs: Sequence[Measured], cells: Cells, *, from_one: bool = True) -> list[list[str]]:
+    """A row a generation: lineage, generation (counted from M1, or from 0), the cells, n, number of seeds."""
+    rows = []
+    for run in runs:
+        for k, by_seed in run.samples.items():
+            n = ", ".join(str(n) for n in sorted({len(sample) for sample in by_seed.values()}))
+            rows.append([run.name, f"M{k + 1}" if from_one else str(k), *cells(run, k), n, str(len(by_seed))])
+    return rows
+
+
+def _people(runs: Sequence[Measured], cells: Callable[[Sample], Sequence[str]]) -> list[list[str]]:
+    """A row for the held-out reference (for each, if the lineages have different ones)."""
+    samples = {run.human.digest: run.human for run in runs if run.human is not None}.values()
+    return [["people, held out", "–", *cells(sample), str(len(sample)), "–"] for sample in samples]
+
+
+# ---------------------------------------------------------------- the thyroid paper
+
+
+def kl_table(runs: Sequence[Measured]) -> str:
+    """KL from generation 0, over words and over labels, beside the paper's tables."""
+    rows = []
+    for run in runs:
+        for k, paper in enumerate(PUBLISHED[run.name].kl, start=1):
+            raw = [f.raw for f in run.findings(k, "token-divergence")]
+            words = [[r[f"kl_{way}_less_bias"] for r in raw] for way in ("baseline_generation", "generation_baseline")]
+            labels = [f.value for f in run.findings(k, "label-divergence") if f.value is not None]
+            ours = (*(spread(values, 2) for values in words), spread(labels, 3), str(len(raw)))
+            rows.append([run.name, f"M1→M{k + 1}", f"{paper:.2f} (table {PUBLISHED[run.name].table})", *ours])
+    header = ("words, KL(M1‖Mk)", "words, KL(Mk‖M1)", "labels, KL(M1‖Mk)", "seeds")
+    return markdown(("lineage", "step", "paper", *header), rows)
+
+
+def unique_shares(sample: Sample) -> tuple[float, float]:
+    """Distinct texts, and distinct texts once numbers are masked, in percent of all texts."""
+    distinct = (pc.count_distinct(texts).as_py() for texts in (sample.folded, sample.patterns))
+    texts, patterns = (100 * float(number) / len(sample) for number in distinct)
+    return texts, patterns
+
+
+def unique_table(runs: Sequence[Measured]) -> str:
+    """Share of unique texts, and of unique patterns (numbers masked), by generation."""
+
+    def ours(run: Measured, k: int) -> Sequence[str]:
+        paper = PUBLISHED[run.name].unique_at_m5 if k == len(PUBLISHED[run.name].kl) else None
+        shares = zip(*(unique_shares(sample) for sample in run.samples[k].values()), strict=True)
+        return "–" if paper is None else f"{paper:g}", *(spread(values, 1) for values in shares)
+
+    people = _people(runs, lambda s: ("–", *(f"{share:.1f}" for share in unique_shares(s))))
+    header = ("lineage", "model", "paper, %", "texts, %", "patterns, %", "n", "seeds")
+    return markdown(header, [*people, *_rows(runs, ours)])
+
+
+def category_shares(sample: Sample) -> list[float]:
+    """Percent of the texts that name EU-TIRADS 1, 2, 3, 4, 5, and that name no category."""
+    labels = sample.labels(EU_TIRADS)
+    carried = labels.carried[:, [labels.names.index(name) for name in CATEGORIES]]
+    return [*(100 * carried.mean(axis=0)).tolist(), 100 * float((~carried.any(axis=1)).mean())]
+
+
+def _seen(shares: Sequence[float]) -> int:
+    return int(np.count_nonzero(shares[:-1]))
+
+
+def categories_table(runs: Sequence[Measured]) -> str:
+    """Which categories are still named, how often, and which of them label-coverage calls lost or depleted."""
+
+    def row(shares: Sequence[float]) -> Sequence[str]:
+        return str(_seen(shares)), *(f"{share:.1f}" for share in shares), "–"
+
+    def ours(run: Measured, k: int) -> Sequence[str]:
+        shares = [category_shares(sample) for sample in run.samples[k].values()]
+        means = (f"{share:.1f}" for share in np.mean(shares, axis=0))
+        return spread([_seen(s) for s in shares], 1), *means, _lost(run.findings(k, "label-coverage")) if k else "–"
+
+    truth = next((run.truth for run in runs if "categories" in run.truth), None)
+    exact = [] if truth is None else [truth["categories"].get(name, 0.0) for name in CATEGORIES] + [truth["unlabelled"]]
+    rows = [["truth", "–", *row([100 * p for p in exact]), "–", "–"]] if exact else []
+    numbers = [name.removeprefix("EU-TIRADS ") for name in CATEGORIES]
+    header = ("lineage", "model", "categories", *numbers, "none", "lost or depleted", "n", "seeds")
+    return markdown(header, [*rows, *_people(runs, lambda s: row(category_shares(s))), *_rows(runs, ours)])
+
+
+def _lost(findings: Iterable[Finding]) -> str:
+    """Categories surely under half of M1's share (label-coverage), with the number of seeds in which they are."""
+    hit = Counter(str(e["label"]) for f in findings for e in f.evidence if e.get("status") in ("lost", "depleted"))
+    return ", ".join(f"{label.removeprefix('EU-TIRADS ')} ({seeds})" for label, seeds in sorted(hit.items())) or "none"
+
+
+def finding_counts(sample: Sample, findings: Iterable[str]) -> dict[str, int]:
+    """In how many texts each rare finding of the thyroid grammar stands, in any of its wordings."""
+    texts = pc.utf8_lower(sample.folded)
+    counts = {}
+    for name in findings:
+        wordings = sorted({text.lstrip(".,- ").lower() for text in thyroid_grammar().law("finding", {"finding": name})})
+        found = pc.match_substring_regex(texts, "|".join(re.escape(wording) for wording in wordings))
+        counts[name] = int(pc.sum(found).as_py())
+    return counts
+
+
+def expected_findings(shares: Mapping[str, float], n: int) -> float:
+    """How many of the findings a model that knew the truth would be expected to write in ``n`` independent reports:
+    the sum of 1 - (1 - p)^n."""
+    return float(sum(1 - (1 - p) ** n for p in shares.values()))
+
+
+def findings_table(runs: Sequence[Measured]) -> str:
+    """How many of the rare findings still occur, and how often they are named."""
+    shares = _shares(runs)
+
+    def both(sample: Sample) -> tuple[float, float]:
+        counts = list(finding_counts(sample, shares).values())
+        return float(np.count_nonzero(counts)), 100 * sum(counts) / len(sample)
+
+    def ours(run: Measured, k: int) -> Sequence[str]:
+        kinds, mentions = zip(*(both(sample) for sample in run.samples[k].values()), strict=True)
+        return spread(kinds, 1), spread(mentions, 1)
+
+    exact = _people(runs, lambda s: (f"{expected_findings(shares, len(s)):.2f}", f"{100 * sum(shares.values()):.1f}"))
+    people = _people(runs, lambda s: (f"{both(s)[0]:.0f}", f"{both(s)[1]:.1f}"))
+    header = ("lineage", "model", f"findings, of {len(shares)}", "mentions per 100 texts", "n", "seeds")
+    return markdown(header, [*(["truth, expected", *row[1:]] for row in exact), *people, *_rows(runs, ours)])
+
+
+def _shares(runs: Sequence[Measured]) -> Mapping[str, float]:
+    """Each rare finding's true share. The four lineages have one reference, and so one truth."""
+    return next((run.truth["findings"] for run in runs if "findings" in run.truth), {})
+
+
+def each_finding_table(runs: Sequence[Measured]) -> str:
+    """Each rare finding: the truth, the human texts, and its mean count in the first and in the last generation."""
+    runs = [run for run in runs if run.samples]
+    shares = _shares(runs)
+    people = next((run.human for run in runs if run.human is not None), None)
+    if people is None:
+        return "No generation is there yet."
+    human = finding_counts(people, shares)
+    header, columns = ["finding", "truth, %", f"expected in {len(people)}", "people"], []
+    for run in runs:
+        first, last = min(run.samples), max(run.samples)
+        header.append(f"{run.name}, M{first + 1} → M{last + 1}")
+        ends = [[finding_counts(s, shares) for s in run.samples[k].values()] for k in (first, last)]
+        columns.append({x: " → ".join(f"{np.mean([c[x] for c in end]):.1f}" for end in ends) for x in shares})
+    rows = []
+    for x, p in shares.items():
+        known = (x.replace("_", " "), f"{100 * p:.2f}", f"{p * len(people):.1f}", str(human[x]))
+        rows.append([*known, *(column[x] for column in columns)])
+    return markdown(header, rows)
+
+
+# ---------------------------------------------------------------- Nature
+
+
+def perplexities(sample: Sample) -> FloatArray:
+    """Perplexity of each text under generation 0: exp of its mean negative log-likelihood a token; shape (n,)."""
+    nll = np.zeros(0) if sample.nll is None else sample.nll[~np.isnan(sample.nll)]
+    return np.asarray(np.exp(nll), dtype=np.float64)
+
+
+def overall(sample: Sample) -> float:
+    """exp(mean nll): the geometric mean of the texts' perplexities, which a few wild texts do not carry away."""
+    return float(np.exp(np.log(perplexities(sample)).mean()))
+
+
+def perplexity_table(runs: Sequence[Measured]) -> str:
+    """Perplexity of what each generation wrote, seed by seed: mean and standard deviation over texts."""
+    seeds = sorted({seed for run in runs for by_seed in run.samples.values() for seed in by_seed}, key=natural_key)
+
+    def ours(run: Measured, k: int) -> Sequence[str]:
+        found = {seed: perplexities(sample) for seed, sample in run.samples[k].items()}
+        cells = {seed: f"{x.mean():.2f} ± {x.std(ddof=1):.2f}" for seed, x in found.items() if x.size > 1}
+        means = [float(x.mean()) for x in found.values()], [overall(s) for s in run.samples[k].values()]
+        return *(cells.get(seed, "–") for seed in seeds), *(spread(values, 2) for values in means)
+
+    header = (*(f"seed {seed}" for seed in seeds), "mean, over seeds", "exp(mean nll), over seeds", "n", "seeds")
+    return markdown(("lineage", "generation", *header), _rows(runs, ours, from_one=False))
+
+
+def tails_table(runs: Sequence[Measured]) -> str:
+    """Where the histogram of perplexities lies: quantiles over texts, mean over seeds."""
+
+    def ours(run: Measured, k: int) -> Sequence[str]:
+        points = np.array([np.quantile(perplexities(sample), QUANTILES) for sample in run.samples[k].values()])
+        return [spread(column, 2) for column in points.T.tolist()]
+
+    header = ("lineage", "generation", *(f"{100 * q:g}%" for q in QUANTILES), "n", "seeds")
+    return markdown(header, _rows(runs, ours, from_one=False))
+
+
+def ratios(run: Measured, generation: int, to: Measured, to_generation: int) -> list[float]:
+    """exp(mean nll) of one generation over that of another, for every seed that has both."""
+    mine, theirs = run.samples.get(generation, {}), to.samples.get(to_generation, {})
+    return [overall(mine[seed]) / overall(theirs[seed]) for seed in mine if seed in theirs]
+
+
+def changes_table(runs: Sequence[Measured]) -> str:
+    """Each lineage over its own generation 0, and the other lineages over the first at the same generation."""
+    (first, *others), rows = runs, []
+    for k in sorted({k for run in runs for k in run.samples}):
+        pairs = [*((run, k, run, 0) for run in runs), *((run, k, first, k) for run in others)]
+        rows.append([str(k), *(spread(ratios(*pair), 2) for pair in pairs)])
+    own = [f"{run.name} over its generation 0" for run in runs]
+    return markdown(("generation", *own, *(f"{run.name} over {first.name}" for run in others)), rows)
+
+
+def verdict_table(runs: Sequence[Measured]) -> str:
+    """What collapse-audit says of each lineage with its default settings, and in how many findings."""
+    outcomes = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS, Outcome.NOT_MEASURED, Outcome.ERROR)
+    rows = []
+    for run in runs:
+        if run.report is None:
+            rows.append([run.name, "not there yet", *["–"] * 8])
+            continue
+        counts = Counter(f.outcome for f in run.report.findings if f.gating)
+        failed = [f for f in run.report.findings if f.gating and f.outcome is Outcome.FAIL]
+        probes = ", ".join(f"{probe} {count}" for probe, count in Counter(f.probe for f in failed).most_common())
+        first = str(min((f.generation for f in failed), default="–"))
+        says = f"{run.report.verdict.value}, {run.report.stage.value}".replace("_", " ")
+        most = str(max(len(by_seed) for by_seed in run.samples.values()))
+        rows.append([run.name, says, *(str(counts[o]) for o in outcomes), first, probes or "–", most])
+    header = ("lineage", "verdict, stage", *(o.value.replace("_", " ") for o in outcomes), "first in generation")
+    return markdown((*header, "failed", "seeds"), rows)
+
+
+# ---------------------------------------------------------------- the page
+
+
+def tables(thyroid: Sequence[Measured], opt: Sequence[Measured]) -> dict[str, str]:
+    """Every table by its name on the page."""
+    return {
+        "kl": kl_table(thyroid),
+        "unique": unique_table(thyroid),
+        "categories": categories_table(thyroid),
+        "findings": findings_table(thyroid),
+        "each-finding": each_finding_table(thyroid),
+        "perplexity": perplexity_table(opt),
+        "tails": tails_table(opt),
+        "changes": changes_table(opt),
+        "verdicts": verdict_table([*thyroid, *opt]),
+    }
+
+
+def filled(page: str, made: Mapping[str, str]) -> str:
+    """The page with each table in its place. Raises UsageError where places and tables do not match."""
+    block = re.compile(r"(<!-- generated: paper_tables (\S+) -->\n).*?(<!-- end of generated -->)", re.DOTALL)
+    places = [match[2] for match in block.finditer(page)]
+    if sorted(places) != sorted(made):
+        raise UsageError(
+            f"the page has places for {', '.join(sorted(places))}; expected each once of {', '.join(made)}"
+        )
+    return block.sub(lambda match: f"{match[1]}\n{made[match[2]]}\n\n{match[3]}", page)
+
+
+def main() -> int:
+    """Measure, print, and write or compare the page; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page is out of date")
+    options = parser.parse_args()
+    measured = {name: measure(LINEAGES / name) for name in (*PUBLISHED, *OPT)}
+    made = tables([measured[name] for name in PUBLISHED], [measured[name] for name in OPT])
+    old = PAGE.read_text("utf-8")
+    new = filled(old, made)
+    if options.check:
+        print(f"{PAGE.name}: " + ("up to date" if new == old else "out of date; run benchmarks/paper_tables.py"))
+        return int(new != old)
+    for name, text in made.items():
+        print(f"{name}\n\n{text}\n")
+    with atomic_file(PAGE) as file:
+        file.write(new.encode("utf-8"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
