@@ -2,7 +2,7 @@
 
     pip install -e '.[train]' -c constraints.txt
     pip install trl -c constraints.txt          # optional: without it the rows about TRL are left out
-    python benchmarks/training.py [--repeats 5] [--threads 2] [--parts training generation smoke]
+    python benchmarks/training.py [--repeats 3] [--threads 2] [--parts training generation smoke]
 
 Run it from the repository root. The work is that of ``lineages/mistral_recursive``, copied into a temporary folder: a
 tiny Mistral in NF4 with LoRA on every linear layer, records of prompt and completion, the recipe's settings, one epoch.
@@ -36,6 +36,8 @@ from fresh_process import Cost, cost, middle
 from machine import describe
 from training_rivals import Task, Timed
 
+from collapse_audit.lineages.training.missing import require_training_stack
+
 LINEAGE = Path("lineages/mistral_recursive")
 PACKAGES = ("collapse-audit", "torch", "transformers", "peft", "bitsandbytes", "accelerate", "trl")
 PARTS = ("training", "generation", "smoke")
@@ -64,6 +66,7 @@ class Rival:
 def main() -> None:
     """Measure the parts asked for and print a table each."""
     options = _options()
+    require_training_stack()
     # Every process started from here inherits these; torch reads the first when it is imported.
     os.environ.update(OMP_NUM_THREADS=str(options.threads), HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
     print(describe(PACKAGES))
@@ -92,20 +95,18 @@ def _trainings() -> list[Rival]:
     if find_spec("trl") is None:
         print("\nleft out: TRL (not installed: pip install trl -c constraints.txt)")
         return found
-    lean = partial(rivals.train_trl, gradient_checkpointing=False)
-    plain = partial(lean, bf16=False)
-    # What a training computes in is a property of its whole process: so one for bfloat16, one for float32.
+    trl = partial(Rival, process="float32")
+    float32 = partial(rivals.train_trl, bf16=False)
+    lean = partial(float32, gradient_checkpointing=False)
+    plain = partial(lean, float32_adapter=True)
     return [
         *found,
+        # The number format of a training is a property of its whole process.
         Rival(name="TRL", work=rivals.train_trl, process="bfloat16", least=1.3),
-        Rival(name="TRL, no checkpointing", work=lean, process="bfloat16"),
-        Rival(name="TRL, no checkpointing, float32", work=plain, process="float32", least=1.3),
-        Rival(name="… float32 adapter", work=partial(plain, float32_adapter=True), process="float32"),
-        Rival(
-            name="… float32 adapter, our batches",
-            work=partial(plain, float32_adapter=True, our_batches=True),
-            process="float32",
-        ),
+        trl(name="TRL, float32", work=float32),
+        trl(name="… and no checkpointing", work=lean, least=1.3),
+        trl(name="… and a float32 adapter", work=plain),
+        trl(name="… and our batches", work=partial(plain, our_batches=True)),
     ]
 
 
@@ -176,7 +177,7 @@ def _print_smoke(costs: Sequence[Cost]) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure (default: all)")
-    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="turns of each rival (default 5)")
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="turns of each rival (default 3)")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="threads of every process (default 2)")
     parser.add_argument("--records", type=int, default=512, metavar="N", help="examples, and prompts (default 512)")
     options = parser.parse_args()

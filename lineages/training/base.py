@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from collapse_audit.lineages.corpus import open_corpus
+from collapse_audit.lineages.corpus import Corpus, open_corpus
 from collapse_audit.lineages.digest import file_digest, json_digest
+from collapse_audit.lineages.paths import locate
+from collapse_audit.lineages.readers.blocks import Broken
 from collapse_audit.lineages.training import guards
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.examples import Example, read_records, training_order
@@ -172,7 +174,17 @@ def _about(folder: Path) -> Mapping[str, Any]:
 def _identity(root: Path, base: Base) -> str:
     """What decides a built-in base: its table in the recipe and the texts it is trained on."""
     assert base.pretrain is not None
-    return json_digest([dataclasses.asdict(base), open_corpus(root / base.pretrain.texts).digest])
+    return json_digest([dataclasses.asdict(base), pretraining_corpus(root, base).digest])
+
+
+def pretraining_corpus(root: Path, base: Base) -> Corpus:
+    """The texts that a built-in base is trained on. Raises TrainingError where they are not in the lineage's folder."""
+    assert base.pretrain is not None
+    path = locate(root.resolve(), base.pretrain.texts)
+    if isinstance(path, Broken):
+        message = f"{root}: recipe.base.pretrain.texts is {path.found}; expected {path.expected}"
+        raise TrainingError(message, slug=path.slug)
+    return open_corpus(path)
 
 
 def _pretrain(root: Path, folder: Path, recipe: Recipe, progress: Progress) -> None:
@@ -184,7 +196,7 @@ def _pretrain(root: Path, folder: Path, recipe: Recipe, progress: Progress) -> N
     base = recipe.base
     assert base.pretrain is not None
     settings = base.pretrain
-    texts = [record["text"] for record in read_records(open_corpus(root / settings.texts))]
+    texts = [record["text"] for record in read_records(pretraining_corpus(root, base))]
     progress.say(f"base: a tiny {base.architecture} with random weights, trained on {len(texts):,} texts")
     tokenizer = train_tokenizer(texts, base.vocabulary, recipe.text.context)
     torch.manual_seed(settings.seed)

@@ -66,9 +66,9 @@ class Encoder:
         """Examples of text that people wrote. Raises TrainingError where one does not fit the context."""
         if self._recipe.task == "blocks":
             return [Example(np.array([*self._bos, *block]), len(self._bos) or 1) for block in self._blocks(corpus)]
-        examples = self.written(corpus)
-        self._require_room(corpus, [len(example.ids) for example in examples], 0)
-        return examples
+        sequences = self._sequences(read_records(corpus))
+        self._require_room(corpus, [len(ids) for ids, _ in sequences], 0)
+        return self._cut(sequences)
 
     def written(self, corpus: Corpus) -> list[Example]:
         """Examples of what a model wrote: one a record, in the order of the file."""
@@ -80,19 +80,22 @@ class Encoder:
         Under ``blocks`` the end-of-text token is no part of them: every block is of full length and none ends.
         A text that grew in being written down and read again is cut where the context ends.
         """
+        return self._cut(self._sequences(records))
+
+    def _sequences(self, records: Sequence[dict[str, Any]]) -> list[tuple[list[int], int]]:
+        """The tokens of each record, and where those that are learned begin."""
         texts = self._encode([record["text"] for record in records])
-        context = self._recipe.text.context
         if self._recipe.task == "blocks":
-            start = len(self._bos) or 1
-            return [Example(np.array([*self._bos, *text][:context], dtype=np.int64), start) for text in texts]
+            return [([*self._bos, *text], len(self._bos) or 1) for text in texts]
         prompts = self._encode([self._framed(record) for record in records])
         return [
-            Example(
-                np.array([*self._bos, *prompt, *text, *self._eos][:context], dtype=np.int64),
-                len(self._bos) + len(prompt),
-            )
+            ([*self._bos, *prompt, *text, *self._eos], len(self._bos) + len(prompt))
             for prompt, text in zip(prompts, texts, strict=True)
         ]
+
+    def _cut(self, sequences: Sequence[tuple[list[int], int]]) -> list[Example]:
+        context = self._recipe.text.context
+        return [Example(np.array(ids[:context], dtype=np.int64), start) for ids, start in sequences]
 
     def prompts(self, corpus: Corpus) -> list[Prompt]:
         """What a model is asked, from a human corpus. Raises TrainingError where one leaves no room to answer."""

@@ -49,8 +49,10 @@ def finetune(work: Work, examples: Sequence[Example], recipe: Recipe, ranks: Ran
 
     Raises TrainingError where nothing could be learned or what came out is no adapter.
     """
-    adapter = work.folder / "adapter"
+    adapter, checkpoints = work.folder / "adapter", work.folder / "checkpoints"
     if adapter.exists():
+        if ranks.first:
+            shutil.rmtree(checkpoints, ignore_errors=True)
         return adapter
     with hushed():
         model, tokenizer = load_base(work.base, recipe)
@@ -58,7 +60,6 @@ def finetune(work: Work, examples: Sequence[Example], recipe: Recipe, ranks: Ran
     before = adapter_tensors(model) if work.parent is not None else None
     pad = tokenizer.pad_token_id
     guards.check_gradients(model, on_device(model, collate(longest(examples, _PROBED), pad)))
-    checkpoints = work.folder / "checkpoints"
     with hushed():
         arguments = _arguments(recipe, checkpoints, derived_seed(work.seed, work.index, INIT))
         watch = _watch(work, recipe.training.epochs, ranks, progress)
@@ -157,10 +158,19 @@ def _arguments(recipe: Recipe, folder: Path, seed: int) -> Any:
 
 
 def _last_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that is whole: trainer_state.json is the last file that the Trainer writes."""
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    """The newest checkpoint that is whole."""
+    whole = [path for path in folder.glob("checkpoint-*") if _is_whole(path)]
     newest = max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
     return None if newest is None else str(newest)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """The Trainer writes trainer_state.json last: where it can be read, all else has been written."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _watch(work: Work, epochs: float, ranks: Ranks, progress: Progress) -> Any:

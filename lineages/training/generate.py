@@ -77,6 +77,7 @@ def write_batch(
         ids[row, width - len(prompt.ids) :] = torch.from_numpy(prompt.ids)
         mask[row, width - len(prompt.ids) :] = 1
     torch.manual_seed(seed)
+    model.generation_config = settings  # transformers takes what a call leaves unset from the model's own settings
     with hushed(), torch.inference_mode():
         output = model.generate(
             input_ids=ids.to(model.device), attention_mask=mask.to(model.device), generation_config=settings

@@ -28,7 +28,7 @@ from collapse_audit.lineages.training.examples import Encoder, Example, Prompt
 from collapse_audit.lineages.training.failures import explained
 from collapse_audit.lineages.training.finetune import Work, finetune
 from collapse_audit.lineages.training.generate import Sample, generate
-from collapse_audit.lineages.training.models import load_generation
+from collapse_audit.lineages.training.models import load_generation, use
 from collapse_audit.lineages.training.progress import Progress
 from collapse_audit.lineages.training.randomness import HOLDOUT, MIX, TEXTS, derived_rng
 from collapse_audit.lineages.training.ranks import Ranks, find_ranks
@@ -38,6 +38,7 @@ from collapse_audit.lineages.training.score import score
 from collapse_audit.lineages.write import append_generation, atomic_file, write_corpus
 
 _WORK = ".work.json"
+_WEIGHTS = "adapter_model.safetensors"
 _SAMPLES = (("texts", TEXTS), ("holdout", HOLDOUT))
 
 
@@ -57,6 +58,7 @@ def train(runs: Sequence[Run], progress: Progress) -> None:
             for seed in run.seeds
         ]
         while steps:
+            loop.reason = None
             waiting = [step for step in steps if not loop.make(*step)]
             if len(waiting) == len(steps):
                 break
@@ -99,7 +101,7 @@ class _Loop:
             with explained(generation.where):
                 generation.make(run.sources(seed, index))
         except NotYetError as error:
-            self.reason = error
+            self.reason = self.reason or error
             return False
         except TrainingError as error:
             if error.slug != "nothing-written":
@@ -186,14 +188,25 @@ class _Generation:
     def _work(self) -> Work:
         parent = None
         if self.run.recipe.init_from == "parent" and self.index > 0:
-            parent = self.run.folder(self.seed, self.index - 1) / "adapter"
+            parent = self._adapter_of(self.index - 1)
         return Work(
             seed=self.seed, index=self.index, where=self.where, base=self.base, parent=parent, folder=self.folder
         )
 
     def _scorer(self, own: Path) -> Path:
         """Generation 0's adapter: every text is scored under it."""
-        return own if self.index == 0 else self.run.folder(self.seed, 0) / "adapter"
+        return own if self.index == 0 else self._adapter_of(0)
+
+    def _adapter_of(self, index: int) -> Path:
+        """The adapter of an earlier generation of this seed, as it was when that one was finished."""
+        adapter = self.run.folder(self.seed, index) / "adapter"
+        entry = find(self.run.lineage(), self.seed, index)
+        weights = adapter / _WEIGHTS
+        claimed = {} if entry is None else entry.details.get("model", {})
+        if not weights.is_file() or file_digest(weights) != claimed.get("adapter_digest"):
+            message = f"{self.where}: {adapter} is not there, or not the adapter that the manifest has the digest of"
+            raise TrainingError(message, slug="adapter-changed")
+        return adapter
 
     def _prompts(self, encoder: Encoder, lineage: Lineage, role: str) -> list[Prompt]:
         """The training texts answer the reference's prompts, the held-out sample those of its held-out part."""
@@ -210,7 +223,7 @@ class _Generation:
             what=f"{self.where}: writing {'the next texts' if role == 'texts' else 'held-out texts'}",
             part=self.folder / role,
         )
-        model.set_adapter("writer")
+        use(model, "writer")
         rows = generate(
             model, tokenizer, prompts, self.run.recipe.decoding, sample, ranks=self.ranks, progress=self.progress
         )
@@ -221,7 +234,7 @@ class _Generation:
 
     def _score(self, model: Any, tokenizer: Any, role: str, records: list[dict[str, Any]]) -> None:
         """Adds ``nll`` under generation 0 to the records."""
-        model.set_adapter("scorer")
+        use(model, "scorer")
         nll = score(
             model,
             Encoder(tokenizer, self.run.recipe).of(records),
@@ -256,7 +269,7 @@ class _Generation:
                 "base": self.run.recipe.base.hub or self._base_name(),
                 "base_digest": self.base.digest,
                 "base_revision": self.base.revision,
-                "adapter_digest": file_digest(adapter / "adapter_model.safetensors"),
+                "adapter_digest": file_digest(adapter / _WEIGHTS),
                 "recipe": self.run.recipe.digest,
                 "examples": len(examples),
                 "tokens": int(sum(len(example.ids) for example in examples)),

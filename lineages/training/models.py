@@ -18,22 +18,29 @@ def load_generation(base: BaseModel, recipe: Recipe, *, writer: Path, scorer: Pa
     Raises TrainingError where an adapter is not whole, or is loaded and changes nothing.
     """
     from peft import PeftModel
+    from safetensors import SafetensorError
 
     with hushed():
         model, tokenizer = load_base(base, recipe)
         try:
             model = PeftModel.from_pretrained(model, str(writer), adapter_name="writer", is_trainable=False)
             model.load_adapter(str(scorer), adapter_name="scorer", is_trainable=False)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise TrainingError(f"an adapter cannot be loaded ({error})", slug="adapter") from error
     for name, folder in (("writer", writer), ("scorer", scorer)):
         _require_loaded(model, name, folder)
     model.eval()
     model.set_adapter("writer")
-    model.requires_grad_(False)
     probe = tokenizer("0", return_tensors="pt").to(model.device)
     guards.check_active(model, probe, str(writer))
+    use(model, "writer")
     return model, tokenizer
+
+
+def use(model: Any, adapter: str) -> None:
+    """Compute with this adapter from now on. (Peft makes an adapter trainable whenever it becomes the active one.)"""
+    model.set_adapter(adapter)
+    model.requires_grad_(False)
 
 
 def _require_loaded(model: Any, name: str, folder: Path) -> None:

@@ -58,7 +58,7 @@ class Lora:
     """The adapter (Hu et al. 2021, arXiv 2106.09685): W + (alpha / r) B A."""
 
     r: int = 16
-    alpha: float = 32
+    alpha: float = 32.0
     dropout: float = 0.05
     target_modules: str | tuple[str, ...] = "all-linear"
 
@@ -137,10 +137,11 @@ class Recipe:
         for key in ("generations", "seeds", "partner"):
             del table[key]
         del table["training"]["checkpoint_steps"]
+        del table["base"]["folder"]  # where a model lies is not what it is: its weights have a digest of their own
         return json_digest(table)
 
 
-_BASE, _TEXT, _DECODING = Base(), Text(), Decoding()
+_BASE, _TEXT, _DECODING, _PRETRAINING = Base(), Text(), Decoding(), Pretraining(texts="")
 """What holds where the manifest says nothing."""
 _PARTS: Mapping[str, type[Any]] = {"lora": Lora, "training": Training, "text": Text, "decoding": Decoding}
 
@@ -196,6 +197,10 @@ def _sense(table: Mapping[str, Any], scheme: object) -> Iterator[Complaint]:
         yield at, "a built-in architecture without pretrain", "a [recipe.base.pretrain] table with texts", "base"
     if "architecture" not in base and "pretrain" in base:
         yield at, "pretrain for a base that has weights", "pretrain only beside architecture", "base"
+    context, block = table.get("text", {}).get("context", _TEXT.context), _pretraining_block(base)
+    if "pretrain" in base and block > context:
+        found = f"pretraining blocks of {block} tokens, longer than the context of {context}"
+        yield (*at, "pretrain"), found, "block = at most as many", "context"
     heads = base.get("heads", _BASE.heads)
     if "architecture" in base and base.get("hidden", _BASE.hidden) % heads:
         yield (*at, "heads"), f"{heads} heads", "a divisor of the hidden size", "base"
@@ -213,6 +218,10 @@ def _sense(table: Mapping[str, Any], scheme: object) -> Iterator[Complaint]:
     if scheme == "blend":
         yield ("scheme",), 'scheme = "blend"', "its shares, such as {reference = 0.2, previous = 0.8}", "no-scheme"
     yield from _decoding_sense(table)
+
+
+def _pretraining_block(base: Mapping[str, Any]) -> int:
+    return int(base.get("pretrain", {}).get("block", _PRETRAINING.block))
 
 
 def _decoding_sense(table: Mapping[str, Any]) -> Iterator[Complaint]:
@@ -236,12 +245,18 @@ def _decoding_sense(table: Mapping[str, Any]) -> Iterator[Complaint]:
         yield (*at, "num_beams"), "beams that are sampled", "do_sample = false beside num_beams", "decoding"
 
 
+def _record(part: type[Any], table: Mapping[str, Any]) -> Any:
+    """TOML tells 3 from 3.0; a recipe does not."""
+    decimal = {field.name for field in dataclasses.fields(part) if field.type == "float"}
+    return part(**{key: float(value) if key in decimal else value for key, value in table.items()})
+
+
 def _build(table: Mapping[str, Any]) -> Recipe:
     values = {key: value for key, value in table.items() if key not in ("profile", "notes")}
     base = dict(values.pop("base"))
     if "pretrain" in base:
-        base["pretrain"] = Pretraining(**base["pretrain"])
-    parts: dict[str, Any] = {name: part(**values.pop(name)) for name, part in _PARTS.items() if name in values}
+        base["pretrain"] = _record(Pretraining, base["pretrain"])
+    parts: dict[str, Any] = {name: _record(part, values.pop(name)) for name, part in _PARTS.items() if name in values}
     if "lora" in parts and isinstance(parts["lora"].target_modules, list):
         parts["lora"] = dataclasses.replace(parts["lora"], target_modules=tuple(parts["lora"].target_modules))
     if "seeds" in values:

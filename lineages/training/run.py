@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,7 +13,8 @@ from typing import Any
 
 from collapse_audit.lineages.corpus import Corpus
 from collapse_audit.lineages.lineage import GenerationEntry, Lineage, load_lineage
-from collapse_audit.lineages.manifest import MANIFEST, read_manifest
+from collapse_audit.lineages.manifest import MANIFEST, Manifest, read_manifest
+from collapse_audit.lineages.training.base import FOLDER, pretraining_corpus
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.recipe import Recipe, read_recipe, recipe_table
 from collapse_audit.lineages.training.schemes import REFERENCE, shares_of
@@ -71,7 +74,8 @@ class Run:
     def _source(self, lineage: Lineage, name: str, share: float, seed: int) -> Source:
         if name == REFERENCE:
             corpus = self.reference(lineage)
-            return Source(corpus=corpus, share=share, human=True, named={"corpus": REFERENCE})
+            named = {"corpus": REFERENCE, "digest": corpus.digest}
+            return Source(corpus=corpus, share=share, human=True, named=named)
         who, _, number = name.partition(" ")
         if who == "partner":
             return self._from_partner(lineage, share, seed, int(number))
@@ -124,6 +128,8 @@ def descent(ours: Lineage, theirs: Lineage, entry: GenerationEntry) -> list[str]
     waiting = [(theirs, entry)]
     while waiting:
         at, current = waiting.pop()
+        if current.details.get("init_from") == "parent":  # its weights carry what the one before has read
+            waiting += [(at, one) for one in at.of_seed(current.seed) if one.index == current.index - 1]
         for source in current.details["trained_on"]:
             crosses = "lineage" in source
             home = (theirs if at is ours else ours) if crosses else at
@@ -168,47 +174,81 @@ def open_run(folder: Path, *, seeds: Sequence[int] = (), where: str | None = Non
 
 
 def _require_same_recipe(run: Run) -> None:
-    """What is there must have been made by this recipe: a lineage of two recipes is none."""
-    for entry in run.lineage().generations:
-        made_by = entry.details.get("model", {}).get("recipe")
-        if made_by != run.recipe.digest:
+    """What is there must have been made by this recipe, scheme and reference: a lineage of two recipes is none."""
+    lineage = run.lineage()
+    for entry in lineage.generations:
+        different = _difference(run, lineage, entry)
+        if different is not None:
             message = (
-                f"{run.where}: generation {entry.index} of seed {entry.seed} was made by another recipe than the "
-                "manifest's [recipe]; put the recipe back, or start a new lineage with --out"
+                f"{run.where}: generation {entry.index} of seed {entry.seed} was made by another {different}; put it "
+                "back, or start a new lineage with --out"
             )
             raise TrainingError(message, slug="recipe-changed")
+
+
+def _difference(run: Run, lineage: Lineage, entry: GenerationEntry) -> str | None:
+    if entry.details.get("model", {}).get("recipe") != run.recipe.digest:
+        return "recipe than the manifest's [recipe]"
+    sources = entry.details.get("trained_on", [])
+    names = {one.texts.shown: f"generation {one.index}" for one in lineage.of_seed(entry.seed)}
+    shares: dict[str, float] = {}
+    for source in sources:
+        own = names.get(source["corpus"], REFERENCE)
+        shares[f"partner {entry.index - 1}" if "lineage" in source else own] = source["share"]
+        if source["corpus"] == REFERENCE and lineage.reference is not None:
+            digest = lineage.reference.digest
+            if source.get("digest", digest) != digest:
+                return "reference than the manifest's"
+    expected = shares_of(run.scheme, entry.index)
+    if shares.keys() != expected.keys() or any(not math.isclose(shares[name], expected[name]) for name in expected):
+        return "scheme than the manifest's"
+    return None
 
 
 def start_run(folder: Path, out: Path, *, profile: str | None) -> None:
     """A new lineage in ``out`` from the head, the human text and the base of another; its generations stay behind.
 
-    An ``out`` that was started so before is left as it is: training goes on in it. Raises UsageError where it is
-    anything else, and InputError where the recipe or its profile is wrong.
+    An ``out`` that was started so before is left as it is: training goes on in it. It appears whole or not at all.
+    Raises UsageError where it is anything else, and InputError where the recipe or its profile is wrong.
     """
     if not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} has no {MANIFEST}: nothing says what to train", slug="no-manifest")
     manifest = read_manifest(folder / MANIFEST, where=f"{folder}/{MANIFEST}")
     recipe = read_recipe(manifest, profile=profile)
-    table = recipe_table(manifest, profile=profile)
-    table.pop("profile", None)
-    if recipe.base.folder is not None:
-        table["base"] = {**table["base"], "folder": str((folder / recipe.base.folder).resolve())}
     if (out / MANIFEST).is_file():
         if read_recipe(read_manifest(out / MANIFEST)).digest != recipe.digest:
             raise UsageError(f"{out} holds a lineage of another recipe; name a new folder", slug="out")
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already and no lineage; name a folder that is new or empty", slug="out")
+    out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.tmp")
+    try:
+        _copy(folder, temporary, manifest, recipe, profile=profile, name=out.absolute().name)
+        temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _copy(
+    folder: Path, out: Path, manifest: Manifest, recipe: Recipe, *, profile: str | None, name: str
+) -> None:  # fmt: skip
+    table = recipe_table(manifest, profile=profile)
+    table.pop("profile", None)
+    if recipe.base.folder is not None:
+        table["base"] = {**table["base"], "folder": str((folder / recipe.base.folder).resolve())}
+    load_lineage(folder, unfinished=True)  # every file that it names lies inside it
     names = [manifest.data.get("reference", {}).get(key) for key in ("texts", "holdout")]
     if recipe.base.pretrain is not None:
+        pretraining_corpus(folder, recipe.base)
         names.append(recipe.base.pretrain.texts)
-    for name in filter(None, names):
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(folder / name, out / name)
-    if recipe.base.architecture is not None and (folder / "base").is_dir() and profile is None:
-        shutil.copytree(folder / "base", out / "base")
+    for one in filter(None, names):
+        (out / one).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(folder / one, out / one)
+    if recipe.base.architecture is not None and (folder / FOLDER).is_dir() and profile is None:
+        shutil.copytree(folder / FOLDER, out / FOLDER)
     head = {key: value for key, value in manifest.data.items() if key != "generation"}
-    write_manifest(out, {**head, "name": out.absolute().name, "recipe": table})
+    write_manifest(out, {**head, "name": name, "recipe": table})
 
 
 @contextmanager

@@ -22,9 +22,11 @@ def score(
 ) -> FloatArray:
     """Nats per token of each example, shape (len(examples),); NaN where an example has no token to score."""
     nll = np.full(len(examples), np.nan)
-    batches = in_batches_by_length([len(example.ids) for example in examples], batch_size)
+    scored = [i for i, example in enumerate(examples) if len(example.ids) > example.start]
+    batches = in_batches_by_length([len(examples[i].ids) for i in scored], batch_size)
     progress.start(what, len(batches))
-    for number, batch in enumerate(batches, start=1):
+    for number, places in enumerate(batches, start=1):
+        batch = [scored[place] for place in places]
         nll[batch] = score_batch(model, collate([examples[i] for i in batch], pad))
         progress.update(number)
     return nll

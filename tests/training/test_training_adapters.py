@@ -45,7 +45,6 @@ def load(finished: Path, writer: Path, scorer: Path) -> Any:
     return load_generation(base_of(finished / "base"), recipe_of(), writer=writer, scorer=scorer)
 
 
-@pytest.mark.xfail(reason="leaving peft's disable_adapter makes the active adapter trainable again", strict=True)
 def test_nothing_is_trainable_in_a_model_that_writes(finished: Path) -> None:
     folder = finished / "seed_0" / "gen_1" / "adapter"
     model, _ = load(finished, folder, folder)
@@ -96,16 +95,13 @@ def damage(folder: Path, how: str) -> None:
         config.write_text(config.read_text()[:40])
 
 
-SAFETENSORS = "SafetensorError is none of the errors that are caught"
-
-
 @pytest.mark.parametrize(
     "how",
     [
         "no weights",
         "another rank",
         "half the configuration",
-        pytest.param("half the weights", marks=pytest.mark.xfail(reason=SAFETENSORS, strict=True)),
+        "half the weights",
     ],
 )
 def test_an_adapter_folder_that_is_not_whole_is_refused(
@@ -155,13 +151,13 @@ def test_the_recipe_decides_the_adapter(bases: dict[str, Path]) -> None:
 
 
 def test_the_adapters_first_weights_follow_from_the_seed(bases: dict[str, Path]) -> None:
-    def first(seed: int) -> Any:
+    def first(seed: int, *, before: int) -> Any:
         recipe = recipe_of()
         model, _ = load_base(base_of(bases["llama"]), recipe)
-        torch.manual_seed(seed + 7)
+        torch.manual_seed(before)  # whatever was drawn earlier
         return adapter_tensors(attach(model, recipe, seed))
 
-    once, again, other = first(0), first(0), first(1)
+    once, again, other = first(0, before=5), first(0, before=6), first(1, before=6)
     assert all(torch.equal(once[name], again[name]) for name in once)
     assert not any(torch.equal(once[name], other[name]) for name in once if "lora_A" in name)
 

@@ -91,17 +91,12 @@ def test_a_model_on_the_hub_that_cannot_be_reached_is_refused_with_what_to_do(
     )
 
 
-@pytest.mark.xfail(reason="recipe.base.pretrain.block is not compared with recipe.text.context", strict=True)
 def test_pretraining_blocks_longer_than_the_context_are_refused(tmp_path: Path, refusal: Callable[..., str]) -> None:
     """OPT has a learned position for each token of the context and none behind it."""
     root = write_toy(tmp_path / "toy", **QUICK, base__architecture="opt", base__pretrain__block=64)
     assert "block" in refusal(root)
 
 
-OUTSIDE = pytest.mark.xfail(reason="recipe.base.pretrain.texts may lead outside the lineage's folder", strict=True)
-
-
-@OUTSIDE
 def test_pretraining_texts_outside_the_folder_are_refused(tmp_path: Path, refusal: Callable[..., str]) -> None:
     root = write_toy(tmp_path / "toy", **QUICK, base__pretrain__texts="../outside.jsonl")
     shutil.move(root / "pretrain.jsonl", tmp_path / "outside.jsonl")
@@ -110,7 +105,6 @@ def test_pretraining_texts_outside_the_folder_are_refused(tmp_path: Path, refusa
     assert not (root / "base").exists()
 
 
-@OUTSIDE
 def test_a_new_lineage_writes_nothing_outside_its_folder(tmp_path: Path) -> None:
     root = write_toy(tmp_path / "a" / "toy", **QUICK, base__pretrain__texts="../outside.jsonl")
     shutil.move(root / "pretrain.jsonl", tmp_path / "a" / "outside.jsonl")

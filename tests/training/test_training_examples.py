@@ -118,7 +118,6 @@ def test_too_little_text_for_one_block_is_refused(letters: Any, tmp_path: Path) 
         assert str(caught.value) == f"{tmp_path}/texts.jsonl holds 3 tokens; one block alone takes 4"
 
 
-@pytest.mark.xfail(reason="Encoder.human counts tokens after Encoder.of has cut them", strict=True)
 def test_human_text_longer_than_the_context_is_refused_and_exactly_as_long_is_not(letters: Any, tmp_path: Path) -> None:
     encoder = Encoder(letters, recipe_of(text={"template": "{prompt}:", "context": 20}, decoding__max_new_tokens=9))
     fits = {"prompt": "ab", "text": "c" * 15}  # with start, colon and end 20 tokens

@@ -263,27 +263,9 @@ SILLY = {
     "exponential_decay_length_penalty": [1, 9.0],
     "stop_strings": ["t", "f"],
 }
-UNSET = "transformers fills in from the model what generation_config leaves unset"
-LEAKS = {
-    "no_repeat_ngram_size",
-    "min_new_tokens",
-    "min_length",
-    "bad_words_ids",
-    "min_p",
-    "typical_p",
-    "epsilon_cutoff",
-    "encoder_repetition_penalty",
-    "num_return_sequences",
-    "sequence_bias",
-    "exponential_decay_length_penalty",
-    "stop_strings",
-}
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [pytest.param(one, marks=[pytest.mark.xfail(reason=UNSET, strict=True)] if one in LEAKS else []) for one in SILLY],
-)
+@pytest.mark.parametrize("setting", SILLY)
 def test_nothing_of_a_models_own_generation_settings_leaks_in(
     untrained: Path, tokenizer: Any, prompts: list[Prompt], tmp_path: Path, setting: str
 ) -> None:

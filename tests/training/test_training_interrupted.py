@@ -75,13 +75,9 @@ POINTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "before the manifest": lambda patch: at_call(patch, loop, "append_generation", 1),
     "after the manifest": lambda patch: at_call(patch, loop, "append_generation", 1, after=True),
 }
-LEFTOVER = pytest.mark.xfail(reason="the next run finds the adapter and leaves the checkpoints", strict=True)
 
 
-@pytest.mark.parametrize(
-    "point",
-    [pytest.param(one, marks=[LEFTOVER] if one == "before the checkpoints are removed" else []) for one in POINTS],
-)
+@pytest.mark.parametrize("point", POINTS)
 def test_a_generation_killed_at_any_point_is_the_same_in_the_end(short: Path, tmp_path: Path, point: str) -> None:
     root = without_last(short, tmp_path / "toy")
     with pytest.MonkeyPatch.context() as patch:
@@ -111,7 +107,6 @@ def test_what_was_done_before_an_interruption_is_not_done_again(
     assert len(steps) == 9
 
 
-@pytest.mark.xfail(reason="a checkpoint counts as whole if trainer_state.json is there, whatever is in it", strict=True)
 def test_a_checkpoint_whose_last_file_is_torn_is_not_gone_on_from(short: Path, tmp_path: Path) -> None:
     root = without_last(short, tmp_path / "toy")
     with pytest.MonkeyPatch.context() as patch:

@@ -44,7 +44,8 @@ def test_a_lineage_of_two_seeds_and_three_generations_is_whole_and_loads(finishe
         seed, index = one["seed"], one["index"]
         folder = f"seed_{seed}/gen_{index}"
         source = "reference" if index == 0 else f"seed_{seed}/gen_{index - 1}/texts.jsonl.gz"
-        assert one["trained_on"] == [{"corpus": source, "share": 1.0}]
+        digest = {"digest": file_digest(finished / "reference.jsonl")} if index == 0 else {}
+        assert one["trained_on"] == [{"corpus": source, **digest, "share": 1.0}]
         assert (one["texts"], one["holdout"]) == (f"{folder}/texts.jsonl.gz", f"{folder}/holdout.jsonl.gz")
         assert (one["adapter"], one["train_log"]) == (f"{folder}/adapter", f"{folder}/train.jsonl")
         assert one["init_from"] == "base"

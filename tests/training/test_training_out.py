@@ -52,7 +52,6 @@ def test_a_profile_makes_a_lineage_of_its_own(tmp_path: Path, refusal: Callable[
     assert json.loads((out / "base/tokenizer_config.json").read_text())["model_max_length"] == 47
 
 
-@pytest.mark.xfail(reason="the copy names the model's folder absolutely, which changes its recipe digest", strict=True)
 def test_a_new_lineage_from_a_model_in_a_folder_can_be_gone_on_with(
     base_in_a_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -61,7 +60,6 @@ def test_a_new_lineage_from_a_model_in_a_folder_can_be_gone_on_with(
     run.start_run(root, out, profile=None)
 
 
-@pytest.mark.xfail(reason="what was copied before the manifest is taken for somebody else's", strict=True)
 def test_a_new_lineage_that_was_interrupted_while_it_was_copied_is_begun_anew(
     short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,7 +96,7 @@ def test_lists_become_tuples_and_tables_records() -> None:
     assert recipe.seeds == (3, 1)
     assert recipe.lora == Lora(r=4, target_modules=("q_proj", "v_proj"))
     assert recipe.base.pretrain == Pretraining(
-        texts="pretrain.jsonl", epochs=4, block=32, batch_size=8, learning_rate=0.01
+        texts="pretrain.jsonl", epochs=4, block=16, batch_size=8, learning_rate=0.01
     )
     assert hash(recipe) == hash(recipe_of(seeds=[3, 1], lora__target_modules=["q_proj", "v_proj"]))
 

@@ -82,7 +82,7 @@ ANOTHER: dict[str, Any] = {
     "decoding__batch_size": 9,
 }
 """Another value of every field there is."""
-IGNORED = {"seeds", "generations", "partner", "training__checkpoint_steps"}
+IGNORED = {"seeds", "generations", "partner", "training__checkpoint_steps", "base__folder"}
 
 
 def with_field(recipe: Recipe, path: str, value: Any) -> Recipe:
@@ -125,7 +125,6 @@ def test_the_identity_does_not_depend_on_the_order_of_keys_or_on_notes() -> None
     assert recipe_of(profile={"other": {"seeds": [5]}}).digest == recipe_of().digest
 
 
-@pytest.mark.xfail(reason="canonical JSON tells 3 from 3.0", strict=True)
 def test_the_identity_does_not_tell_three_from_three_point_zero() -> None:
     whole, broken = changed(RECIPE, training__epochs=3, lora__alpha=32), changed(RECIPE, training__epochs=3.0)
     assert read_recipe(manifest_of(whole)) == read_recipe(manifest_of(broken))

@@ -43,7 +43,7 @@ RECIPE: dict[str, Any] = {
         "heads": 2,
         "feed_forward": 64,
         "vocabulary": 300,
-        "pretrain": {"texts": "pretrain.jsonl", "epochs": 4, "block": 32, "batch_size": 8, "learning_rate": 0.01},
+        "pretrain": {"texts": "pretrain.jsonl", "epochs": 4, "block": 16, "batch_size": 8, "learning_rate": 0.01},
     },
     "lora": {"r": 4},
     "training": {
