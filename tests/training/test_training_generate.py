@@ -299,7 +299,7 @@ def test_greedy_decoding_is_the_likeliest_token_one_at_a_time(
     records = draw(model, tokenizer, prompts, tmp_path, GREEDY)
     expected = [by_hand(model, tokenizer, prompt, GREEDY, {BOS, PAD, nul}) for prompt in prompts]
     assert [(one["text"], one["n_tokens"], one["ended"]) for one in records] == expected
-    assert len({one["text"] for one in records}) > 3
+    assert len({one["text"] for one in records}) > 1
 
 
 @pytest.mark.parametrize("beams", [1, 3])
