@@ -54,13 +54,16 @@ def read_records(corpus: Corpus) -> list[dict[str, Any]]:
 
 
 class Encoder:
-    """One tokenizer and one recipe: records to examples and prompts."""
+    """One tokenizer and one recipe: records to examples and prompts. All generations ask the same: it remembers it."""
 
     def __init__(self, tokenizer: Any, recipe: Recipe) -> None:
         self._tokenizer = tokenizer
         self._recipe = recipe
         self._bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
         self._eos = [tokenizer.eos_token_id]
+        self.pad: int = tokenizer.pad_token_id
+        self._asked: dict[str, list[int]] = {}
+        """Framed prompts and their tokens."""
 
     def human(self, corpus: Corpus) -> list[Example]:
         """Examples of text that people wrote. Raises TrainingError where one does not fit the context."""
@@ -87,7 +90,7 @@ class Encoder:
         texts = self._encode([record["text"] for record in records])
         if self._recipe.task == "blocks":
             return [([*self._bos, *text], len(self._bos) or 1) for text in texts]
-        prompts = self._encode([self._framed(record) for record in records])
+        prompts = self._encode_prompts(records)
         return [
             ([*self._bos, *prompt, *text, *self._eos], len(self._bos) + len(prompt))
             for prompt, text in zip(prompts, texts, strict=True)
@@ -102,7 +105,7 @@ class Encoder:
         if self._recipe.task == "blocks":
             return [self._block_prompt(number, block) for number, block in enumerate(self._blocks(corpus))]
         records = read_records(corpus)
-        tokens = self._encode([self._framed(record) for record in records])
+        tokens = self._encode_prompts(records)
         self._require_room(corpus, [len(ids) + 1 for ids in tokens], self._recipe.decoding.max_new_tokens)
         return [
             Prompt(
@@ -118,6 +121,12 @@ class Encoder:
         ids = np.array([*self._bos, *block], dtype=np.int64)
         shown = self._tokenizer.decode(list(block), clean_up_tokenization_spaces=False)
         return Prompt(id=f"block-{number:05d}", shown=shown, group=None, ids=ids)
+
+    def _encode_prompts(self, records: Sequence[dict[str, Any]]) -> list[list[int]]:
+        framed = [self._framed(record) for record in records]
+        new = [text for text in dict.fromkeys(framed) if text not in self._asked]
+        self._asked.update(zip(new, self._encode(new), strict=True))
+        return [self._asked[text] for text in framed]
 
     def _framed(self, record: dict[str, Any]) -> str:
         if record["prompt"] is None:

@@ -86,6 +86,7 @@ class _Loop:
 
     def __init__(self, bases: Mapping[Path, BaseModel], ranks: Ranks, progress: Progress) -> None:
         self._bases, self._ranks, self._progress = bases, ranks, progress
+        self._encoders: dict[Path, Encoder] = {}
         self.ended: dict[tuple[Path, int], TrainingError] = {}
         self.reason: NotYetError | None = None
 
@@ -99,7 +100,7 @@ class _Loop:
         generation = _Generation(run, seed, index, self._bases[run.root], self._ranks, self._progress)
         try:
             with explained(generation.where):
-                generation.make(run.sources(seed, index))
+                generation.make(run.sources(seed, index), self._encoder(run))
         except NotYetError as error:
             self.reason = self.reason or error
             return False
@@ -108,6 +109,12 @@ class _Loop:
                 raise
             self.ended[run.root, seed] = error  # the other seeds have not
         return True
+
+    def _encoder(self, run: Run) -> Encoder:
+        """One for all generations of a run: they share their prompts."""
+        if run.root not in self._encoders:
+            self._encoders[run.root] = Encoder(load_tokenizer(self._bases[run.root]), run.recipe)
+        return self._encoders[run.root]
 
 
 class _Generation:
@@ -121,14 +128,13 @@ class _Generation:
         self.folder = run.folder(seed, index)
         self.where = f"{run.where}: seed {seed}, generation {index}"
 
-    def make(self, sources: Sequence[Source]) -> None:
+    def make(self, sources: Sequence[Source], encoder: Encoder) -> None:
         """Train, write, score, append. Raises TrainingError."""
         lineage = self.run.lineage()
         recipe = self.run.recipe
         if self.ranks.first:
             self._claim(sources)
         self.ranks.wait()
-        encoder = Encoder(load_tokenizer(self.base), recipe)
         examples = self._training_set(encoder, sources)
         adapter = finetune(self._work(), examples, recipe, self.ranks, self.progress)
         model, tokenizer = load_generation(self.base, recipe, writer=adapter, scorer=self._scorer(adapter))
@@ -142,7 +148,7 @@ class _Generation:
             guards.check_stops(ended, recipe.decoding.max_new_tokens, self.where)
         if self.ranks.first:
             for role, records in written.items():
-                self._score(model, tokenizer, role, records)
+                self._score(model, encoder, role, records)
             self._append(sources, examples, adapter, written)
         self.ranks.wait()
 
@@ -232,13 +238,13 @@ class _Generation:
             for prompt, row in zip(prompts, rows, strict=True)
         ]
 
-    def _score(self, model: Any, tokenizer: Any, role: str, records: list[dict[str, Any]]) -> None:
+    def _score(self, model: Any, encoder: Encoder, role: str, records: list[dict[str, Any]]) -> None:
         """Adds ``nll`` under generation 0 to the records."""
         use(model, "scorer")
         nll = score(
             model,
-            Encoder(tokenizer, self.run.recipe).of(records),
-            pad=tokenizer.pad_token_id,
+            encoder.of(records),
+            pad=encoder.pad,
             batch_size=self.run.recipe.decoding.batch_size,
             what=f"{self.where}: scoring {role} under generation 0",
             progress=self.progress,

@@ -73,6 +73,30 @@ def test_what_a_model_is_asked_is_what_stands_before_the_text(letters: Any, tmp_
     assert (second.id, second.group, second.ids.tolist()) == ("1", None, [BOS, 10, 11])
 
 
+def test_a_prompt_is_tokenized_once_however_many_generations_answer_it(letters: Any, tmp_path: Path) -> None:
+    encoded: list[str] = []
+
+    class Counting:
+        bos_token_id, eos_token_id, pad_token_id = BOS, EOS, PAD
+
+        def __call__(self, texts: list[str], **settings: Any) -> Any:
+            encoded.extend(texts)
+            return letters(texts, **settings)
+
+    encoder = Encoder(Counting(), recipe_of(text={"template": "{prompt}:", "context": 48}))
+    corpus = corpus_of(
+        tmp_path, {"prompt": "ab", "text": "c"}, {"prompt": "h", "text": "d"}, {"prompt": "ab", "text": "e"}
+    )
+    first = encoder.human(corpus)
+    assert [plain(example) for example in encoder.human(corpus)] == [plain(example) for example in first]
+    assert [prompt.ids.tolist() for prompt in encoder.prompts(corpus)] == [
+        [BOS, 3, 4, 11],
+        [BOS, 10, 11],
+        [BOS, 3, 4, 11],
+    ]
+    assert [text for text in encoded if text.endswith(":")] == ["ab:", "h:"]
+
+
 def test_a_template_with_braces_in_the_prompt_is_filled_once(letters: Any, tmp_path: Path) -> None:
     encoder = Encoder(letters, recipe_of(text={"template": "a{prompt}\n", "context": 48}))
     (example,) = encoder.human(corpus_of(tmp_path, {"prompt": "b:b", "text": "c"}))
