@@ -27,7 +27,7 @@ class _Refuses:
     """Progress of a training that must not begin."""
 
     def start(self, what: str, total: int) -> None:
-        raise AssertionError(f"{what} began")
+        raise AssertionError(f"{what} began ({total} pieces)")
 
     def update(self, done: int, note: str = "") -> None:
         raise AssertionError(f"{done} {note}")
