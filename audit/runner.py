@@ -18,15 +18,18 @@ from collapse_audit.config import AuditConfig
 from collapse_audit.exit_codes import ExitCode
 from collapse_audit.lineages.corpus import Corpus
 from collapse_audit.plan import Comparison, Plan, Side
+from collapse_audit.probes.copying import copied
 from collapse_audit.probes.errors import CollapseAuditError
 from collapse_audit.probes.labels import AUTO_SHARE, EU_TIRADS, LabelRule, label_rule
 from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.sample import Sample, read_sample
 from collapse_audit.probes.tokens import Tokenizer, tokenizer
 from collapse_audit.probes.types import LEVEL, Estimate, Gate, NotMeasured, Probe, Reading
+from collapse_audit.recipe import recipe_claims
 from collapse_audit.reports.document import AuditReport, Finding, Interval, Outcome, Verdict
 from collapse_audit.reports.plain import plain
-from collapse_audit.stage import stage
+from collapse_audit.stage import overall_stage, stages
+from collapse_audit.survival import survival
 from collapse_audit.verdict import holm, judge, overall
 
 Progress = Callable[[str], None]
@@ -62,10 +65,12 @@ def run(
     findings: list[Finding] = []
     notes = list(plan.notes)
     rules: set[str] = set()
+    copies: list[dict[str, Any]] = []
     done = 0
     for seed in dict.fromkeys(comparison.seed for comparison in plan.comparisons):
         family = _Family(plan.of_seed(seed), config, cutter, plan)
         measured, size = family.measure(progress, stop_at_first)
+        copies += family.copies()
         rules.add(family.rule.name if family.rule else "none")
         notes.extend(family.notes)
         findings.extend(_judged(measured, config, asked_for, size))
@@ -74,7 +79,9 @@ def run(
             break
     if done < len(plan.comparisons):
         notes.append(f"stopped at the first failure (-x): {len(plan.comparisons) - done} comparisons were not measured")
-    return _report(plan, config, probes, findings, notes=notes, tokens=cutter.name, labels=sorted(rules))
+    return _report(
+        plan, config, probes, findings, notes=notes, tokens=cutter.name, labels=sorted(rules), copying=copies
+    )
 
 
 class _Family:
@@ -164,6 +171,17 @@ class _Family:
                 for gate, reading in zip(probe.gates, readings, strict=True)
             )
         return measured
+
+    def copies(self) -> list[dict[str, Any]]:
+        """Of every generation that was compared: what of it stands in the texts it was trained on."""
+        found = []
+        for comparison in self.comparisons:
+            current = self.samples.get(comparison.current.corpus)
+            training = None if comparison.predecessor is None else self.samples.get(comparison.predecessor.corpus)
+            if current is not None and training is not None:
+                about = {"seed": comparison.seed, "generation": comparison.generation, "training": training.name}
+                found.append(about | dataclasses.asdict(copied(current, training)))
+        return found
 
     def _earlier(self, comparison: Comparison) -> Iterable[Sample]:
         """Samples that the generation may be a copy of: its baseline, what it was trained on, generations before it."""
@@ -320,7 +338,11 @@ def _report(
     notes: list[str],
     tokens: str,
     labels: list[str],
+    copying: list[dict[str, Any]],
 ) -> AuditReport:
+    gates = {(probe.name, gate.statistic): config.gate(probe, gate) for probe in probes for gate in probe.gates}
+    claims = recipe_claims(findings, lambda f: gates[f.probe, f.statistic], alpha=config.alpha)
+    readings = stages(findings)
     verdict, code = overall(findings, allow_inconclusive=config.allow_inconclusive)
     lineage = plan.lineage
     return AuditReport(
@@ -339,7 +361,11 @@ def _report(
         seed=config.seed,
         verdict=verdict,
         exit_code=int(code),
-        stage=stage(findings, verdict),
+        stage=overall_stage(readings, verdict),
+        stages=tuple(plain(readings, "stages")),
+        survival=tuple(plain(survival(findings), "survival")),
+        recipe=tuple(plain(claims, "recipe")),
+        copying=tuple(plain(copying, "copying")),
         summary=_summary(findings, verdict, code),
         findings=tuple(findings),
         notes=tuple(dict.fromkeys(notes)),

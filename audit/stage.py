@@ -1,29 +1,105 @@
-"""How far collapse has gone, as Shumailov et al. 2024 tell it: early loses the tails, late loses the variance.
+"""How far collapse has gone and by which way, as Shumailov et al. 2024 tell it. Descriptive: it never gates.
 
-Descriptive: the stage never gates. It is read off the findings that failed.
+Early collapse loses the tails while the bulk stands; late collapse has lost the bulk's variance. And the two probes of
+the tail tell the mechanism between them: sharpened or truncated decoding takes the tail's probability, while drift by
+finite samples leaves it as it was on average (it is a martingale) and loses types all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from collapse_audit.reports.document import Finding, Outcome, Stage, Verdict
+from collapse_audit.reports.plain import called
+
+Mechanism = Literal["sharpening", "drift", "undetermined", "none"]
 
 LATE_DIVERGENCE = 0.10
 """JS-excess, nats, from which the text as a whole has become another."""
 LATE_EFFECTIVE = 0.20
 """Ratio of effective tokens under which the bulk has lost its variance: p^1.2 on single words, which is early, still
 keeps .39 to .41 of it on real text (docs/decisions/0005-margins.md)."""
+_TAIL = frozenset(
+    {
+        ("tail-mass", "tail-mass-ratio"),
+        ("tail-coverage", "distinct-types"),
+        ("label-coverage", "retained-share"),
+        ("diversity", "distinct-2"),
+        ("diversity", "effective-tokens"),
+    }
+)
+"""Failures that say that something rare was lost. Loops, duplicates and odd likelihoods are damage without a stage."""
+_ORDER = (Stage.LATE, Stage.EARLY, Stage.UNDETERMINED, Stage.NONE)
 
 
-def stage(findings: Iterable[Finding], verdict: Verdict) -> Stage:
-    """The stage of the worst generation."""
-    failed = [finding for finding in findings if finding.gating and finding.outcome is Outcome.FAIL]
-    if any(_late(finding) for finding in failed):
-        return Stage.LATE
-    if failed:
-        return Stage.EARLY
-    return Stage.NONE if verdict is Verdict.PASS else Stage.UNDETERMINED
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageReading:
+    """The stage of one generation."""
+
+    seed: str | None
+    generation: int
+    stage: Stage
+    mechanism: Mechanism
+    evidence: tuple[str, ...]
+    """Names of the findings that it rests on."""
+    reason: str
+
+
+def stages(findings: Iterable[Finding]) -> tuple[StageReading, ...]:
+    """The stage of every generation that was compared, from its gating findings."""
+    groups: dict[tuple[str | None, int], list[Finding]] = {}
+    for finding in findings:
+        if finding.gating:
+            groups.setdefault((finding.seed, finding.generation), []).append(finding)
+    return tuple(_read(seed, generation, group) for (seed, generation), group in groups.items())
+
+
+def overall_stage(readings: Sequence[StageReading], verdict: Verdict) -> Stage:
+    """The stage of the worst generation; undetermined unless the audit passed or something says how far it has gone."""
+    worst = next((stage for stage in _ORDER if any(reading.stage is stage for reading in readings)), Stage.UNDETERMINED)
+    return Stage.UNDETERMINED if worst is Stage.NONE and verdict is not Verdict.PASS else worst
+
+
+def _read(seed: str | None, generation: int, findings: Sequence[Finding]) -> StageReading:
+    failed = [finding for finding in findings if finding.outcome is Outcome.FAIL]
+    late = [finding for finding in failed if _late(finding)]
+    tail = [finding for finding in failed if (finding.probe, finding.statistic) in _TAIL]
+    mechanism, how = _mechanism(findings)
+    if late:
+        stage, why, rests = Stage.LATE, "the bulk has lost its variance, or become another text", late
+    elif tail:
+        stage, why, rests = Stage.EARLY, "tails or rare classes are lost and the bulk stands", tail
+    elif failed:
+        stage, why, rests = Stage.UNDETERMINED, "damaged, but no tail is known to be lost", failed
+    elif all(finding.outcome in (Outcome.PASS, Outcome.NOT_MEASURED) for finding in findings):
+        stage, why, rests = Stage.NONE, "nothing failed", []
+    else:
+        stage, why, rests = Stage.UNDETERMINED, "not everything could be settled", []
+    return StageReading(
+        seed=seed,
+        generation=generation,
+        stage=stage,
+        mechanism=mechanism,
+        evidence=tuple(called(finding) for finding in rests),
+        reason=f"{why}; {how}" if how else why,
+    )
+
+
+def _mechanism(findings: Sequence[Finding]) -> tuple[Mechanism, str]:
+    """What the tail's mass and its coverage say together."""
+    outcomes = {
+        finding.probe: finding.outcome for finding in findings if finding.probe in ("tail-mass", "tail-coverage")
+    }
+    mass, coverage = outcomes.get("tail-mass"), outcomes.get("tail-coverage")
+    if mass is Outcome.FAIL:
+        return "sharpening", "the tail lost probability: sharpened or truncated sampling"
+    if coverage is not Outcome.FAIL:
+        return "none", ""
+    if mass is Outcome.PASS:
+        return "drift", "types vanished while the tail kept its probability: drift by finite samples"
+    return "undetermined", "types vanished, and whether the tail lost probability is open"
 
 
 def _late(finding: Finding) -> bool:

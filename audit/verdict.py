@@ -23,8 +23,10 @@ class Judgement:
     n_needed: int | None = None
 
 
-def judge(estimate: Estimate, gate: Gate, *, p_adjusted: float | None, alpha: float) -> Judgement:
-    """Judge one estimate.
+def judge(
+    estimate: Estimate, gate: Gate, *, p_adjusted: float | None, alpha: float, unit: str = "documents a side"
+) -> Judgement:
+    """Judge one estimate, whose n counts ``unit``.
 
     * fail: "no change" is rejected (Holm-adjusted p <= alpha) and the one-sided 95% bound lies beyond the margin;
     * pass: the one-sided 95% bound on the other side lies within the margin, so a change of its size would have shown;
@@ -53,10 +55,12 @@ def judge(estimate: Estimate, gate: Gate, *, p_adjusted: float | None, alpha: fl
             estimate,
             notes=("shift",) if moved else (),
         )
-    return _inconclusive(estimate, beyond, significant, fail_at=fail_at, pass_at=pass_at)
+    return _inconclusive(estimate, beyond, significant, fail_at=fail_at, pass_at=pass_at, unit=unit)
 
 
-def _inconclusive(estimate: Estimate, beyond: bool, significant: bool, *, fail_at: float, pass_at: float) -> Judgement:
+def _inconclusive(
+    estimate: Estimate, beyond: bool, significant: bool, *, fail_at: float, pass_at: float, unit: str
+) -> Judgement:
     if beyond and not estimate.can_fail:
         return _judged(
             Outcome.INCONCLUSIVE, "the change lies beyond the margin, but not in a fair comparison", estimate
@@ -70,9 +74,9 @@ def _inconclusive(estimate: Estimate, beyond: bool, significant: bool, *, fail_a
         )
     n_needed = _documents_needed(estimate, fail_at)
     told = (
-        f"about {n_needed:,} documents a side would settle it"
+        f"about {n_needed:,} {unit} would settle it"
         if n_needed
-        else "no number of documents can be promised to settle it"
+        else f"no number of {unit} can be promised to settle it"
     )
     return _judged(Outcome.INCONCLUSIVE, f"{why}; {told}", estimate, n_needed=n_needed)
 

@@ -166,10 +166,21 @@ def label_coverage(pair: Pair) -> Estimate | NotMeasured:
             "categories_seen": seen,
             "categories_expected": expected,
             "categories_never_in_baseline": len(labels[0].categories) - len(table),
+            "unseen_mass_baseline": _unseen_mass(labels[0]),
+            "unseen_mass_generation": _unseen_mass(labels[1]),
         },
         evidence=tuple(_evidence(row) for row in table) if pair.evidence != "none" else (),
         explanation=_explanation(worst, seen, len(table), expected, named=pair.evidence != "none"),
     )
+
+
+def _unseen_mass(labels: Labels) -> float | None:
+    """Good-Turing: the share of label mentions whose label has not been seen yet, N1/N; None where nobody carries one.
+
+    Good 1953, doi 10.1093/biomet/40.3-4.237.
+    """
+    counts = labels.carried[:, [name in labels.categories for name in labels.names]].sum(axis=0)
+    return float(np.count_nonzero(counts == 1) / counts.sum()) if counts.any() else None
 
 
 def _survival(pair: Pair, baseline: Labels, generation: Labels) -> tuple[Survival, ...]:

@@ -23,6 +23,7 @@ from collapse_audit.reports._format import (
     shown,
     title,
 )
+from collapse_audit.reports._sections import sections
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
 from collapse_audit.reports.plain import to_dict
 
@@ -54,6 +55,7 @@ def render(report: AuditReport) -> str:
         f"Lineage {code(report.lineage['name'])}{_about(report)}",
         *_problems(report),
         *_matrices(report),
+        *_sections(report),
         *_remarks(report),
         *_details(report),
     ]
@@ -220,6 +222,14 @@ def _remarks(report: AuditReport) -> Iterable[str]:
     if lines:
         yield "### Notes"
         yield "\n".join(lines)
+
+
+def _sections(report: AuditReport) -> Iterable[str]:
+    """What is said of the lineage as a whole."""
+    for section in sections(report, everything=True):
+        rows = list(zip(*([prose(cell) for cell in column] for column in section.columns.values()), strict=True))
+        table = _table([prose(name) for name in section.columns], rows)
+        yield _folded(f"{section.title.capitalize()}", f"{prose(section.caption)}\n\n{table}")
 
 
 # ------------------------------------------------------------------------------------------------------------- details

@@ -31,6 +31,7 @@ from collapse_audit.reports._format import (
     title,
     where,
 )
+from collapse_audit.reports._sections import Section, sections
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
 from collapse_audit.reports.plain import to_dict
 
@@ -62,6 +63,8 @@ _INDENT = 5
 """Blank columns before what belongs to a problem; the width of its mark."""
 _ROWS = 10
 """Rows of a problem that are shown unless everything is asked for."""
+_SECTION_ROWS = 100
+"""Rows of a table about the whole lineage."""
 _NARROWEST = 20
 _PROSE = 1000
 """Characters of a reason or note that are kept."""
@@ -126,6 +129,8 @@ def _page(report: AuditReport, *, width: int, verbose: bool) -> Iterable[Rendera
             yield Rule(Text(_SECTIONS[outcome], style=_STYLES[outcome]), characters="-", style="none")
         for group in problems:
             yield _problem(report, group, width=width, verbose=verbose)
+    for section in sections(report, everything=verbose):
+        yield from _section(section, width)
     remarks = [*_not_measured(report), *_tagged(report), *_context(report), *_trends(report, verbose), *_notes(report)]
     if remarks:
         yield Rule(Text("notes"), characters="-", style="none")
@@ -299,6 +304,15 @@ def _line(facts: str, quoted: str | None) -> str:
 
 def _indented(line: str, *, by: int = 0) -> RenderableType:
     return Padding(Text(line.rstrip()), (0, 0, 0, by or _INDENT))
+
+
+def _section(section: Section, width: int) -> Iterable[RenderableType]:
+    """What is said of the lineage as a whole."""
+    yield Rule(Text(section.title), characters="-", style="none")
+    columns = {name: list(column) for name, column in section.columns.items()}
+    yield _rows(columns, width=width, limit=_SECTION_ROWS)
+    yield _indented(section.caption)
+    yield Text("")
 
 
 # ------------------------------------------------------------------------------------------------------------- notes

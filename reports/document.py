@@ -107,7 +107,16 @@ class AuditReport:
     summary: str
     """The verdict in one sentence, as it is printed on the last line."""
     findings: tuple[Finding, ...]
+    stages: tuple[Mapping[str, Any], ...] = ()
+    """Of every generation: how far, by which mechanism, and on which findings that rests."""
     trends: tuple[Mapping[str, Any], ...] = ()
+    """Along the generations of a seed: slopes, and what they forecast. They never gate."""
+    survival: tuple[Mapping[str, Any], ...] = ()
+    """A row a label: its count and share in the baseline and in every generation, and when it was lost."""
+    recipe: tuple[Mapping[str, Any], ...] = ()
+    """What several seeds together say of the recipe that made them; it never gates."""
+    copying: tuple[Mapping[str, Any], ...] = ()
+    """What of a generation stands word for word in its training texts."""
     notes: tuple[str, ...] = ()
     """One line each, about the whole audit: one-sided baselines, subsampling. (What was not measured, and why, is in
     the findings; renderers say it in one line of their own.)"""

@@ -76,7 +76,7 @@ def from_dict(data: Mapping[str, Any]) -> AuditReport:
             "verdict": Verdict(data["verdict"]),
             "stage": Stage(data["stage"]),
             "findings": tuple(_finding(each) for each in data["findings"]),
-            "trends": tuple(data["trends"]),
+            **{name: tuple(data.get(name, ())) for name in ("stages", "trends", "survival", "recipe", "copying")},
             "notes": tuple(data["notes"]),
         }
     )

@@ -172,7 +172,7 @@ def breaks(_: float) -> float:
 def test_no_number_is_promised_where_none_is_known(n_needed: object) -> None:
     judgement = told(0.5, 0.5, 1.0, 0.3, n_needed=n_needed)
     assert judgement.n_needed is None
-    assert judgement.reason.endswith("no number of documents can be promised to settle it")
+    assert judgement.reason.endswith("no number of documents a side can be promised to settle it")
 
 
 def test_reasons_say_what_was_compared_with_what() -> None:

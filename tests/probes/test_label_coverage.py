@@ -175,6 +175,12 @@ def test_expected_coverage_is_the_chance_of_seeing_each_class_once() -> None:
     assert raw["categories_expected"] == pytest.approx((1 - 0.5**60) + (1 - 0.98**60))
 
 
+def test_the_mass_of_labels_not_seen_yet_is_good_turings() -> None:
+    raw = estimate(label_coverage, labelled(rows(100, A=50, B=2, C=1, D=1), rows(60, A=29, E=1))).raw
+    assert raw["unseen_mass_baseline"] == pytest.approx(2 / 54)  # C and D were seen once, of 54 mentions
+    assert raw["unseen_mass_generation"] == pytest.approx(1 / 30)
+
+
 def test_all_texts_of_both_sides_count_and_not_only_equally_many() -> None:
     found = estimate(label_coverage, labelled(rows(900, A=90), rows(300, A=30)))
     assert (found.n_baseline, found.n_generation) == (900, 300)

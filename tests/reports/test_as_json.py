@@ -19,7 +19,10 @@ from collapse_audit.reports.document import AuditReport, Interval, Outcome, Verd
 from collapse_audit.reports.from_json import schema
 
 # The fields as the contract lists them, and those that the dataclasses add.
-REPORT = "format_version tool lineage config seed verdict exit_code stage findings trends environment summary notes"
+REPORT = (
+    "format_version tool lineage config seed verdict exit_code stage findings trends environment summary notes "
+    "stages survival recipe copying"
+)
 FINDING = (
     "probe code statistic seed generation baseline gating outcome value unit interval margin p_value p_adjusted "
     "n_baseline n_generation minimum_detectable n_needed raw evidence reason seconds worse margin_reason notes"

@@ -1,0 +1,170 @@
+"""What is said of a whole lineage rather than of one finding, as tables that every renderer draws in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from collapse_audit.reports._format import generations, inert, number, probability
+from collapse_audit.reports.document import AuditReport, Outcome
+
+_LETTERS = {Outcome.PASS: "P", Outcome.FAIL: "F", Outcome.INCONCLUSIVE: "I"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A table and what it says; everything in it is inert."""
+
+    title: str
+    columns: Mapping[str, Sequence[str]]
+    """Heading to one cell a row."""
+    caption: str
+
+
+def sections(report: AuditReport, *, everything: bool) -> tuple[Section, ...]:
+    """The tables that have rows. Without ``everything`` only what a reader must know: of the recipe the last
+    generation, of the labels those that suffered, of stages the first of each kind."""
+    made = (
+        _stages(report.stages, everything),
+        _labels(report.survival, everything),
+        _recipe(report.recipe, everything),
+        _copying(report.copying, everything),
+    )
+    return tuple(section for section in made if section is not None and any(map(len, section.columns.values())))
+
+
+def _stages(readings: Sequence[Mapping[str, Any]], everything: bool) -> Section | None:
+    """Generations of one seed that say the same share a row."""
+    runs: dict[tuple[str, ...], list[int]] = {}
+    for reading in readings:
+        if everything or reading["stage"] in ("early", "late"):
+            key = (_seed(reading), reading["stage"], reading["mechanism"])
+            if everything:
+                key += (inert(reading["reason"]), inert(", ".join(reading["evidence"])))
+            runs.setdefault(key, []).append(reading["generation"])
+    headings = ("seed", "stage", "mechanism", "why", "by")
+    told = {name: list(column) for name, column in zip(headings, zip(*runs, strict=True), strict=False)}
+    return Section(
+        title="stage",
+        columns=_shown({"seed": told.pop("seed", []), "": [generations(numbers) for numbers in runs.values()], **told}),
+        caption=(
+            "Early: tails or rare classes are lost; late: the bulk's variance is. Sharpening took the tail's "
+            "probability; drift lost types and left it. Descriptive: it does not gate."
+        ),
+    )
+
+
+def _labels(rows: Sequence[Mapping[str, Any]], everything: bool) -> Section | None:
+    kept = [row for row in rows if everything or any(at["status"] != "present" for at in row["generations"])]
+    indices = sorted({at["generation"] for row in kept for at in row["generations"]})
+    by_generation = [{at["generation"]: at for at in row["generations"]} for row in kept]
+    return Section(
+        title="labels",
+        columns=_shown(
+            {
+                "seed": [_seed(row) for row in kept],
+                "label": [inert(row["label"]) for row in kept],
+                "baseline": [f"{row['baseline_count']:,} ({_share(row['baseline_share'])})" for row in kept],
+                **{
+                    f"gen {k}": [_survived(row, at.get(k)) for row, at in zip(kept, by_generation, strict=True)]
+                    for k in indices
+                },
+                "depleted in": [str(row.get("first_depleted", "")) for row in kept],
+                "lost in": [str(row.get("first_lost", "")) for row in kept],
+            }
+        ),
+        caption=(
+            "Texts with the label; in parentheses what the baseline's share makes of another n. "
+            "D depleted, L lost, ? this n cannot tell."
+        ),
+    )
+
+
+def _survived(row: Mapping[str, Any], at: Mapping[str, Any] | None) -> str:
+    if at is None:
+        return ""
+    mark = {"depleted": " D", "lost": " L", "untestable": " ?"}.get(at["status"], "")
+    expected = "" if at["n"] == row["baseline_n"] else f" ({at['expected']:,.1f})"
+    return f"{at['count']:,}{expected}{mark}"
+
+
+def _recipe(claims: Sequence[Mapping[str, Any]], everything: bool) -> Section | None:
+    last = max((claim["generation"] for claim in claims), default=0)
+    kept = [claim for claim in claims if everything or claim["generation"] == last]
+    columns = {
+        "gen": [str(claim["generation"]) for claim in kept],
+        "finding": [inert(_named(claim)) for claim in kept],
+        "mean": [_number(claim.get("value"), claim) for claim in kept],
+        "90% interval": [_interval(claim) for claim in kept],
+        "margin": [_number(claim["margin"], claim) for claim in kept],
+        "": [_LETTERS[claim["outcome"]] for claim in kept],
+    }
+    if everything:
+        columns |= {
+            "Holm p": [_chance(claim.get("p_adjusted")) for claim in kept],
+            "between seeds": [_number(claim.get("between_seeds"), claim) for claim in kept],
+            "each seed": [", ".join(_number(dot["value"], claim) for dot in claim["seeds"]) for claim in kept],
+        }
+    return Section(
+        title="recipe",
+        columns=_shown(columns),
+        caption="Seeds are the units (Student's t). P pass, F fail, I inconclusive, for the recipe: it does not gate.",
+    )
+
+
+def _copying(rows: Sequence[Mapping[str, Any]], everything: bool) -> Section | None:
+    last = {_seed(row): row["generation"] for row in rows}
+    kept = [row for row in rows if everything or last[_seed(row)] == row["generation"]]
+    return Section(
+        title="copied",
+        columns=_shown(
+            {
+                "seed": [_seed(row) for row in kept],
+                "gen": [str(row["generation"]) for row in kept],
+                "whole texts": [_share(row.get("texts")) for row in kept],
+                "8-grams": [_share(row.get("grams")) for row in kept],
+                "90% interval": [
+                    f"{_share(row['grams_low'])} to {_share(row['grams_high'])}" if "grams_low" in row else ""
+                    for row in kept
+                ],
+                "stand in": [inert(row["training"]) for row in kept],
+            }
+        ),
+        caption="What stands word for word in its training texts: recited text keeps its tail and looks healthy.",
+    )
+
+
+def _named(claim: Mapping[str, Any]) -> str:
+    same = claim["statistic"] in ("", claim["probe"])
+    return claim["probe"] if same else f"{claim['probe']}/{claim['statistic']}"
+
+
+def _interval(claim: Mapping[str, Any]) -> str:
+    ends = claim.get("interval")
+    return f"{_number(ends['low'], claim)} to {_number(ends['high'], claim)}" if ends else ""
+
+
+def _number(value: float | None, claim: Mapping[str, Any]) -> str:
+    """All numbers of a claim to the decimals that its largest needs."""
+    if value is None:
+        return ""
+    around: Iterable[float] = [float(dot["value"]) for dot in claim["seeds"]]
+    return number(float(value), beside=[*around, float(claim["margin"])])
+
+
+def _chance(p: float | None) -> str:
+    return "" if p is None else probability(p).removeprefix("= ")
+
+
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
+
+
+def _seed(row: Mapping[str, Any]) -> str:
+    return inert(row.get("seed", ""))
+
+
+def _shown(columns: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Columns in which something stands."""
+    return {name: column for name, column in columns.items() if any(column)}
