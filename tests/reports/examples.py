@@ -156,8 +156,63 @@ def collapsed() -> AuditReport:
         stage=Stage.EARLY,
         notes=("generation 5 of seed 1 has 1,612 texts; both sides were cut to 1,612",),
         trends=(trend,),
+        **_about_the_lineage("EU-TIRADS 2"),
     )
     return replace(made, lineage={**made.lineage, "seeds": ["0", "1"], "labels": "EU-TIRADS"})
+
+
+def _about_the_lineage(label: str) -> dict[str, Any]:
+    """Stage, label, recipe and copied text, as an audit of two seeds has them."""
+    at = {"n": 1000, "expected": 20.0, "share": 0.02, "low": 0.01, "high": 0.04, "retained": 1.0}
+    lost = at | {"count": 0, "status": "lost", "chance_of_none": 1.7e-9, "could_be_seen": True}
+    kept = at | {"count": 19, "status": "present", "chance_of_none": 1.7e-9, "could_be_seen": True}
+    stage = {"stage": "early", "mechanism": "drift", "evidence": ["tail-coverage"], "reason": f"{label} is lost"}
+    dots = [{"seed": "0", "value": 0.0153, "low": 0.0113, "high": 0.0193}, {"seed": "1", "value": 0.0012}]
+    return {
+        "stages": tuple({"seed": seed, "generation": k, **stage} for seed in ("0", "1") for k in (1, 2)),
+        "survival": (
+            {
+                "seed": "0",
+                "label": label,
+                "baseline_count": 20,
+                "baseline_n": 2000,
+                "baseline_share": 0.01,
+                "generations": [{"generation": 1, **kept}, {"generation": 2, **lost}],
+                "first_depleted": 2,
+                "first_lost": 2,
+            },
+        ),
+        "recipe": (
+            {
+                "probe": "token-divergence",
+                "statistic": "token-divergence",
+                "unit": "nats",
+                "worse": "higher",
+                "margin": 0.01,
+                "generation": 5,
+                "seeds": dots,
+                "n_seeds": 2,
+                "outcome": "inconclusive",
+                "n_needed": 3,
+                "reason": "2 seeds carry no claim about a recipe; at least 3 do",
+            },
+        ),
+        "copying": (
+            {
+                "seed": "0",
+                "generation": 5,
+                "training": f"generation 4 (texts) {label}",
+                "texts": 0.25,
+                "grams": 0.5,
+                "grams_low": 0.45,
+                "grams_high": 0.55,
+                "n_texts": 2000,
+                "n_grams": 31000,
+                "n_training": 2000,
+                "complete": True,
+            },
+        ),
+    }
 
 
 def _collapsed_generation(k: int, damage: int) -> list[Finding]:
@@ -288,7 +343,16 @@ def hostile() -> AuditReport:
     details: dict[str, Any] = {"tool": {"name": text, "version": text}, "lineage": lineage, "environment": {text: text}}
     details["config"] = {**CONFIG, text: {text: [text]}, "margins": {text: {text: text}}}
     summary = "collapse: everything here means harm [exit 1]"
-    return report(findings, Verdict.COLLAPSE, 1, summary, notes=HOSTILE[:-1], trends=({text: text},), **details)
+    return report(
+        findings,
+        Verdict.COLLAPSE,
+        1,
+        summary,
+        notes=HOSTILE[:-1],
+        trends=({text: text},),
+        **_about_the_lineage(text),
+        **details,
+    )
 
 
 EXAMPLES: dict[str, Callable[[], AuditReport]] = {
