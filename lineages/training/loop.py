@@ -78,7 +78,15 @@ def _base(run: Run, ranks: Ranks, progress: Progress) -> BaseModel:
         )
         raise TrainingError(message, slug="base")
     with explained(f"{run.where}: base"), FileLock(run.root / ".base.lock"):
-        return prepare_base(run.root, run.recipe, progress)
+        base = prepare_base(run.root, run.recipe, progress)
+    for entry in run.lineage().generations:
+        if entry.details.get("model", {}).get("base_digest") != base.digest:
+            message = (
+                f"{run.where}: generation {entry.index} of seed {entry.seed} was made from another base than "
+                f"{base.name} is now; put that one back, or start a new lineage with --out"
+            )
+            raise TrainingError(message, slug="base-other")
+    return base
 
 
 class _Loop:

@@ -47,6 +47,18 @@ def test_a_base_that_is_not_complete_or_not_what_was_trained_is_refused(
         assert generations_of(root) == []
 
 
+def test_training_does_not_go_on_from_another_base_than_it_began_with(
+    short: Path, copy_of: Copy, refusal: Callable[..., str]
+) -> None:
+    root = copy_of(short)
+    began = read_toml(root)["generation"][0]["model"]["base_digest"]
+    edit(root, began, began[:-4] + ("0000" if began[-4:] != "0000" else "1111"))
+    assert refusal(root) == (
+        f"{root}: generation 0 of seed 0 was made from another base than {root / 'base'} is now; put that one back, or "
+        "start a new lineage with --out"
+    )
+
+
 def test_a_lineage_starts_from_a_model_in_a_folder(base_in_a_folder: Callable[[str], Path]) -> None:
     root = base_in_a_folder("mistral")
     edit(root, "generations = 3", "generations = 1")
