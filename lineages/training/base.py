@@ -54,12 +54,14 @@ def prepare_base(root: Path, recipe: Recipe, progress: Progress) -> BaseModel:
     base = recipe.base
     if base.hub is not None:
         return BaseModel(name=base.hub, revision=base.revision, digest=None)
-    if base.folder is not None:
-        folder = (root / base.folder).resolve()
+    folder = kept(root, base)
+    if base.architecture is None:
         _require_files(folder)
         return BaseModel(name=str(folder), revision=None, digest=weights_digest(folder))
-    folder = root / FOLDER
     if not folder.exists():
+        if not folder.is_relative_to(root):
+            message = f"{folder} is not there, and it belongs to another lineage; train that one first"
+            raise TrainingError(message, slug="base-elsewhere")
         _pretrain(root, folder, recipe, progress)
     about = _about(folder)
     if about["recipe"] != _identity(root, base):
@@ -68,6 +70,11 @@ def prepare_base(root: Path, recipe: Recipe, progress: Progress) -> BaseModel:
     if about["weights"] != weights_digest(folder):
         raise TrainingError(f"{folder} is not what was trained: its weights have changed", slug="base-changed")
     return BaseModel(name=str(folder), revision=None, digest=about["weights"])
+
+
+def kept(root: Path, base: Base) -> Path:
+    """Where a base that is no hub id lies: lineages of one base may share its folder."""
+    return root / FOLDER if base.folder is None else (root / base.folder).resolve()
 
 
 def load_tokenizer(base: BaseModel) -> Any:
@@ -174,7 +181,8 @@ def _about(folder: Path) -> Mapping[str, Any]:
 def _identity(root: Path, base: Base) -> str:
     """What decides a built-in base: its table in the recipe and the texts it is trained on."""
     assert base.pretrain is not None
-    return json_digest([dataclasses.asdict(base), pretraining_corpus(root, base).digest])
+    what = dataclasses.replace(base, folder=None)  # not where it lies
+    return json_digest([dataclasses.asdict(what), pretraining_corpus(root, base).digest])
 
 
 def pretraining_corpus(root: Path, base: Base) -> Corpus:

@@ -10,7 +10,7 @@ from typing import Any
 from collapse_audit.lineages.corpus import Corpus
 from collapse_audit.lineages.lineage import Lineage, load_lineage
 from collapse_audit.lineages.manifest import MANIFEST, read_manifest
-from collapse_audit.lineages.training.base import FOLDER, configure
+from collapse_audit.lineages.training.base import configure, kept
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.examples import Encoder, read_records
 from collapse_audit.lineages.training.finetune import lora_config
@@ -108,7 +108,9 @@ def _mixes(recipe: Recipe, scheme: Any) -> Iterator[str]:
 def _model_rows(recipe: Recipe, size: Size) -> Iterator[tuple[str, str]]:
     base = recipe.base
     name = (
-        base.hub or base.folder or f"a tiny {base.architecture} trained from random weights on {_pretraining(recipe)}"
+        f"a tiny {base.architecture} trained from random weights on {_pretraining(recipe)}"
+        if base.architecture is not None
+        else base.hub or base.folder
     )
     yield "base", name
     share = size.trained / size.base
@@ -220,8 +222,8 @@ def _tokenizer(recipe: Recipe, folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     base = recipe.base
-    name = base.hub or str(folder / (base.folder or FOLDER))
-    if base.architecture is not None and not (folder / FOLDER).is_dir():
+    name = base.hub or str(kept(folder, base))
+    if base.architecture is not None and not kept(folder, base).is_dir():
         return None
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=base.revision or "main", local_files_only=True)

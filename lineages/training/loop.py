@@ -22,7 +22,7 @@ from collapse_audit.lineages.corpus import Corpus
 from collapse_audit.lineages.digest import file_digest
 from collapse_audit.lineages.lineage import Lineage
 from collapse_audit.lineages.training import guards
-from collapse_audit.lineages.training.base import FOLDER, BaseModel, load_tokenizer, prepare_base
+from collapse_audit.lineages.training.base import BaseModel, kept, load_tokenizer, prepare_base
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.examples import Encoder, Example, Prompt
 from collapse_audit.lineages.training.failures import explained
@@ -72,7 +72,7 @@ def train(runs: Sequence[Run], progress: Progress) -> None:
 def _base(run: Run, ranks: Ranks, progress: Progress) -> BaseModel:
     from filelock import FileLock
 
-    if ranks.count > 1 and run.recipe.base.architecture is not None and not (run.root / FOLDER).exists():
+    if ranks.count > 1 and run.recipe.base.architecture is not None and not kept(run.root, run.recipe.base).exists():
         message = (
             f"{run.where}: its tiny base is trained by one process; run the command once without accelerate launch"
         )

@@ -184,7 +184,9 @@ def _laid_over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
 
 
 def _origins(base: Mapping[str, Any]) -> list[str]:
-    return [key for key in ("hub", "folder", "architecture") if key in base]
+    """Where the weights come from. Beside an architecture, ``folder`` only says where the tiny base is kept."""
+    found = [key for key in ("hub", "folder", "architecture") if key in base]
+    return ["architecture"] if found == ["folder", "architecture"] else found
 
 
 def _sense(table: Mapping[str, Any], scheme: object) -> Iterator[Complaint]:

@@ -14,7 +14,7 @@ from typing import Any
 from collapse_audit.lineages.corpus import Corpus
 from collapse_audit.lineages.lineage import GenerationEntry, Lineage, load_lineage
 from collapse_audit.lineages.manifest import MANIFEST, Manifest, read_manifest
-from collapse_audit.lineages.training.base import FOLDER, pretraining_corpus
+from collapse_audit.lineages.training.base import FOLDER, kept, pretraining_corpus
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.recipe import Recipe, read_recipe, recipe_table
 from collapse_audit.lineages.training.schemes import REFERENCE, shares_of
@@ -236,7 +236,9 @@ def _copy(
     table = recipe_table(manifest, profile=profile)
     table.pop("profile", None)
     if recipe.base.folder is not None:
-        table["base"] = {**table["base"], "folder": str((folder / recipe.base.folder).resolve())}
+        table["base"] = {**table["base"], "folder": str(kept(folder, recipe.base))}
+    if recipe.base.architecture is not None:  # it gets a copy of its own
+        table["base"].pop("folder", None)
     load_lineage(folder, unfinished=True)  # every file that it names lies inside it
     names = [manifest.data.get("reference", {}).get(key) for key in ("texts", "holdout")]
     if recipe.base.pretrain is not None:
@@ -245,8 +247,8 @@ def _copy(
     for one in filter(None, names):
         (out / one).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(folder / one, out / one)
-    if recipe.base.architecture is not None and (folder / FOLDER).is_dir() and profile is None:
-        shutil.copytree(folder / FOLDER, out / FOLDER)
+    if recipe.base.architecture is not None and kept(folder, recipe.base).is_dir() and profile is None:
+        shutil.copytree(kept(folder, recipe.base), out / FOLDER)
     head = {key: value for key, value in manifest.data.items() if key != "generation"}
     write_manifest(out, {**head, "name": name, "recipe": table})
 

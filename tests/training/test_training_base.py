@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from toy_training import QUICK, Copy, edit, generations_of, read_toml, train, write_jsonl, write_toy
 
+from collapse_audit.lineages.training.run import start_run
+
 for _name in ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "filelock"):
     pytest.importorskip(_name)
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -45,6 +47,30 @@ def test_a_base_that_is_not_complete_or_not_what_was_trained_is_refused(
         assert message.startswith(f"{root}/base ")
         assert message.endswith(words)
         assert generations_of(root) == []
+
+
+def test_lineages_of_one_base_share_its_folder(short: Path, copy_of: Copy, refusal: Callable[..., str]) -> None:
+    owner = copy_of(short, "owner")
+    other = copy_of(short, "other")
+    edit(other, "[recipe.base]", '[recipe.base]\nfolder = "../owner/base"')
+    shutil.rmtree(other / "base")
+    assert train(other) == 0  # made by the same recipe and the same base as before: nothing is left to do
+    assert not (other / "base").exists()
+    shutil.rmtree(owner / "base")
+    assert refusal(other) == f"{owner}/base is not there, and it belongs to another lineage; train that one first"
+    assert not (owner / "base").exists()
+
+
+def test_a_new_lineage_gets_a_base_of_its_own(short: Path, copy_of: Copy, tmp_path: Path) -> None:
+    copy_of(short, "owner")
+    other = copy_of(short, "other")
+    edit(other, "[recipe.base]", '[recipe.base]\nfolder = "../owner/base"')
+    shutil.rmtree(other / "base")
+    start_run(other, tmp_path / "new", profile=None)
+    assert "folder" not in read_toml(tmp_path / "new")["recipe"]["base"]
+    assert (tmp_path / "new" / "base" / "model.safetensors").read_bytes() == (
+        tmp_path / "owner" / "base" / "model.safetensors"
+    ).read_bytes()
 
 
 def test_training_does_not_go_on_from_another_base_than_it_began_with(
