@@ -33,7 +33,7 @@ from collapse_audit.lineages.problems import problem, shorten
 from collapse_audit.lineages.write import atomic_file
 from collapse_audit.probes.errors import InputError, UsageError
 from collapse_audit.probes.pack import Pack, PackedLabels
-from collapse_audit.probes.sketch import NLL_STEP, Collisions, Curve, Cut, Sketch, levels
+from collapse_audit.probes.sketch import NLL_STEP, Collisions, Curve, Cut, Sketch, run_lengths
 
 SUFFIX = ".npz"
 _HEADER = "header"
@@ -252,7 +252,7 @@ def _pack(header: Mapping[str, Any], arrays: Arrays) -> Pack:
     blocks, words, labels = header["blocks"], tuple(read_json(arrays["words"])), header["labels"]
 
     def runs(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
-        ends = np.cumsum([blocks >> i for i in range(levels(blocks))])
+        ends = np.cumsum([blocks // length for length in run_lengths(blocks)])
         return tuple(np.split(values, ends[:-1]))
 
     def curve(kind: str, at: int) -> Curve:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from collapse_audit.probes.design import MIN_UNITS
 from collapse_audit.probes.pack import COMMON, LEAST_SIZE
-from collapse_audit.probes.sketch import NLL_STEP, UNCUT, levels
+from collapse_audit.probes.sketch import NLL_STEP, UNCUT, run_lengths
 
 KIND = "collapse-audit reference pack"
 FORMAT = 1
@@ -70,7 +70,7 @@ def good_header(header: Mapping[str, Any]) -> bool:
 def expected_members(header: Mapping[str, Any]) -> dict[str, tuple[str, Shape]]:
     """Type and shape of every member; no shape where only the header of another member could tell."""
     blocks, compared, words = header["blocks"], header["compared"], header["words"]
-    cuts, runs = len(header["cuts"]), sum(blocks >> i for i in range(levels(blocks)))
+    cuts, runs = len(header["cuts"]), sum(blocks // length for length in run_lengths(blocks))
     expected: dict[str, tuple[str, Shape]] = {
         "words": ("|u1", None),
         "aside": ("<i8", (words,)),
