@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from collapse_audit.api import Prepared
     from collapse_audit.reports.document import AuditReport
 
-_COMMANDS = ("run", "list", "explain")
+_COMMANDS = ("run", "list", "explain", "compare", "calibrate")
 _EPILOG = """\
 commands:
   collapse-audit [run] LINEAGE…     audit lineages (run is the default)
   collapse-audit list               the probes, their statistics and margins
   collapse-audit explain PROBE      what a probe asks, how, and when it misleads
+  collapse-audit compare A B        two reports, or two lineages: what is worse, and by how much
+  collapse-audit calibrate LINEAGE  false alarms, power and margins on text of yours
 
 exit codes:
   0 every probe passed    1 collapse    2 interrupted    3 internal error
@@ -40,7 +42,8 @@ def _main(argv: Sequence[str]) -> int:
         command, rest = argv[0], argv[1:]
     else:
         command, rest = "run", argv
-    return {"run": _run, "list": _list, "explain": _explain}[command](rest)
+    commands = {"run": _run, "list": _list, "explain": _explain, "compare": _compare, "calibrate": _calibrate}
+    return commands[command](rest)
 
 
 def run_parser() -> Parser:
@@ -261,6 +264,18 @@ def _explain(argv: Sequence[str]) -> int:
 
     write(page(find(options.probe, all_probes(Path(file) for file in options.probes))))
     return ExitCode.PASS
+
+
+def _compare(argv: Sequence[str]) -> int:
+    from collapse_audit.comparison.cli import compare
+
+    return compare(argv)
+
+
+def _calibrate(argv: Sequence[str]) -> int:
+    from collapse_audit.calibrate_cli import calibrate
+
+    return calibrate(argv)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,10 @@ class GateSettings:
     margin: float
     reason: str
     origin: str
+    pass_margin: float | None = None
+    """Where pass starts, if that is not where fail ends."""
+    auto: bool = False
+    """``margin = "auto"``: to be settled on the baseline's own text; ``margin`` holds where that is not possible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +62,16 @@ class AuditConfig:
         changed = self.gates.get((probe.name, gate.statistic))
         if changed is None:
             return gate
-        # Where pass starts keeps its proportion to where fail ends.
-        near = None if gate.pass_margin is None else gate.pass_margin * changed.margin / gate.margin
+        near = changed.pass_margin
+        if near is None and gate.pass_margin is not None:
+            # Where pass starts keeps its proportion to where fail ends.
+            near = gate.pass_margin * changed.margin / gate.margin
         return dataclasses.replace(gate, margin=changed.margin, pass_margin=near, because=changed.reason)
+
+    def automatic(self, probes: Iterable[Probe]) -> dict[tuple[str, str], Gate]:
+        """The gates whose margin is to be settled on the baseline's own text."""
+        found = {(probe.name, gate.statistic): gate for probe in probes for gate in probe.gates}
+        return {key: gate for key, gate in found.items() if key in self.gates and self.gates[key].auto}
 
     def echo(self, probes: Iterable[Probe]) -> dict[str, Any]:
         """The settings in force, as every report shows them."""
@@ -75,7 +86,7 @@ class AuditConfig:
                 now = self.gate(probe, gate)
                 changed = self.gates.get((probe.name, gate.statistic))
                 margins[f"{probe.name}/{gate.statistic}"] = {
-                    "margin": now.margin,
+                    "margin": "auto" if changed and changed.auto else now.margin,
                     "unit": now.unit,
                     "reason": now.because,
                     "origin": changed.origin if changed else "default",
@@ -265,9 +276,18 @@ class _Merged:
         if unknown:
             return [f"{place}: unknown setting {unknown[0]!r}; allowed: margin, reason"]
         margin = table.get("margin", gate.margin)
+        if margin == "auto" and gate.pass_margin is None:
+            self.gates[probe.name, gate.statistic] = GateSettings(
+                margin=gate.margin,
+                reason=f"the default, where this text settles none ({origin})",
+                origin=origin,
+                auto=True,
+            )
+            return []
         low, high, allowed = _range(gate)
         if isinstance(margin, bool) or not isinstance(margin, int | float) or not low < margin < high:
-            return [f"{place}.margin = {margin!r}; allowed: {allowed} ({gate.unit})"]
+            also = "" if gate.pass_margin is not None else ", or auto"
+            return [f"{place}.margin = {margin!r}; allowed: {allowed} ({gate.unit}){also}"]
         reason = table.get("reason", f"set by {origin}")
         if not isinstance(reason, str):
             return [f"{place}.reason = {reason!r}; allowed: a string"]

@@ -7,14 +7,16 @@ import math
 import platform
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import collapse_audit
-from collapse_audit.config import AuditConfig
+from collapse_audit.calibration.bench import auto_margins
+from collapse_audit.calibration.settled import Key
+from collapse_audit.config import AuditConfig, GateSettings
 from collapse_audit.exit_codes import ExitCode
 from collapse_audit.lineages.corpus import Corpus
 from collapse_audit.plan import Comparison, Plan, Side
@@ -24,12 +26,14 @@ from collapse_audit.probes.labels import AUTO_SHARE, EU_TIRADS, LabelRule, label
 from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.sample import Sample, read_sample
 from collapse_audit.probes.tokens import Tokenizer, tokenizer
+from collapse_audit.probes.trend import Trend
 from collapse_audit.probes.types import LEVEL, Estimate, Gate, NotMeasured, Probe, Reading
 from collapse_audit.recipe import recipe_claims
 from collapse_audit.reports.document import AuditReport, Finding, Interval, Outcome, Verdict
 from collapse_audit.reports.plain import plain
 from collapse_audit.stage import overall_stage, stages
 from collapse_audit.survival import survival
+from collapse_audit.trending import seed_trends, told
 from collapse_audit.verdict import holm, judge, overall
 
 Progress = Callable[[str], None]
@@ -43,6 +47,7 @@ class _Measured:
     comparison: Comparison
     probe: Probe
     gate: Gate
+    """With the margin in force."""
     reading: Reading | str
     """An estimate, "not measured", or what went wrong."""
     seconds: float
@@ -51,7 +56,7 @@ class _Measured:
 def run(
     plan: Plan,
     config: AuditConfig,
-    probes: Iterable[Probe],
+    probes: Sequence[Probe],
     *,
     asked_for: frozenset[str] = frozenset(),
     stop_at_first: bool = False,
@@ -66,11 +71,14 @@ def run(
     notes = list(plan.notes)
     rules: set[str] = set()
     copies: list[dict[str, Any]] = []
+    slopes: dict[str | None, tuple[Trend, ...]] = {}
     done = 0
     for seed in dict.fromkeys(comparison.seed for comparison in plan.comparisons):
         family = _Family(plan.of_seed(seed), config, cutter, plan)
         measured, size = family.measure(progress, stop_at_first)
         copies += family.copies()
+        if not stop_at_first:
+            slopes[seed] = seed_trends(family.comparisons, family.samples, config, probes, family.rule)
         rules.add(family.rule.name if family.rule else "none")
         notes.extend(family.notes)
         findings.extend(_judged(measured, config, asked_for, size))
@@ -80,7 +88,15 @@ def run(
     if done < len(plan.comparisons):
         notes.append(f"stopped at the first failure (-x): {len(plan.comparisons) - done} comparisons were not measured")
     return _report(
-        plan, config, probes, findings, notes=notes, tokens=cutter.name, labels=sorted(rules), copying=copies
+        plan,
+        config,
+        probes,
+        findings,
+        notes=notes,
+        tokens=cutter.name,
+        labels=sorted(rules),
+        copying=copies,
+        trends=told(slopes),
     )
 
 
@@ -94,6 +110,7 @@ class _Family:
         self.plan = plan
         self.samples: dict[Corpus, Sample] = {}
         self.rule: LabelRule | None = None
+        self.settled: dict[tuple[Corpus, int, bool], Mapping[Key, GateSettings]] = {}
         self.notes: list[str] = []
 
     def measure(self, progress: Progress, stop_at_first: bool) -> tuple[list[_Measured], int]:
@@ -105,7 +122,7 @@ class _Family:
             if comparison.predecessor is not None and any("files" in probe.needs for probe in comparison.probes):
                 self._read(comparison.predecessor, progress)
         decisive = next((c for c in self.comparisons if c.gating), self.comparisons[0])
-        self.rule = _rule(self.config, self.plan, self.samples[decisive.baseline.corpus])
+        self.rule = label_rule_of(self.config, self.plan, self.samples[decisive.baseline.corpus])
         size = sum(self._tests(comparison) for comparison in self.comparisons if comparison.gating)
         permutations = max(self.config.permutations, 20 * size, math.ceil(size / self.config.alpha))
         if permutations > self.config.permutations:
@@ -160,6 +177,7 @@ class _Family:
             same_bytes=comparison.same_bytes,
             evidence=self.config.evidence,
         )
+        config = self._settle(comparison, progress)
         measured: list[_Measured] = []
         for probe in comparison.probes:
             progress(f"{comparison.name}: {probe.name}")
@@ -167,10 +185,37 @@ class _Family:
             readings = _measure(probe, pair, self._missing(probe, comparison))
             seconds = (time.perf_counter() - start) / len(probe.gates)
             measured.extend(
-                _Measured(comparison=comparison, probe=probe, gate=gate, reading=reading, seconds=seconds)
+                _Measured(
+                    comparison=comparison,
+                    probe=probe,
+                    gate=config.gate(probe, gate),
+                    reading=reading,
+                    seconds=seconds,
+                )
                 for gate, reading in zip(probe.gates, readings, strict=True)
             )
         return measured
+
+    def _settle(self, comparison: Comparison, progress: Progress) -> AuditConfig:
+        """The settings with every automatic margin settled on the baseline's own text, for this many documents."""
+        wanted = self.config.automatic(comparison.probes)
+        if not wanted:
+            return self.config
+        baseline, current = (self.samples[side.corpus] for side in (comparison.baseline, comparison.current))
+        key = (comparison.baseline.corpus, min(len(baseline), len(current)), comparison.trained_on_baseline)
+        if key not in self.settled:
+            progress(f"{comparison.name}: settling margins")
+            self.settled[key] = auto_margins(
+                baseline,
+                key[1],
+                [probe for probe in comparison.probes if any(name == probe.name for name, _ in wanted)],
+                self.config,
+                labels=self.rule,
+                trained_on_baseline=key[2],
+                false_alarms=self.config.alpha,
+            )
+        found = {name: gate for name, gate in self.settled[key].items() if name in wanted}
+        return dataclasses.replace(self.config, gates={**self.config.gates, **found})
 
     def copies(self) -> list[dict[str, Any]]:
         """Of every generation that was compared: what of it stands in the texts it was trained on."""
@@ -240,7 +285,7 @@ def _place(probe: Probe, error: BaseException) -> str:
     return f"{Path(frame.filename).name}, line {frame.lineno}"
 
 
-def _rule(config: AuditConfig, plan: Plan, baseline: Sample) -> LabelRule | None:
+def label_rule_of(config: AuditConfig, plan: Plan, baseline: Sample) -> LabelRule | None:
     """The label rule in force; ``auto`` looks at the baseline."""
     classes = plan.lineage.label_classes
     if config.labels != "auto":
@@ -274,7 +319,7 @@ def _p(measured: _Measured) -> float:
 
 
 def _finding(m: _Measured, config: AuditConfig, asked_for: frozenset[str], p_adjusted: float | None) -> Finding:
-    gate = config.gate(m.probe, m.gate)
+    gate = m.gate
     common: dict[str, Any] = {
         "probe": m.probe.name,
         "code": m.probe.code,
@@ -339,6 +384,7 @@ def _report(
     tokens: str,
     labels: list[str],
     copying: list[dict[str, Any]],
+    trends: list[dict[str, Any]],
 ) -> AuditReport:
     gates = {(probe.name, gate.statistic): config.gate(probe, gate) for probe in probes for gate in probe.gates}
     claims = recipe_claims(findings, lambda f: gates[f.probe, f.statistic], alpha=config.alpha)
@@ -363,6 +409,7 @@ def _report(
         exit_code=int(code),
         stage=overall_stage(readings, verdict),
         stages=tuple(plain(readings, "stages")),
+        trends=tuple(plain(trends, "trends")),
         survival=tuple(plain(survival(findings), "survival")),
         recipe=tuple(plain(claims, "recipe")),
         copying=tuple(plain(copying, "copying")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ def sections(report: AuditReport, *, everything: bool) -> tuple[Section, ...]:
         _stages(report.stages, everything),
         _labels(report.survival, everything),
         _recipe(report.recipe, everything),
+        _trends(report.trends, everything),
         _copying(report.copying, everything),
     )
     return tuple(section for section in made if section is not None and any(map(len, section.columns.values())))
@@ -39,7 +41,7 @@ def _stages(readings: Sequence[Mapping[str, Any]], everything: bool) -> Section 
     runs: dict[tuple[str, ...], list[int]] = {}
     for reading in readings:
         if everything or reading["stage"] in ("early", "late"):
-            key = (_seed(reading), reading["stage"], reading["mechanism"])
+            key: tuple[str, ...] = (_seed(reading), inert(reading["stage"]), inert(reading["mechanism"]))
             if everything:
                 key += (inert(reading["reason"]), inert(", ".join(reading["evidence"])))
             runs.setdefault(key, []).append(reading["generation"])
@@ -111,6 +113,55 @@ def _recipe(claims: Sequence[Mapping[str, Any]], everything: bool) -> Section | 
         columns=_shown(columns),
         caption="Seeds are the units (Student's t). P pass, F fail, I inconclusive, for the recipe: it does not gate.",
     )
+
+
+def _trends(trends: Sequence[Mapping[str, Any]], everything: bool) -> Section | None:
+    """Slopes of every seed; Page's test, which speaks of all seeds together, stands beside them."""
+    kept = [trend for trend in trends if "slope" in trend and (everything or trend.get("established"))]
+    together = {trend["statistic"]: trend["p_value"] for trend in trends if "page_l" in trend}
+    return Section(
+        title="trend",
+        columns=_shown(
+            {
+                "seed": [_seed(trend) for trend in kept],
+                "statistic": [inert(trend["statistic"]) for trend in kept],
+                "slope": [_slope(trend, trend["slope"]) for trend in kept],
+                "90% interval": [_slopes(trend) for trend in kept],
+                "p": [_chance(trend["p_value"]) for trend in kept] if everything else [],
+                "n_eff": [_effective(trend, everything) for trend in kept],
+                "crosses": [_forecast(trend) for trend in kept],
+                "Page p": [_chance(together.get(trend["statistic"])) for trend in kept] if everything else [],
+            }
+        ),
+        caption=(
+            "Slope: change from a generation to the next, of ratios in percent. n_eff: as if each were resampled from so "
+            "many texts. Crosses: when the margin may fall, were it to go on in a line. It does not gate."
+        ),
+    )
+
+
+def _slope(trend: Mapping[str, Any], value: float) -> str:
+    return f"{math.expm1(value):+.1%}" if trend.get("scale") == "log" else number(float(value), beside=[trend["slope"]])
+
+
+def _slopes(trend: Mapping[str, Any]) -> str:
+    ends = [trend[end] for end in ("slope_low", "slope_high") if end in trend]
+    return " to ".join(_slope(trend, end) for end in ends) if len(ends) == 2 else ""
+
+
+def _effective(trend: Mapping[str, Any], everything: bool) -> str:
+    if "n_effective" not in trend:
+        return ""
+    told = f"{trend['n_effective']:,.0f}"
+    ends = [trend.get("n_effective_low"), trend.get("n_effective_high")]
+    return f"{told} ({ends[0]:,.0f} to {ends[1]:,.0f})" if everything and None not in ends else told
+
+
+def _forecast(trend: Mapping[str, Any]) -> str:
+    if "forecast_low" not in trend:
+        return ""
+    low, high = trend["forecast_low"], trend.get("forecast_high")
+    return f"from {low:.1f}" if high is None else f"{low:.1f} to {high:.1f}"
 
 
 def _copying(rows: Sequence[Mapping[str, Any]], everything: bool) -> Section | None:

@@ -244,9 +244,6 @@ def _details(report: AuditReport) -> Iterable[str]:
         columns = list(dict.fromkeys(key for about in margins.values() for key in about))
         rows = [[code(name), *(prose(about.get(key, "")) for key in columns)] for name, about in margins.items()]
         yield _folded("Margins and their reasons", _table(["finding", *map(prose, columns)], rows))
-    if report.trends:
-        lines = [f"- {prose(exhibit({'kind': 'trend', **trend}).facts)}" for trend in report.trends]
-        yield _folded("Trends", "\n".join(lines))
     facts = {
         "tool": f"{report.tool['name']} {report.tool['version']}",
         "seed": report.seed,

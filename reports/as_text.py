@@ -131,7 +131,7 @@ def _page(report: AuditReport, *, width: int, verbose: bool) -> Iterable[Rendera
             yield _problem(report, group, width=width, verbose=verbose)
     for section in sections(report, everything=verbose):
         yield from _section(section, width)
-    remarks = [*_not_measured(report), *_tagged(report), *_context(report), *_trends(report, verbose), *_notes(report)]
+    remarks = [*_not_measured(report), *_tagged(report), *_context(report), *_notes(report)]
     if remarks:
         yield Rule(Text("notes"), characters="-", style="none")
         yield from remarks
@@ -376,12 +376,6 @@ def _context(report: AuditReport) -> Iterable[RenderableType]:
     for (generation, baseline), values in groups.items():
         listed = "; ".join(f"{name} {', '.join(each)} {unit}".rstrip() for (name, unit), each in values.items())
         yield Text(f"context, generation {generation}{f' against {baseline}' if baseline else ''}: {listed}")
-
-
-def _trends(report: AuditReport, verbose: bool) -> Iterable[RenderableType]:
-    for trend in report.trends if verbose else ():
-        piece = exhibit({"kind": "trend", **trend})
-        yield Text(piece.facts)
 
 
 def _notes(report: AuditReport) -> Iterable[RenderableType]:

@@ -110,7 +110,7 @@ def _model_rows(recipe: Recipe, size: Size) -> Iterator[tuple[str, str]]:
     name = (
         f"a tiny {base.architecture} trained from random weights on {_pretraining(recipe)}"
         if base.architecture is not None
-        else base.hub or base.folder
+        else str(base.hub or base.folder)
     )
     yield "base", name
     share = size.trained / size.base

@@ -147,7 +147,6 @@ def collapsed() -> AuditReport:
             findings += [replace(each, seed=seed) for each in _collapsed_generation(k, k - late)]
     failed = sum(each.outcome is Outcome.FAIL and each.gating for each in findings)
     gating = sum(each.gating for each in findings)
-    trend = {"probe": "token-divergence", "seed": "0", "slope": 0.0141, "unit": "nats a generation"}
     made = report(
         findings,
         Verdict.COLLAPSE,
@@ -155,7 +154,6 @@ def collapsed() -> AuditReport:
         f"collapse: {failed} of {gating} findings failed (first: token-divergence in generation 1) [exit 1]",
         stage=Stage.EARLY,
         notes=("generation 5 of seed 1 has 1,612 texts; both sides were cut to 1,612",),
-        trends=(trend,),
         **_about_the_lineage("EU-TIRADS 2"),
     )
     return replace(made, lineage={**made.lineage, "seeds": ["0", "1"], "labels": "EU-TIRADS"})
@@ -168,7 +166,28 @@ def _about_the_lineage(label: str) -> dict[str, Any]:
     kept = at | {"count": 19, "status": "present", "chance_of_none": 1.7e-9, "could_be_seen": True}
     stage = {"stage": "early", "mechanism": "drift", "evidence": ["tail-coverage"], "reason": f"{label} is lost"}
     dots = [{"seed": "0", "value": 0.0153, "low": 0.0113, "high": 0.0193}, {"seed": "1", "value": 0.0012}]
+    trend = {
+        "seed": "0",
+        "statistic": f"distinct-types {label}",
+        "unit": "ratio",
+        "scale": "log",
+        "worse": "lower",
+        "slope": -0.1,
+        "slope_low": -0.12,
+        "slope_high": -0.08,
+        "established": True,
+        "p_value": 0.001,
+        "generations": [1, 2, 3, 4, 5],
+        "values": [0.9, 0.8, 0.73, 0.66, 0.6],
+        "permuted": "documents",
+        "n": 2000,
+        "n_effective": 120.0,
+        "forecast_low": 2.1,
+        "notes": ["not-a-line"],
+    }
+    together = {"statistic": "distinct-types", "worse": "lower", "generations": [1, 2, 3], "seeds": 3, "page_l": 42.0}
     return {
+        "trends": (trend, {**together, "p_value": 0.005}),
         "stages": tuple({"seed": seed, "generation": k, **stage} for seed in ("0", "1") for k in (1, 2)),
         "survival": (
             {
@@ -349,7 +368,6 @@ def hostile() -> AuditReport:
         1,
         summary,
         notes=HOSTILE[:-1],
-        trends=({text: text},),
         **_about_the_lineage(text),
         **details,
     )

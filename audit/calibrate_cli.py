@@ -1,0 +1,323 @@
+"""``collapse-audit calibrate LINEAGE``: error rates on the user's own text, and the margins that it supports."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collapse_audit.console import Parser, stderr, stdout, write
+from collapse_audit.exit_codes import ExitCode
+from collapse_audit.probes.errors import UsageError
+
+if TYPE_CHECKING:
+    from collapse_audit.calibration.report import Calibration
+    from collapse_audit.calibration.settled import Gates, Trial
+    from collapse_audit.calibration.trials import Setup
+    from collapse_audit.config import AuditConfig
+    from collapse_audit.lineages.corpus import Corpus
+    from collapse_audit.lineages.lineage import Lineage
+    from collapse_audit.plan import Plan, Side
+    from collapse_audit.probes.types import Probe
+
+_EPILOG = """\
+The baseline's documents are split at random into two halves, again and again. Nothing is planted (false alarms), or
+damage of a stated strength in one half (power). Finished trials are kept beside the output: killed and started again,
+it goes on where it stopped, and started again with more minutes, it adds to them.
+
+example:
+  collapse-audit calibrate runs/latest --minutes 5 --write runs/latest/collapse-audit.toml
+"""
+
+
+def calibrate(argv: Sequence[str]) -> int:
+    """Run ``collapse-audit calibrate`` and return its exit code."""
+    start = time.monotonic()
+    options = calibrate_parser().parse_args(argv)
+    _check_outputs(options)
+    with _progress() as progress:
+        job = _job(options, progress)
+        trials = _run(job, options, start + 60 * options.minutes, progress)
+    from collapse_audit.calibration.report import numbers, render, settings
+    from collapse_audit.reports.write import write_file
+
+    found = _calibration(job, trials, options)
+    written = []
+    if options.json is not None:
+        write_file(options.json, json.dumps(numbers(found), indent=2, allow_nan=False) + "\n")
+        written.append(options.json)
+    if options.write is not None and found.proposed:
+        write_file(options.write, settings(found))
+        written.append(options.write)
+    text = render(found, width=stdout().width)
+    write(text + "".join(f"{path}: written\n" for path in written))
+    return ExitCode.PASS if found.proposed else ExitCode.NOTHING_MEASURED
+
+
+def calibrate_parser() -> Parser:
+    """The parser of ``collapse-audit calibrate``."""
+    parser = Parser(
+        prog="collapse-audit calibrate",
+        description="Measure false alarms and power on a lineage's own baseline, and propose margins that it supports.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("lineage", metavar="LINEAGE", help="a folder: generation 0 or a reference is enough")
+    text = "share of healthy generations that may fail to pass, all findings together (default %(default)s)"
+    add("--false-alarms", metavar="SHARE", type=_inside, default=0.05, help=text)
+    text = "stop after so many minutes with the trials that are finished (default %(default)s)"
+    add("--minutes", metavar="M", type=_positive, default=1.0, help=text)
+    text = "stop after N trials of each damage, and four times as many without (default %(default)s)"
+    add("--trials", metavar="N", type=_count, default=50, help=text)
+    add("--processes", metavar="N", type=_count, default=2, help="run so many trials at a time (default %(default)s)")
+
+    plant = parser.add_argument_group("what is planted")
+    for flag, kind, text in (
+        ("--gamma", _positive, "word probabilities to this power"),
+        ("--top-p", _share, "words are drawn from the most probable ones that hold this share"),
+        ("--drift", _positive, "a model's training documents, as a share of n"),
+        ("--loops", _share, "share of texts that loop"),
+        ("--duplicates", _inside, "share of texts that become copies"),
+        ("--shift", _number, "added to every nll, nats per token"),
+    ):
+        name = flag.removeprefix("--").replace("-", "_")
+        plant.add_argument(flag, metavar="X", type=kind, default=_DEFAULTS[name], help=f"{text} (default %(default)s)")
+
+    where = parser.add_argument_group("what to write")
+    where.add_argument("--write", metavar="FILE", type=Path, help="the margins, as a collapse-audit.toml")
+    where.add_argument("--force", action="store_true", help="--write may replace a file")
+    where.add_argument("--json", metavar="FILE", type=Path, help="all numbers")
+    text = "finished trials (default: beside the file of --write or --json, with .trials.jsonl added)"
+    where.add_argument("--state", metavar="FILE", type=Path, help=text)
+
+    what = parser.add_argument_group("as for an audit")
+    what.add_argument("--baseline", metavar="BASE", help="generation-0 (default), reference or a corpus file")
+    what.add_argument("--labels", metavar="RULE", help="auto (default), eu-tirads, field, regex:PATTERN or none")
+    what.add_argument("--tokens", metavar="TOKENS", help="words (default) or hf:FILE, a Hugging Face tokenizer.json")
+    what.add_argument("--independent", action="store_true", default=None, help="no corpus was trained on another")
+    text = "a Python file with probes of yours"
+    what.add_argument("--probes", action="append", default=[], type=Path, metavar="FILE", help=text)
+    what.add_argument("--config", metavar="FILE", type=Path, help="a TOML file of settings")
+    what.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="one setting")
+    what.add_argument("--seed", type=int, metavar="N", help="seed of every random draw (default 0)")
+    return parser
+
+
+_DEFAULTS: Mapping[str, float] = {
+    "gamma": 1.2,
+    "top_p": 0.9,
+    "drift": 0.5,
+    "loops": 0.1,
+    "duplicates": 0.2,
+    "shift": 0.2,
+}
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text}; allowed is a finite number")
+    return number
+
+
+def _positive(text: str) -> float:
+    number = _number(text)
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"{text}; allowed is a number above 0")
+    return number
+
+
+def _share(text: str) -> float:
+    number = _number(text)
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"{text}; allowed is a number above 0 and at most 1")
+    return number
+
+
+def _inside(text: str) -> float:
+    number = _number(text)
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"{text}; allowed is a number between 0 and 1")
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}; allowed is a whole number, 1 or more")
+    return number
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Say before the trials, not after them, that their results have nowhere to go."""
+    for flag in ("write", "json", "state"):
+        path: Path | None = getattr(options, flag)
+        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+            raise UsageError(f"--{flag} {path}: a file in an existing folder is needed")
+    paths = [path.absolute() for path in (options.write, options.json, options.state) if path is not None]
+    if len(set(paths)) < len(paths):
+        raise UsageError("--write, --json and --state name the same file; each needs one of its own")
+    if options.write is not None and options.write.exists() and not options.force:
+        raise UsageError(f"--write {options.write}: exists already; --force replaces all that it holds")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Where progress goes: a line on a terminal's stderr that is gone at the end, else nowhere."""
+    console = stderr()
+    if not console.is_terminal:
+        yield lambda message: None  # noqa: ARG005
+        return
+    with console.status("collapse-audit calibrate", spinner="line") as status:
+        yield status.update
+
+
+# --------------------------------------------------------------------------------------------------- what is measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What is calibrated."""
+
+    lineage: str
+    setup: Setup
+    config: AuditConfig
+    gates: Gates
+    scenarios: Mapping[str, str]
+    audited: int
+    """Documents a side that an audit of the lineage compares."""
+
+
+def _job(options: argparse.Namespace, progress: Callable[[str], None]) -> _Job:
+    from collapse_audit.calibration.bench import Strengths, gates_in_force
+    from collapse_audit.calibration.trials import Setup
+    from collapse_audit.config import load_config
+    from collapse_audit.lineages.lineage import load_lineage
+    from collapse_audit.probes.registry import all_probes
+    from collapse_audit.probes.tokens import tokenizer
+    from collapse_audit.runner import label_rule_of, read_side
+
+    lineage = load_lineage(options.lineage, needs_comparison=False, unfinished=True)
+    known = all_probes(options.probes)
+    names = ("baseline", "labels", "tokens", "independent", "seed")
+    overrides = {name: getattr(options, name) for name in names}
+    config = load_config(lineage, known, config_file=options.config, overrides=overrides, sets=options.sets)
+    probes = tuple(probe for probe in known if probe.name not in config.disabled)
+    lineage = dataclasses.replace(lineage, independent=config.independent)
+    plan = _plan(lineage, config, probes)
+    side, others, trained_on = _baseline(plan)
+    progress(f"reading {side.corpus.shown}")
+    baseline = read_side(side, config, tokenizer(config.tokens))
+    rule = label_rule_of(config, plan, baseline)
+    audited = min([len(baseline), *(_documents(corpus, config) for corpus in others)])
+    setup = Setup(
+        baseline=baseline,
+        n=min(audited, len(baseline) // 2),
+        config=dataclasses.replace(config, permutations=_permutations(probes, config), gates={}),
+        rule=None if rule is None else rule.name,
+        classes=lineage.label_classes,
+        probe_files=tuple(options.probes),
+        probe_names=tuple(probe.name for probe in probes),
+        trained_on_baseline=trained_on,
+        strengths=Strengths(**{name: getattr(options, name) for name in _DEFAULTS}),
+    )
+    scenarios = dict(setup.bench().scenarios)
+    if audited == setup.n:
+        scenarios.pop("null-half")
+    return _Job(
+        lineage=options.lineage,
+        setup=setup,
+        config=config,
+        gates=gates_in_force(probes, config),
+        scenarios=scenarios,
+        audited=audited,
+    )
+
+
+def _permutations(probes: Sequence[Probe], config: AuditConfig) -> int:
+    """The fewest with which all findings of one comparison can be significant after Holm."""
+    findings = sum(len(probe.gates) for probe in probes)
+    return max(20 * findings, math.ceil(findings / config.alpha))
+
+
+def _plan(lineage: Lineage, config: AuditConfig, probes: tuple[Probe, ...]) -> Plan:
+    from collapse_audit.lineages.corpus import open_corpus
+    from collapse_audit.plan import baseline_path, plan
+
+    elsewhere = baseline_path(config)
+    corpus = None if elsewhere is None else open_corpus(elsewhere)
+    return plan(lineage, config, probes, baseline_corpus=corpus)
+
+
+def _baseline(plan: Plan) -> tuple[Side, list[Corpus], bool]:
+    """The first baseline that decides, the corpora it is compared with, and whether the first of them descends from it.
+
+    Where nothing is compared yet: what generation 0 wrote, or the reference.
+    """
+    from collapse_audit.plan import Side
+
+    gating = [comparison for comparison in plan.comparisons if comparison.gating]
+    if gating:
+        side = gating[0].baseline
+        same = [comparison for comparison in gating if comparison.baseline.corpus == side.corpus]
+        return side, [comparison.current.corpus for comparison in same], gating[0].trained_on_baseline
+    lineage = plan.lineage
+    for entry in lineage.generations:
+        if entry.index == 0:
+            return Side(name="generation 0", corpus=entry.holdout or entry.texts), [], False
+    corpus = lineage.reference_holdout or lineage.reference
+    if corpus is None:
+        raise UsageError(f"{lineage.name}: nothing to calibrate on; a generation 0 or a reference is needed")
+    return Side(name="reference", corpus=corpus), [], False
+
+
+def _documents(corpus: Corpus, config: AuditConfig) -> int:
+    count = sum(len(batch) for batch in corpus.batches())
+    return min(count, config.max_documents or count)
+
+
+def _run(job: _Job, options: argparse.Namespace, deadline: float, progress: Callable[[str], None]) -> list[Trial]:
+    from collapse_audit.calibration.trials import Kept, run_trials, schedule
+
+    output = options.write or options.json
+    beside = None if output is None else output.with_name(f"{output.name}.trials.jsonl")
+    kept = Kept(options.state or beside, job.setup.key())
+    places = schedule(job.scenarios, options.trials)
+    return run_trials(
+        job.setup,
+        places,
+        kept=kept,
+        processes=options.processes,
+        deadline=deadline,
+        progress=lambda done: progress(f"{done:,} of {len(places):,} trials"),
+    )
+
+
+def _calibration(job: _Job, trials: Sequence[Trial], options: argparse.Namespace) -> Calibration:
+    from collapse_audit.calibration.report import Calibration
+
+    return Calibration(
+        lineage=job.lineage,
+        baseline=job.setup.baseline.name,
+        documents=len(job.setup.baseline),
+        n=job.setup.n,
+        audited=job.audited,
+        seed=job.config.seed,
+        alpha=job.config.alpha,
+        permutations=job.setup.config.permutations,
+        one_sided=job.setup.trained_on_baseline,
+        false_alarms=options.false_alarms,
+        scenarios=job.scenarios,
+        planned=options.trials,
+        gates=job.gates,
+        trials=tuple(trials),
+    )

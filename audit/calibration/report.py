@@ -1,0 +1,286 @@
+"""What a calibration found: as numbers, as text, and as settings. Nothing is measured here."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import tomli_w
+
+from collapse_audit.calibration.bench import NULL, NULL_HALF
+from collapse_audit.calibration.settled import (
+    WHOLE,
+    Gates,
+    Key,
+    Rate,
+    Settled,
+    Tally,
+    Trial,
+    rounded,
+    settled,
+    tallies,
+    usable,
+    with_margin,
+)
+from collapse_audit.calibration.trials import NULLS
+from collapse_audit.lineages.problems import printable
+from collapse_audit.reports.document import Outcome
+
+FORMAT_VERSION = 1
+_SHOWN = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
+_GAP = 2
+
+Tallies = Mapping[tuple[str, Key], Tally]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Trials on one baseline, and what they were for."""
+
+    lineage: str
+    baseline: str
+    documents: int
+    n: int
+    """Documents a side of every trial."""
+    audited: int
+    """Documents a side that an audit compares: what margins are proposed for."""
+    seed: int
+    alpha: float
+    permutations: int
+    one_sided: bool
+    false_alarms: float
+    scenarios: Mapping[str, str]
+    planned: int
+    gates: Gates
+    """As they are in force."""
+    trials: tuple[Trial, ...]
+
+    def of(self, scenario: str) -> list[Trial]:
+        """The trials of one scenario."""
+        return [trial for trial in self.trials if trial.scenario == scenario]
+
+    @property
+    def shown(self) -> list[str]:
+        """Scenarios whose rates are told: at n documents a side, and tried."""
+        return [name for name in self.scenarios if name != NULL_HALF and self.of(name)]
+
+    @cached_property
+    def findings(self) -> list[Key]:
+        """What at least one trial measured, in the order of the probes."""
+        measured = {key for trial in self.trials for key in trial.readings}
+        return [key for key in self.gates if key in measured]
+
+    @cached_property
+    def at_n(self) -> dict[Key, Settled]:
+        """Margins for trials of this n: what the rates at settled margins are judged by."""
+        return self._usable(1.0)
+
+    @cached_property
+    def proposed(self) -> dict[Key, Settled]:
+        """Margins for the n of an audit."""
+        return self._usable(self.audited / self.n)
+
+    def _usable(self, times: float) -> dict[Key, Settled]:
+        if not self.of(NULL):
+            return {}
+        found = settled(self.of(NULL), self.of(NULL_HALF), self.gates, false_alarms=self.false_alarms, times=times)
+        return {key: one for key, one in found.items() if usable(one.margin, self.gates[key])}
+
+    @cached_property
+    def in_force(self) -> Tallies:
+        """Rates at the margins in force."""
+        return tallies(self.trials, self.gates, alpha=self.alpha)
+
+    @cached_property
+    def at_settled(self) -> Tallies:
+        """Rates at the margins that n settles; a finding without one keeps its own."""
+        gates = dict(self.gates)
+        for key, one in self.at_n.items():
+            gates[key] = with_margin(gates[key], rounded(one.margin, gates[key]))
+        return tallies(self.trials, gates, alpha=self.alpha)
+
+
+# ------------------------------------------------------------------------------------------------------------ numbers
+
+
+def numbers(found: Calibration) -> dict[str, Any]:
+    """Everything as JSON values: counts, rates and their exact intervals, at the margins in force and settled."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "lineage": found.lineage,
+        "baseline": found.baseline,
+        "documents": found.documents,
+        "n": found.n,
+        "n_audited": found.audited,
+        "seed": found.seed,
+        "alpha": found.alpha,
+        "permutations": found.permutations,
+        "one_sided": found.one_sided,
+        "false_alarms": found.false_alarms,
+        "scenarios": {
+            name: {"planted": words, "trials": len(found.of(name))} for name, words in found.scenarios.items()
+        },
+        "findings": [_finding(found, key) for key in found.findings],
+        "gate": {name: _rates(found, rates, WHOLE) for name, rates in _both(found)},
+    }
+
+
+def _both(found: Calibration) -> tuple[tuple[str, Tallies], ...]:
+    return ("in_force", found.in_force), ("settled", found.at_settled)
+
+
+def _finding(found: Calibration, key: Key) -> dict[str, Any]:
+    gate = found.gates[key]
+    told = {
+        "probe": key[0],
+        "statistic": key[1],
+        "unit": gate.unit,
+        "worse": gate.worse,
+        "margin": gate.margin,
+        "rates": {name: _rates(found, rates, key) for name, rates in _both(found)},
+    }
+    for name, which in (("settled", found.at_n), ("proposed", found.proposed)):
+        if key in which:
+            one = which[key]
+            told[name] = {
+                "margin": rounded(one.margin, gate),
+                **({"found_from": one.found_from} if math.isfinite(one.found_from) else {}),
+                **({} if one.exponent is None else {"exponent": one.exponent}),
+            }
+    return told
+
+
+def _rates(found: Calibration, rates: Tallies, key: Key) -> dict[str, Any]:
+    return {
+        name: {outcome.value: _rate(rates[name, key].rate(outcome)) for outcome in _SHOWN}
+        for name in found.scenarios
+        if (name, key) in rates
+    }
+
+
+def _rate(rate: Rate) -> dict[str, float | int]:
+    low, high = rate.interval
+    return {"count": rate.count, "trials": rate.trials, "rate": rate.value, "low": low, "high": high}
+
+
+# ----------------------------------------------------------------------------------------------------------- settings
+
+
+def settings(found: Calibration) -> str:
+    """The proposed margins as a ``collapse-audit.toml``."""
+    reason = (
+        f"calibrated: within it, {1 - found.false_alarms:.0%} of healthy generations of {found.audited:,} documents "
+        f"pass all findings ({len(found.of(NULL))} pairs of {found.n:,}, seed {found.seed})"
+    )
+    probes: dict[str, dict[str, Any]] = {}
+    for (probe, statistic), one in found.proposed.items():
+        margin = rounded(one.margin, found.gates[probe, statistic])
+        probes.setdefault(probe, {})[statistic] = {"margin": margin, "reason": reason}
+    return "# Made by collapse-audit calibrate.\n" + tomli_w.dumps({"probes": probes})
+
+
+# --------------------------------------------------------------------------------------------------------------- text
+
+
+def render(found: Calibration, *, width: int) -> str:
+    """Tables of at most ``width`` characters, as far as that can be."""
+    return "\n".join((*_head(found), *_power(found, width), *_margins(found, width), *_gate(found, width), ""))
+
+
+def _head(found: Calibration) -> Iterator[str]:
+    yield (
+        f"{printable(found.lineage)}: {found.documents:,} documents of {printable(found.baseline)}, split at random "
+        f"into {found.n:,} a side; seed {found.seed}"
+    )
+    if found.one_sided:
+        yield "Judged one-sided, as the audit does: generations descend from these very texts."
+    yield ""
+    yield "what was planted, and trials of it"
+    rows = [[name, str(len(found.of(name))), words] for name, words in found.scenarios.items()]
+    yield from _table(["", "", ""], rows)
+    if any(len(found.of(name)) < _planned(found, name) for name in found.scenarios):
+        yield "Time was up before all trials: --minutes gives more."
+    yield ""
+
+
+def _planned(found: Calibration, scenario: str) -> int:
+    return found.planned * (NULLS if scenario == NULL else 1)
+
+
+def _power(found: Calibration, width: int) -> Iterator[str]:
+    """Fail rates at the margins in force, as many scenarios beside each other as fit."""
+    yield "fail, percent of trials [exact 95% interval], at the margins in force"
+    rates = found.in_force
+    titles = [_called(key) for key in found.findings]
+    columns = [
+        (
+            name,
+            [_percent(rates, name, key, Outcome.FAIL) for key in found.findings]
+            + [_percent(rates, name, WHOLE, outcome) for outcome in _SHOWN],
+        )
+        for name in found.shown
+    ]
+    yield from _beside([*titles, *(f"whole gate: {outcome.value}" for outcome in _SHOWN)], columns, width)
+
+
+def _margins(found: Calibration, width: int) -> Iterator[str]:
+    yield (
+        f"the smallest margins within which {1 - found.false_alarms:.0%} of healthy pairs pass all findings, and the "
+        "change that 90% find"
+    )
+    columns = [("in force", [_number(found.gates[key].margin) for key in found.findings])]
+    for n, which in {found.n: found.at_n, found.audited: found.proposed}.items():
+        ones = [which.get(key) for key in found.findings]
+        margins = [
+            "-" if one is None else _number(rounded(one.margin, found.gates[key]))
+            for key, one in zip(found.findings, ones, strict=True)
+        ]
+        columns.append((f"n = {n:,}", margins))
+        columns.append(("found from", ["-" if one is None else _number(one.found_from) for one in ones]))
+    columns.append(("unit", [found.gates[key].unit for key in found.findings]))
+    yield from _beside([_called(key) for key in found.findings], columns, width)
+
+
+def _gate(found: Calibration, width: int) -> Iterator[str]:
+    yield f"whole gate at the margins for n = {found.n:,}"
+    columns = [(name, [_percent(found.at_settled, name, WHOLE, o) for o in _SHOWN]) for name in found.shown]
+    yield from _beside([outcome.value for outcome in _SHOWN], columns, width)
+
+
+def _percent(rates: Tallies, scenario: str, key: Key, outcome: Outcome) -> str:
+    if (scenario, key) not in rates:
+        return "-"
+    rate = rates[scenario, key].rate(outcome)
+    low, high = rate.interval
+    return f"{100 * rate.value:.0f} [{100 * low:.0f}-{100 * high:.0f}]"
+
+
+def _called(key: Key) -> str:
+    return key[0] if key[0] == key[1] else f"{key[0]} / {key[1]}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "-"
+
+
+def _beside(titles: Sequence[str], columns: Sequence[tuple[str, Sequence[str]]], width: int) -> Iterator[str]:
+    """A table, cut into several under each other where ``width`` is too small for all columns."""
+    left, first = list(columns), max(map(len, titles), default=0)
+    while left:
+        ends = list(itertools.accumulate((_GAP + max(map(len, (name, *cells))) for name, cells in left), initial=first))
+        fitting = max(1, sum(end <= width for end in ends[1:]))
+        block, left = left[:fitting], left[fitting:]
+        rows = [[title, *(cells[row] for _, cells in block)] for row, title in enumerate(titles)]
+        yield from _table(["", *(name for name, _ in block)], rows)
+        yield ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    lines = [list(head), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines if any(head) else lines[1:]:
+        yield (" " * _GAP).join(cell.ljust(size) for cell, size in zip(line, widths, strict=True)).rstrip()

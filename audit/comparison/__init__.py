@@ -1,0 +1,1 @@
+"""Two lineages, or two reports, set against each other."""

@@ -1,0 +1,324 @@
+"""Two lineages side by side: which recipe holds better, in what, and by how much.
+
+The damage of a lineage is what its audit says: a statistic of generation k against the lineage's own baseline. Compared
+are two damages (a difference of differences), at two levels that answer two questions:
+
+* ``recipe``: does this way of making generations hold better than that one? Seeds are the units: a t test over the
+  values that the two audits give (:mod:`collapse_audit.comparison.seeds`).
+* ``documents``: of these very generations, which changed more? Prompts are the units, within each seed alone
+  (:mod:`collapse_audit.comparison.prompts`).
+
+Only the first decides the exit code: what is true of these files need not be true of the next ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from collapse_audit.api import Prepared
+from collapse_audit.comparison.claims import Contrast, Held, claims, told
+from collapse_audit.comparison.prompts import DoubleDifference, Quartet, double_differences, quartet
+from collapse_audit.comparison.seeds import MIN_SEEDS, ONLY_SEED, margin_on_scale, over_seeds
+from collapse_audit.exit_codes import ExitCode
+from collapse_audit.plan import Comparison
+from collapse_audit.probes.errors import UsageError
+from collapse_audit.probes.labels import LabelRule, label_rule
+from collapse_audit.probes.tokens import Tokenizer, tokenizer
+from collapse_audit.probes.types import Z
+from collapse_audit.reports._format import settings
+from collapse_audit.reports.document import AuditReport
+from collapse_audit.runner import Progress, read_side
+
+_HARMLESS = frozenset({"permutations", "evidence", "allow_inconclusive"})
+"""Settings that change no estimate and no margin."""
+_NO_RECIPE = ("profile.", "notes.", "seeds", "generations", "partner", "base.folder")
+"""Keys of a recipe that do not say how a generation is made."""
+_SAME_START = "A and B start from the same baseline texts"
+_OTHER_START = "A and B start from different baseline texts, and a baseline that is damaged already has less to lose"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrasted:
+    """Everything that a comparison of two lineages found."""
+
+    a: Mapping[str, Any]
+    """``name``, ``digest``, ``scheme``, ``seeds``, ``generations``, …, and the ``verdict`` of its own audit."""
+    b: Mapping[str, Any]
+    generation: int
+    """The generation that the claims are about."""
+    alpha: float
+    seed: int
+    """Of the random draws of both audits and of the comparison."""
+    recipe: tuple[Contrast, ...]
+    """By generation and statistic; only those of ``generation`` are judged."""
+    documents: tuple[Contrast, ...]
+    """By seed and statistic, of ``generation`` only."""
+    notes: tuple[str, ...]
+    exit_code: int
+    summary: str
+
+
+def contrast(a: Prepared, b: Prepared, *, generation: str = "last", progress: Progress = lambda _: None) -> Contrasted:
+    """Audit both lineages and compare their damages at ``generation`` ("last": the last that both have).
+
+    Raises UsageError where the two cannot be compared: other settings, other labels, no generation in common.
+    """
+    _same_terms(_terms(a), _terms(b))
+    if a.lineage.digest == b.lineage.digest:
+        raise UsageError("A and B are the same lineage (their digests are equal); two different ones are needed")
+    planned = _planned("A", a), _planned("B", b)
+    common = sorted({index for _, index in planned[0]} & {index for _, index in planned[1]})
+    judged = _chosen(common, generation)
+    for name, comparisons in zip("AB", planned, strict=True):
+        _distinct_seeds(name, comparisons, judged)
+    first = a.run(progress=lambda line: progress(f"A: {line}"))
+    second = b.run(progress=lambda line: progress(f"B: {line}"))
+    _same_terms(*({key: report.lineage.get(key) for key in ("tokens", "labels")} for report in (first, second)))
+    recipe = [over_seeds(first, second, index) for index in common]
+    recipe[common.index(judged)] = claims(recipe[common.index(judged)], alpha=a.config.alpha)
+    documents, notes = _by_prompts(a, planned, judged, first, progress)
+    code, summary = _verdict(recipe[common.index(judged)], documents)
+    return Contrasted(
+        a=_about(first),
+        b=_about(second),
+        generation=judged,
+        alpha=a.config.alpha,
+        seed=a.config.seed,
+        recipe=tuple(each for found in recipe for each in found),
+        documents=documents,
+        notes=(*_extent(planned), *_recipes(a, b), *notes),
+        exit_code=int(code),
+        summary=f"{summary} [exit {int(code)}]",
+    )
+
+
+# ----------------------------------------------------------------------------------------------- what may be compared
+
+
+def _about(report: AuditReport) -> dict[str, Any]:
+    keys = ("name", "digest", "scheme", "seeds", "generations", "baseline", "tokens", "labels")
+    return {key: report.lineage[key] for key in keys if report.lineage.get(key)} | {"verdict": report.verdict.value}
+
+
+def _terms(one: Prepared) -> dict[str, Any]:
+    """Settings that decide what a value means. What a tokenizer is called is known once it has been read."""
+    echo = one.config.echo(one.probes)
+    margins = {f"{name} margin": about["margin"] for name, about in echo.pop("margins").items()}
+    return {key: value for key, value in echo.items() if key not in _HARMLESS | {"tokens"}} | margins
+
+
+def _same_terms(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
+    apart = [f"{key} is {a[key]!r} in A and {b[key]!r} in B" for key in a if a[key] != b[key]]
+    if apart:
+        raise UsageError(
+            f"A and B are not audited alike, so their damages cannot be compared: {'; '.join(apart)}; "
+            "set the same for both, such as --set labels=none or --set tail-mass.margin=0.8",
+            slug="unlike",
+        )
+
+
+_Planned = Mapping[tuple[str, int], Comparison]
+
+
+def _planned(name: str, one: Prepared) -> _Planned:
+    """The comparisons that count, by seed and generation."""
+    comparisons = [each for each in one.plan.comparisons if each.gating]
+    if not comparisons:
+        raise UsageError(f"{name} ({one.lineage.name}) has no generation that is compared with a baseline")
+    return {(ONLY_SEED if each.seed is None else each.seed, each.generation): each for each in comparisons}
+
+
+def _chosen(common: Sequence[int], asked: str) -> int:
+    if not common:
+        raise UsageError("A and B have no generation in common that is compared with a baseline")
+    if asked == "last":
+        return common[-1]
+    if not asked.isdecimal() or int(asked) not in common:
+        have = ", ".join(map(str, common))
+        raise UsageError(f"--generation {asked}: expected last, or a generation that both lineages have: {have}")
+    return int(asked)
+
+
+def _distinct_seeds(name: str, planned: _Planned, judged: int) -> None:
+    """Refuse two seeds of a lineage that wrote the same file: they are one."""
+    seeds: dict[str, str] = {}
+    for (seed, index), comparison in planned.items():
+        digest = comparison.current.corpus.digest
+        if index == judged and seeds.setdefault(digest, seed) != seed:
+            raise UsageError(
+                f"{name}: seeds {seeds[digest]} and {seed} have the same file for generation {judged}; "
+                "seeds are the units of a comparison, and a copy is not another one",
+                slug="same-seeds",
+            )
+
+
+def _extent(planned: tuple[_Planned, _Planned]) -> list[str]:
+    """What only one of the two has, and so is left out."""
+    notes = []
+    for what, part in (("seed", 0), ("generation", 1)):
+        sides = [dict.fromkeys(place[part] for place in one) for one in planned]
+        for name, own, other in (("A", *sides), ("B", *reversed(sides))):
+            alone = [str(each) for each in own if each not in other]
+            if alone and set(sides[0]) & set(sides[1]):
+                plural = "s" if len(alone) > 1 else ""
+                notes.append(f"only {name} has {what}{plural} {', '.join(alone)}: left out")
+    return notes
+
+
+def _recipes(a: Prepared, b: Prepared) -> list[str]:
+    """Where the recipes differ besides the scheme: a contrast is of everything that differs."""
+    flat = [
+        {key: value for key, value in settings(one.lineage.recipe).items() if not key.startswith(_NO_RECIPE)}
+        for one in (a, b)
+    ]
+    if not all(flat):
+        return []
+    apart = [
+        f"{key} ({flat[0].get(key, 'not set')} in A, {flat[1].get(key, 'not set')} in B)"
+        for key in {**flat[0], **flat[1]}
+        if flat[0].get(key) != flat[1].get(key)
+    ]
+    return [f"the recipes also differ in {', '.join(apart)}: a contrast is of all of it"] if apart else []
+
+
+# ----------------------------------------------------------------------------------------------- prompts as the units
+
+
+def _by_prompts(
+    a: Prepared, planned: tuple[_Planned, _Planned], judged: int, report: AuditReport, progress: Progress
+) -> tuple[tuple[Contrast, ...], list[str]]:
+    """The double differences of every seed that both lineages have, each seed a family of its own, and notes."""
+    cutter = tokenizer(a.config.tokens)
+    margins = {(finding.probe, finding.statistic): margin_on_scale(finding) for finding in report.findings}
+    rule = _rule(a, report)
+    found: list[Contrast] = []
+    notes: dict[str, list[str]] = {}
+    for seed, index in planned[0]:
+        if index != judged or (seed, index) not in planned[1]:
+            continue
+        progress(f"prompts of seed {seed}")
+        sides = [planned[which][seed, index] for which in (0, 1)]
+        same = sides[0].baseline.corpus.digest == sides[1].baseline.corpus.digest
+        notes.setdefault(_SAME_START if same else _OTHER_START, []).append(seed)
+        four = _four(a, sides, cutter)
+        if isinstance(four, str):
+            notes.setdefault(f"no comparison by prompts: {four}", []).append(seed)
+            continue
+        doubles = _doubles(four, a, sides, cutter=cutter, rule=rule, same_scorer=same)
+        contrasts = [_contrast(one, seed, index, four, margins.get((one.probe, one.statistic))) for one in doubles]
+        found += claims(contrasts, alpha=a.config.alpha)
+    return tuple(found), [
+        f"{note} ({_listed(seeds)})" if seeds != [ONLY_SEED] else note for note, seeds in notes.items()
+    ]
+
+
+def _listed(seeds: Sequence[str]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
+
+
+def _rule(a: Prepared, report: AuditReport) -> LabelRule | None:
+    """The label rule that both audits used; none where their seeds differ in it."""
+    used = str(report.lineage["labels"])
+    try:
+        return label_rule(used, classes=a.lineage.label_classes)
+    except UsageError:  # several, one a seed
+        return None
+
+
+def _four(a: Prepared, sides: Sequence[Comparison], cutter: Tokenizer) -> Quartet | str:
+    read = [read_side(side, a.config, cutter) for one in sides for side in (one.baseline, one.current)]
+    return quartet((read[0], read[1], read[2], read[3]))
+
+
+def _doubles(
+    four: Quartet,
+    a: Prepared,
+    sides: Sequence[Comparison],
+    *,
+    cutter: Tokenizer,
+    rule: LabelRule | None,
+    same_scorer: bool,
+) -> tuple[DoubleDifference, ...]:
+    key = "|".join((str(a.config.seed), *(sample.digest for sample in four.samples), "contrast"))
+    return double_differences(
+        four,
+        tokenizer=cutter,
+        rule=rule,
+        permutations=max(a.config.permutations, math.ceil(20 / a.config.alpha)),
+        rng=np.random.default_rng(list(hashlib.sha256(key.encode()).digest())),
+        fair=not any(side.trained_on_baseline for side in sides),
+        same_scorer=same_scorer,
+    )
+
+
+def _contrast(one: DoubleDifference, seed: str, generation: int, four: Quartet, margin: float | None) -> Contrast:
+    finite = math.isfinite(one.error)
+    return Contrast(
+        level="documents",
+        probe=one.probe,
+        statistic=one.statistic,
+        seed=seed,
+        generation=generation,
+        unit=one.unit,
+        worse=one.worse,
+        scale=one.scale,
+        a={seed: told(one.change_a, one.scale)},
+        b={seed: told(one.change_b, one.scale)},
+        difference=told(one.difference, one.scale),
+        low=told(one.difference - Z * one.error, one.scale) if finite else None,
+        high=told(one.difference + Z * one.error, one.scale) if finite else None,
+        margin=margin,
+        n=four.units,
+        units=four.kind,
+        p_value=one.p_value if finite else None,
+        outcome=Held.OPEN,
+        b_may_be_worse=True,
+        reason=f"swaps of A and B within {four.kind}" if finite else "no spread, so there is no interval",
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ verdict
+
+
+def _verdict(recipe: Sequence[Contrast], documents: Sequence[Contrast]) -> tuple[ExitCode, str]:
+    """Exit code and summary: worse before error before open before "nothing compared" before "nowhere worse"."""
+    compared = [one for one in recipe if one.outcome is not Held.NOT_COMPARED]
+    worse = [one for one in compared if one.outcome is Held.A and not one.immaterial]
+    better = [one for one in compared if one.outcome is Held.B and not one.immaterial]
+    unsettled = [one for one in compared if one.outcome is Held.OPEN and one.b_may_be_worse]
+    of_all = f"of {len(compared)} findings"
+    most = max((one.n for one in compared), default=0)
+    parts = [
+        f"{name} holds better in {len(held)} {of_all}, first {held[0].name}"
+        for name, held in (("A", worse), ("B", better))
+        if held
+    ]
+    if worse:
+        return ExitCode.COLLAPSE, "; ".join(parts)
+    crashed = [one for one in recipe if one.error]
+    if crashed:
+        return ExitCode.INTERNAL_ERROR, f"error: {crashed[0].name} could not be measured"
+    if compared and most < MIN_SEEDS:
+        said = f"inconclusive: no claim about a recipe can rest on fewer than three seeds, and here are {most}"
+        return ExitCode.INCONCLUSIVE, said + _of_these(documents)
+    if unsettled:
+        parts.append(f"{len(unsettled)} {of_all} leave open whether B holds worse by the margin")
+        return ExitCode.INCONCLUSIVE, "inconclusive: " + "; ".join(parts)
+    if not compared:
+        return ExitCode.NOTHING_MEASURED, "nothing could be compared"
+    parts.append(f"B holds nowhere worse by the margin ({len(compared)} findings)")
+    return ExitCode.PASS, "; ".join(parts)
+
+
+def _of_these(documents: Sequence[Contrast]) -> str:
+    """What may be said of these very texts, where nothing may be said of the recipe."""
+    counts = {name: sum(one.outcome is held for one in documents) for name, held in (("A", Held.A), ("B", Held.B))}
+    if not documents:
+        return ""
+    return f"; of these texts, A holds better in {counts['A']} and B in {counts['B']} of {len(documents)} comparisons"

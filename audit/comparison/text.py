@@ -1,0 +1,289 @@
+"""What ``collapse-audit compare`` prints: the same look as an audit's, the verdict on the last line."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from collapse_audit import __version__
+from collapse_audit.comparison.claims import Contrast, Held, told
+from collapse_audit.comparison.contrast import Contrasted
+from collapse_audit.comparison.difference import Change, Difference, Kind
+from collapse_audit.reports._format import WORDS, generations, inert, number, probability, shown, title, where
+from collapse_audit.reports.document import AuditReport, Finding
+
+_GAP, _INDENT, _NARROWEST = 2, 2, 20
+_ROWS = 20
+"""Changes of a kind that are shown."""
+_PROSE = 1000
+"""Characters of a reason or note that are kept."""
+_STYLES = {0: "bold green", 1: "bold red", 3: "bold magenta", 5: "bold yellow", 6: "bold yellow"}
+"""Style of the last line, by exit code."""
+_HELD = {Held.A: "A", Held.B: "B", Held.ALIKE: "alike", Held.OPEN: "?"}
+_SECTIONS = {
+    Kind.WORSE: ("GOT WORSE", "bold red"),
+    Kind.MOVED_WORSE: ("MOVED FOR THE WORSE, SAME OUTCOME", "yellow"),
+    Kind.BETTER: ("GOT BETTER", "green"),
+    Kind.MOVED_BETTER: ("MOVED FOR THE BETTER, SAME OUTCOME", "none"),
+    Kind.NEW: ("NEW", "none"),
+    Kind.GONE: ("GONE: NOT AUDITED AGAIN", "none"),
+}
+
+Columns = dict[str, list[str]]
+
+
+def contrast_text(found: Contrasted, *, width: int, color: bool) -> str:
+    """Two lineages, for a terminal of ``width`` columns; the last line is ``found.summary``."""
+    return _page(_contrast(found, max(width, _NARROWEST)), found.summary, found.exit_code, width=width, color=color)
+
+
+def difference_text(found: Difference, paths: tuple[str, str], *, width: int, color: bool) -> str:
+    """Two reports, for a terminal of ``width`` columns; the last line is ``found.summary``."""
+    return _page(_difference(found, paths), found.summary, found.exit_code, width=width, color=color)
+
+
+def _page(parts: Iterable[RenderableType], summary: str, code: int, *, width: int, color: bool) -> str:
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=max(width, _NARROWEST),
+        force_terminal=color,
+        color_system="standard" if color else None,
+        no_color=not color,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        legacy_windows=False,
+        force_jupyter=False,
+    )
+    console.print(Rule(Text(f"collapse-audit {__version__}", style="bold"), characters="=", style="none"))
+    for part in parts:
+        console.print(part)
+    console.print(Rule(characters="=", style="none"))
+    console.print(Text(inert(summary, limit=_PROSE), style=_STYLES[code]), soft_wrap=True)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def _facts(lines: Mapping[str, str]) -> RenderableType:
+    grid = Table.grid(padding=(0, _GAP))
+    grid.add_column(style="dim", overflow="fold")
+    grid.add_column(overflow="fold")
+    for key, value in lines.items():
+        grid.add_row(Text(key), Text(value))
+    return grid
+
+
+def _section(name: str, style: str = "none") -> RenderableType:
+    return Rule(Text(name, style=style), characters="-", style="none")
+
+
+def _rows(columns: Columns, width: int) -> RenderableType:
+    """A table where it fits ``width``, else a sentence a row. Columns without any cell are left out."""
+    columns = {name: column for name, column in columns.items() if any(column)}
+    rows = list(zip(*columns.values(), strict=True))
+    if sum(max(map(cell_len, (name, *column))) + _GAP for name, column in columns.items()) - _GAP > width:
+        names = [*columns][1:]
+        cells = ([f"{name} {cell}".strip() for name, cell in zip(names, row[1:], strict=True) if cell] for row in rows)
+        return Group(
+            *(Text(": ".join(filter(None, (row[0], ", ".join(each))))) for row, each in zip(rows, cells, strict=True))
+        )
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    for position, name in enumerate(columns):
+        table.add_column(Text(name), no_wrap=True, justify="right" if position else "left")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _remarks(lines: Iterable[str]) -> Iterable[RenderableType]:
+    remarks = [Text(inert(line, limit=_PROSE)) for line in lines]
+    if remarks:
+        yield _section("notes")
+        yield from remarks
+
+
+# ----------------------------------------------------------------------------------------------------------- lineages
+
+
+def _contrast(found: Contrasted, width: int) -> Iterable[RenderableType]:
+    shared = {key: inert(found.a[key]) for key in ("baseline", "tokens", "labels") if key in found.a}
+    audit = {"audit": f"seed {found.seed}, alpha {found.alpha:g}"}
+    yield _facts({"A": _lineage(found.a), "B": _lineage(found.b)} | shared | audit)
+    here = [one for one in found.recipe if one.generation == found.generation]
+    compared = [one for one in here if one.outcome is not Held.NOT_COMPARED]
+    if compared:
+        yield Text("")
+        yield _section(f"RECIPES: generation {found.generation}, seeds are the units")
+        yield _rows(_claims(compared) | _dots(compared) | _held(compared), width)
+    for seed in dict.fromkeys(one.seed for one in found.documents):
+        group = [one for one in found.documents if one.seed == seed]
+        yield Text("")
+        yield _section(
+            f"THESE TEXTS: generation {found.generation}, seed {inert(seed)}, {group[0].n:,} {group[0].units}"
+        )
+        yield _rows(_claims(group) | _held(group), width)
+    yield Text("")
+    yield _section("VALUES (mean over seeds), by generation")
+    yield _rows(_by_generation(found.recipe), width)
+    key = "A - B, and for * the ratio A / B, with its 90% interval; better: A, B, alike (within the margin) or ? (open)"
+    yield from _remarks((key, *_reasons(here), *found.notes))
+
+
+def _lineage(about: Mapping[str, Any]) -> str:
+    parts = [inert(about["scheme"])] if about.get("scheme") else []
+    parts += [generations(about["generations"])] if about.get("generations") else []
+    parts += [f"seeds {inert(', '.join(about['seeds']))}"] if about.get("seeds") else []
+    return f"{inert(about['name'])} ({'; '.join(parts)}); audited alone: {about['verdict']}"
+
+
+def _claims(found: Sequence[Contrast]) -> Columns:
+    columns: Columns = {"finding": [inert(one.name) + ("*" if one.scale == "log" else "") for one in found]}
+    differences, intervals = [], []
+    for one in found:
+        differences.append("" if one.difference is None else _number(one, one.difference))
+        bounds = [_number(one, each) for each in (one.low, one.high) if each is not None]
+        intervals.append(" to ".join(bounds) if len(bounds) == 2 else "")
+    columns |= {"A - B": differences, "90% interval": intervals}
+    columns["Holm p"] = ["" if one.p_adjusted is None else _p(one.p_adjusted) for one in found]
+    return columns
+
+
+def _number(one: Contrast, value: float) -> str:
+    """``value`` to as many decimals as its contrast and the margin need."""
+    beside = [each for each in (one.difference, one.low, one.high) if each is not None]
+    return number(value, beside=beside if one.margin is None else [*beside, told(one.margin, one.scale)])
+
+
+def _p(p: float) -> str:
+    return probability(p).removeprefix("= ")
+
+
+def _held(found: Sequence[Contrast]) -> Columns:
+    """Who holds better; in parentheses where the difference is smaller than the margin."""
+    return {"better": [f"({_HELD[one.outcome]})" if _small(one) else _HELD[one.outcome] for one in found]}
+
+
+def _small(one: Contrast) -> bool:
+    return one.immaterial and one.outcome in (Held.A, Held.B)
+
+
+def _dots(found: Sequence[Contrast]) -> Columns:
+    """The difference in every seed, where there are too few seeds for more than that."""
+    if any(one.low is not None for one in found):
+        return {}
+    seeds = dict.fromkeys(seed for one in found for seed in one.a if seed in one.b)
+    return {f"seed {inert(seed)}": [_dot(one, seed) for one in found] for seed in seeds}
+
+
+def _dot(one: Contrast, seed: str) -> str:
+    if seed not in one.a or seed not in one.b or one.difference is None:
+        return ""
+    value = one.a[seed] / one.b[seed] if one.scale == "log" else one.a[seed] - one.b[seed]
+    return _number(one, value)
+
+
+def _reasons(here: Sequence[Contrast]) -> list[str]:
+    """What was not compared, and what keeps the rest from a claim: each reason once."""
+    reasons: dict[str, list[str]] = {}
+    for one in here:
+        if one.outcome is Held.NOT_COMPARED:
+            reasons.setdefault(f"not compared: {one.reason}", []).append(one.name)
+        elif one.p_value is None:
+            reasons.setdefault(one.reason, [])
+    return [f"{reason} ({', '.join(names)})" if names else reason for reason, names in reasons.items()]
+
+
+def _by_generation(recipe: Sequence[Contrast]) -> Columns:
+    """Two rows a statistic, A above B; a column a generation."""
+    table: dict[str, dict[int, Contrast]] = {}
+    for one in recipe:
+        if one.a and one.b:
+            table.setdefault(inert(one.name), {})[one.generation] = one
+    means = {
+        (name, generation): [_mean(side, [s for s in one.a if s in one.b]) for side in (one.a, one.b)]
+        for name, row in table.items()
+        for generation, one in row.items()
+    }
+    columns: Columns = {"finding": [each for name in table for each in (name, "")], "": ["A", "B"] * len(table)}
+    for generation in dict.fromkeys(one.generation for one in recipe):
+        cells = []
+        for name, row in table.items():
+            beside = [value for index in row for value in means[name, index]]
+            pair = means.get((name, generation))
+            cells += ["", ""] if pair is None else [number(value, beside=beside) for value in pair]
+        columns[str(generation)] = cells
+    return columns
+
+
+def _mean(by_seed: Mapping[str, float], shared: Sequence[str]) -> float:
+    """Over the seeds that are compared: those in common, or all where none is."""
+    values = [by_seed[seed] for seed in shared or by_seed]
+    return sum(values) / len(values)
+
+
+# ------------------------------------------------------------------------------------------------------------ reports
+
+
+def _difference(found: Difference, paths: tuple[str, str]) -> Iterable[RenderableType]:
+    yield _facts({"old": _report(found.old, paths[0]), "new": _report(found.new, paths[1])})
+    if found.unlike:
+        yield Text("")
+        yield _section("NOT LIKE FOR LIKE", "yellow")
+        yield from (Text(line) for line in found.unlike)
+    for kind, (name, style) in _SECTIONS.items():
+        changes = [change for change in found.changes if change.kind is kind]
+        if not changes:
+            continue
+        yield Text("")
+        yield _section(name, style)
+        if kind in (Kind.NEW, Kind.GONE):
+            yield from map(Text, _counted(changes))
+            continue
+        yield from (Padding(Text(_change(change)), (0, 0, 0, _INDENT)) for change in changes[:_ROWS])
+        if len(changes) > _ROWS:
+            yield Text(f"and {len(changes) - _ROWS} more (--json lists all)")
+    yield Text("")
+    yield from _remarks(found.notes)
+
+
+def _report(report: AuditReport, path: str) -> str:
+    return f"{inert(path)} ({inert(report.lineage['name'])}): {inert(report.summary, limit=_PROSE)}"
+
+
+def _counted(changes: Sequence[Change]) -> Iterable[str]:
+    """``generations 1-2 (seed 0): 20 pass, 8 FAIL``: whole generations, not each of their findings."""
+    for seed in dict.fromkeys(change.finding.seed for change in changes):
+        found = [change.finding for change in changes if change.finding.seed == seed]
+        outcomes = [WORDS[finding.outcome] for finding in found]
+        counts = ", ".join(f"{outcomes.count(word)} {word}" for word in dict.fromkeys(outcomes))
+        of_seed = "" if seed is None else f" (seed {inert(seed)})"
+        yield f"{generations(finding.generation for finding in found)}{of_seed}: {counts}"
+
+
+def _change(change: Change) -> str:
+    """``tail-mass, generation 3: pass -> FAIL, 0.95 (0.90 to 1.00) -> 0.62 (0.58 to 0.66) ratio; margin 0.80``."""
+    finding = change.finding
+    place = f"{title(finding)}, {where(finding.generation, finding.seed)}"
+    old, new = (None if each is None else WORDS[each.outcome] for each in (change.old, change.new))
+    outcome = f"{old} -> {new}" if old and new and old != new else new or f"{old} -> no longer measured"
+    values = " -> ".join(
+        _value(each) for each in (change.old, change.new) if each is not None and each.value is not None
+    )
+    unit = f" {inert(finding.unit)}" if values else ""
+    margins = {each.margin: shown(each).margin for each in (change.old, change.new) if each is not None}
+    margin = f"; margin {' -> '.join(margins.values())}" if values and any(margins.values()) else ""
+    why = "" if values else f" ({inert(finding.reason, limit=_PROSE)})"
+    return f"{place}: {outcome}{why}{', ' if values else ''}{values}{unit}{margin}"
+
+
+def _value(finding: Finding) -> str:
+    numbers = shown(finding)
+    return f"{numbers.value} ({numbers.interval})" if numbers.interval else numbers.value
