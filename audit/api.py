@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from collapse_audit import __version__
 from collapse_audit.config import AuditConfig, load_config
+from collapse_audit.history import Look, OpenHistory, entries_of, open_history
 from collapse_audit.keyword import keyword, names_in
 from collapse_audit.lineages.corpus import open_corpus
+from collapse_audit.lineages.digest import json_digest
 from collapse_audit.lineages.lineage import Lineage, load_lineage
 from collapse_audit.plan import Plan, baseline_path, id_part, plan
+from collapse_audit.probes.errors import UsageError
 from collapse_audit.probes.labels import label_rule
 from collapse_audit.probes.registry import all_probes
 from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport
 from collapse_audit.runner import Progress, run
+from collapse_audit.sequential import alpha_for, number_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +38,75 @@ class Prepared:
     asked_for: frozenset[str]
     """Names and codes, in lower case, of probes that the user named: one that cannot run is then an error."""
 
-    def run(self, *, stop_at_first: bool = False, progress: Progress = lambda _: None) -> AuditReport:
-        """Read, measure, judge."""
-        return run(
+    @property
+    def look(self) -> str:
+        """Digest of all that p-values depend on: what has the same one is the same evidence."""
+        settings = ("alpha", "tokens", "labels", "permutations", "max_documents", "independent", "seed")
+        facts = {name: getattr(self.config, name) for name in settings}
+        facts |= {"tool": __version__, "lineage": self.lineage.digest}
+        facts["comparisons"] = [
+            {
+                "name": each.name,
+                "gating": each.gating,
+                "trained_on_baseline": each.trained_on_baseline,
+                "corpora": [[side.corpus.digest, side.corpus.split] for side in (each.baseline, each.current)],
+                "probes": sorted(probe.code for probe in each.probes),
+            }
+            for each in self.plan.comparisons
+        ]
+        return json_digest(facts)
+
+    def run(
+        self,
+        *,
+        history: OpenHistory | None = None,
+        today: date | None = None,
+        stop_at_first: bool = False,
+        progress: Progress = lambda _: None,
+    ) -> AuditReport:
+        """Read, measure, judge; what was found is added to ``history``. Waivers are held against ``today`` (in UTC).
+
+        Raises UsageError where the setting ``anytime`` finds no history.
+        """
+        now = datetime.now(UTC)
+        config, notes = self._at_this_look(history)
+        report = run(
             self.plan,
-            self.config,
+            config,
             self.probes,
+            today=today or now.date(),
             asked_for=self.asked_for,
             stop_at_first=stop_at_first,
             progress=progress,
         )
+        if history is not None:
+            look = Look(
+                look=self.look,
+                time=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                tool=__version__,
+                lineage=self.lineage.name,
+                digest=self.lineage.digest,
+                alpha=config.alpha,
+            )
+            history.add(entries_of(look, report.findings))
+        return replace(report, notes=(*report.notes, *notes))
+
+    def _at_this_look(self, history: OpenHistory | None) -> tuple[AuditConfig, list[str]]:
+        """The settings with the alpha that this audit may spend, and what to say of it."""
+        if history is None:
+            if self.config.anytime:
+                raise UsageError("anytime shares alpha out over the audits of a history; name its file: --history FILE")
+            return self.config, []
+        stored = history.history
+        notes = ["the history ended in a piece of a line, which was dropped"] if stored.torn else []
+        if not self.config.anytime:
+            return self.config, notes
+        alpha = alpha_for(stored.looks, self.look, self.config.alpha)
+        number = number_of(stored.looks, self.look)
+        notes.append(
+            f"look {number} of the history: alpha = {alpha:.3g} in this one, {self.config.alpha:.3g} in all together"
+        )
+        return replace(self.config, alpha=alpha), notes
 
 
 def prepare(
@@ -92,7 +158,13 @@ def names(prepared: Sequence[Prepared]) -> tuple[str, ...]:
     return tuple(taken)
 
 
-def audit(path: str | os.PathLike[str], **arguments: Any) -> AuditReport:
+def audit(
+    path: str | os.PathLike[str],
+    *,
+    history: str | os.PathLike[str] | None = None,
+    today: date | None = None,
+    **arguments: Any,
+) -> AuditReport:
     """Audit the lineage in the folder ``path``.
 
     Keyword arguments:
@@ -102,8 +174,12 @@ def audit(path: str | os.PathLike[str], **arguments: Any) -> AuditReport:
     * ``sets``: strings such as ``"token-divergence.margin=0.02"``;
     * ``select``: a ``-k`` expression; ``generations``: ``"3"``, ``"1-4"`` or ``"last"``;
     * ``probes``: more :class:`~collapse_audit.probes.types.Probe` objects; ``probe_files``: Python files of such;
-    * ``config_file``: a TOML file of settings.
+    * ``config_file``: a TOML file of settings;
+    * ``history``: a file to which the findings are appended, needed by the setting ``anytime``;
+    * ``today``: the day against which waivers are held (default: today in UTC).
 
     Raises InputError (files that cannot be read), UsageError (settings that make no sense).
     """
-    return prepare(path, **arguments).run()
+    prepared = prepare(path, **arguments)
+    with nullcontext() if history is None else open_history(Path(history)) as opened:
+        return prepared.run(history=opened, today=today)

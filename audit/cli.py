@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import SUPPRESS, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from collapse_audit.probes.errors import UsageError
 
 if TYPE_CHECKING:
     from collapse_audit.api import Prepared
+    from collapse_audit.history import OpenHistory
     from collapse_audit.reports.document import AuditReport
 
 _COMMANDS = ("run", "list", "explain", "compare", "calibrate")
@@ -85,6 +87,10 @@ def run_parser() -> Parser:
     how.add_argument(
         "--allow-inconclusive", action="store_true", default=None, help="exit 0 where the text cannot tell"
     )
+    how.add_argument("--history", metavar="FILE", help="append what was found to this file of JSON lines")
+    how.add_argument(
+        "--anytime", action="store_true", default=None, help="share alpha out over all audits of the --history"
+    )
     how.add_argument("-x", "--exitfirst", action="store_true", help="stop after the first generation that fails")
 
     show = parser.add_argument_group("what to show")
@@ -116,10 +122,11 @@ def _run(argv: Sequence[str]) -> int:
     # First all audits, then all reports, then what is shown: a lineage that turns out to be unreadable leaves nothing
     # behind, and a verdict is on the last line only if everything that was asked for has been done.
     reports: list[AuditReport] = []
-    for one in prepared:
-        reports.append(_audited(one, options))
-        if options.exitfirst and reports[-1].exit_code == ExitCode.COLLAPSE:
-            break
+    with _history(options) as history:
+        for one in prepared:
+            reports.append(_audited(one, options, history))
+            if options.exitfirst and reports[-1].exit_code == ExitCode.COLLAPSE:
+                break
     prepared = prepared[: len(reports)]
     _write(reports, prepared, options)
     for report in reports:
@@ -163,15 +170,25 @@ def _prepare(options: Namespace, lineage: str) -> Prepared:
         seed=options.seed,
         allow_inconclusive=options.allow_inconclusive,
         evidence=options.evidence,
+        anytime=options.anytime,
     )
 
 
-def _audited(prepared: Prepared, options: Namespace) -> AuditReport:
+def _history(options: Namespace) -> AbstractContextManager[OpenHistory | None]:
+    """The history, held while all lineages are audited: what they add is written once all of them could be read."""
+    if options.history is None:
+        return nullcontext()
+    from collapse_audit.history import open_history
+
+    return open_history(Path(options.history))
+
+
+def _audited(prepared: Prepared, options: Namespace, history: OpenHistory | None) -> AuditReport:
     console = stderr()
     if options.quiet or options.no_progress or not console.is_terminal:
-        return prepared.run(stop_at_first=options.exitfirst)
+        return prepared.run(history=history, stop_at_first=options.exitfirst)
     with console.status("collapse-audit", spinner="line") as status:
-        return prepared.run(stop_at_first=options.exitfirst, progress=status.update)
+        return prepared.run(history=history, stop_at_first=options.exitfirst, progress=status.update)
 
 
 def _show(report: AuditReport, options: Namespace) -> None:

@@ -15,10 +15,12 @@ from collapse_audit.lineages.lineage import Lineage
 from collapse_audit.lineages.paths import locate
 from collapse_audit.probes.errors import UsageError
 from collapse_audit.probes.types import Gate, Probe
+from collapse_audit.waivers import Waiver, of_lineage, read_waivers
 
 Evidence = Literal["none", "terms", "texts"]
 _FILE = "collapse-audit.toml"
 _BASELINES = ("generation-0", "reference", "previous")
+_OWN = "put waivers into settings of your own: --config FILE, or [tool.collapse-audit] of pyproject.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +53,15 @@ class AuditConfig:
     evidence: Evidence = "terms"
     independent: bool = False
     allow_inconclusive: bool = False
+    anytime: bool = False
+    """Share ``alpha`` out over all audits that a history records, instead of spending it in each."""
     seed: int = 0
     gates: Mapping[tuple[str, str], GateSettings] = field(default_factory=dict)
     """Margins that are not the default, by (probe, statistic)."""
     disabled: frozenset[str] = frozenset()
     """Names of probes that are switched off."""
+    waivers: tuple[Waiver, ...] = ()
+    """Failures of this lineage that somebody accepts; of two that cover one finding, the later one counts."""
 
     def gate(self, probe: Probe, gate: Gate) -> Gate:
         """The gate with the margin in force."""
@@ -79,7 +85,7 @@ class AuditConfig:
             name: getattr(self, name)
             for name in ("alpha", "baseline", "labels", "tokens", "permutations", "max_documents", "evidence")
         }
-        plain |= {"independent": self.independent, "allow_inconclusive": self.allow_inconclusive}
+        plain |= {name: getattr(self, name) for name in ("independent", "allow_inconclusive", "anytime")}
         margins = {}
         for probe in probes:
             for gate in probe.gates:
@@ -91,7 +97,8 @@ class AuditConfig:
                     "reason": now.because,
                     "origin": changed.origin if changed else "default",
                 }
-        return {**plain, "margins": margins, "disabled": sorted(self.disabled)}
+        waivers = [waiver.echo() for waiver in self.waivers]
+        return {**plain, "margins": margins, "disabled": sorted(self.disabled), "waivers": waivers}
 
 
 def _whole(least: int) -> Callable[[Any], int]:
@@ -137,6 +144,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "evidence": _evidence,
     "independent": _flag,
     "allow_inconclusive": _flag,
+    "anytime": _flag,
     "seed": _whole(0),
 }
 
@@ -184,11 +192,17 @@ def load_config(
             problems.append(f"{origin}: {table!r}; allowed: a table of settings")
     if problems:
         raise UsageError("\n".join(problems), slug="config")
-    return AuditConfig(**merged.plain, gates=merged.gates, disabled=frozenset(merged.disabled))
+    return AuditConfig(
+        **merged.plain,
+        gates=merged.gates,
+        disabled=frozenset(merged.disabled),
+        waivers=of_lineage(merged.waivers, lineage.root.name),
+    )
 
 
 def _of_lineage(origin: str, table: Any, root: Path) -> tuple[Any, list[str]]:
-    """What a lineage may decide about its own audit: nothing that reads outside its folder or quotes whole texts."""
+    """What a lineage may decide about its own audit: nothing that reads outside its folder or quotes whole texts, and
+    nothing that accepts a failure or spends false alarms in the name of whoever audits it."""
     if not isinstance(table, Mapping):
         return table, []
     allowed, problems = dict(table), []
@@ -199,6 +213,12 @@ def _of_lineage(origin: str, table: Any, root: Path) -> tuple[Any, list[str]]:
         )
     if table.get("evidence") == "texts":
         problems.append(f'{origin}: evidence = "texts" is for you to ask: --evidence texts, or settings of your own')
+    if "waivers" in table:
+        problems.append(f"{origin}: waivers: a lineage may not waive what is found in it; {_OWN}")
+    if "anytime" in table:
+        problems.append(f"{origin}: anytime is for you to decide: --anytime, or settings of your own")
+    for key in ("waivers", "anytime"):
+        allowed.pop(key, None)
     tokens = table.get("tokens")
     if isinstance(tokens, str) and tokens.startswith("hf:"):
         file = locate(root, tokens.removeprefix("hf:"))
@@ -217,19 +237,24 @@ class _Merged:
         self.plain: dict[str, Any] = {}
         self.gates: dict[tuple[str, str], GateSettings] = {}
         self.disabled: set[str] = set()
+        self.waivers: list[Waiver] = []
 
     def add(self, origin: str, table: Mapping[str, Any]) -> list[str]:
         problems = []
         for key, value in table.items():
             if key == "probes":
                 problems.extend(self._probes(origin, value))
+            elif key == "waivers":
+                waivers, wrong = read_waivers(value, origin, self.probes.values())
+                self.waivers.extend(waivers)
+                problems.extend(wrong)
             elif key in _CHECKS:
                 try:
                     self.plain[key] = _CHECKS[key](value)
                 except ValueError as allowed:
                     problems.append(f"{origin}: {key} = {value!r}; allowed: {allowed}")
             else:
-                problems.append(f"{origin}: unknown setting {key!r}{_near(key, [*_CHECKS, 'probes'])}")
+                problems.append(f"{origin}: unknown setting {key!r}{_near(key, [*_CHECKS, 'probes', 'waivers'])}")
         return problems
 
     def _probes(self, origin: str, tables: Any) -> list[str]:

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import difflib
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from collapse_audit.api import Prepared
+from collapse_audit.history import open_history
 from collapse_audit.lineages.corpus import Corpus
 from collapse_audit.plan import Comparison, Plan, Side
 from collapse_audit.probes.errors import CollapseAuditError
@@ -33,8 +35,10 @@ from collapse_audit.runner import read_side
 class Audit:
     """An audit that runs once, when its report is first asked for."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, history: str | None) -> None:
         self.prepared = prepared
+        self.history = history
+        """File to which what is found is appended."""
         self.error: Exception | None = None
         self._report: AuditReport | None = None
 
@@ -52,7 +56,9 @@ class Audit:
                 # A project that turns warnings into errors must get the outcome that the command line gives.
                 with warnings.catch_warnings():
                     warnings.simplefilter("default")
-                    self._report = self.prepared.run()
+                    with nullcontext() if self.history is None else open_history(Path(self.history)) as opened:
+                        report = self.prepared.run(history=opened)
+                    self._report = report
             except Exception as error:
                 self.error = error
                 raise
@@ -72,9 +78,9 @@ class Audit:
 class AuditedLineage:
     """A lineage that this session audits; what the fixture ``lineage`` gives."""
 
-    def __init__(self, name: str, prepared: Prepared) -> None:
+    def __init__(self, name: str, prepared: Prepared, history: str | None = None) -> None:
         self.name = name
-        self.whole = Audit(prepared)
+        self.whole = Audit(prepared, history)
         self.selected = self.whole
         """The audit of the items that have been selected; the whole one if all have."""
         self._samples: dict[Corpus, Sample] = {}
@@ -96,9 +102,10 @@ class AuditedLineage:
 
     def select(self, checks: set[tuple[str, str]]) -> None:
         """Let the items' audit be of these (comparison, probe) only, as ``collapse-audit -k`` would."""
-        prepared = self.whole.prepared
-        plan = _restricted(prepared.plan, checks)
-        self.selected = self.whole if plan == prepared.plan else Audit(replace(prepared, plan=plan))
+        whole = self.whole
+        plan = _restricted(whole.prepared.plan, checks)
+        alone = plan == whole.prepared.plan
+        self.selected = whole if alone else Audit(replace(whole.prepared, plan=plan), whole.history)
 
     def sample(self, side: Side) -> Sample:
         """The documents of ``side`` that were compared, read when they are first asked for."""

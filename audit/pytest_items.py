@@ -5,6 +5,7 @@ fail           failed, with the findings instead of a traceback
 error          error
 inconclusive   failed; skipped with its reason where that is allowed
 not_measured   skipped with its reason
+waived         skipped with who accepts it, until when and why
 pass           passed
 =============  =======================================================
 
@@ -24,7 +25,7 @@ from collapse_audit.plan import Comparison, id_part
 from collapse_audit.probes.types import Probe
 from collapse_audit.pytest_fixtures import AuditedLineage
 from collapse_audit.reports import as_junit
-from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, cells
+from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, cells, counted
 
 
 class Lineage(pytest.Collector):
@@ -69,6 +70,8 @@ class Check(pytest.Item):
     def setup(self) -> None:
         """Audit the lineage, unless that is done. What fails here is an error to pytest, what fails below a failure."""
         report, cell = self._measured()
+        if cell.waived:
+            pytest.skip("; ".join(dict.fromkeys(finding.reason for finding in cell.waived)))
         tolerated = cell.outcome is Outcome.INCONCLUSIVE and report.config["allow_inconclusive"]
         if tolerated or cell.outcome is Outcome.NOT_MEASURED:
             pytest.skip("; ".join(dict.fromkeys(finding.reason for finding in _deciding(cell))))
@@ -94,7 +97,7 @@ class Check(pytest.Item):
 
 def _deciding(cell: Cell) -> list[Finding]:
     """The findings that make the cell's outcome."""
-    return [finding for finding in cell.findings if finding.gating and finding.outcome is cell.outcome]
+    return [finding for finding in cell.findings if finding.gating and counted(finding) is cell.outcome]
 
 
 def _told(cell: Cell, report: AuditReport) -> str:

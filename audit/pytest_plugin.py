@@ -38,6 +38,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="a Python file with probes of yours, as --probes of the collapse-audit command",
     )
+    group.addoption(
+        "--collapse-audit-history",
+        dest="collapse_audit_history",
+        metavar="FILE",
+        help="a file that what was found is appended to, as --history of the collapse-audit command",
+    )
     allow = {"dest": "collapse_audit_allow_inconclusive", "action": "store_true", "default": None}
     group.addoption("--collapse-audit-allow-inconclusive", help=_INCONCLUSIVE, **allow)
     # A name that another plugin may have taken. That must not end every pytest run, so the long one stands beside it.

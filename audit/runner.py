@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,14 @@ from collapse_audit.probes.tokens import Tokenizer, tokenizer
 from collapse_audit.probes.trend import Trend
 from collapse_audit.probes.types import LEVEL, Estimate, Gate, NotMeasured, Probe, Reading
 from collapse_audit.recipe import recipe_claims
-from collapse_audit.reports.document import AuditReport, Finding, Interval, Outcome, Verdict
+from collapse_audit.reports.document import AuditReport, Finding, Interval, Outcome, Verdict, counted
 from collapse_audit.reports.plain import plain
+from collapse_audit.sequential import can_reject, permutations_for
 from collapse_audit.stage import overall_stage, stages
 from collapse_audit.survival import survival
 from collapse_audit.trending import seed_trends, told
 from collapse_audit.verdict import holm, judge, overall
+from collapse_audit.waivers import apply_waivers
 
 Progress = Callable[[str], None]
 """Called with a line of what is being done now, before it is done."""
@@ -58,11 +61,13 @@ def run(
     config: AuditConfig,
     probes: Sequence[Probe],
     *,
+    today: date,
     asked_for: frozenset[str] = frozenset(),
     stop_at_first: bool = False,
     progress: Progress = lambda _: None,
 ) -> AuditReport:
     """Audit ``plan``. ``asked_for`` are probes the user named (in lower case): one that cannot run is then an error.
+    ``today`` decides which waivers have expired, and nothing else.
 
     Raises InputError where a corpus cannot be read. A probe that crashes makes its own findings errors and no more.
     """
@@ -74,19 +79,20 @@ def run(
     slopes: dict[str | None, tuple[Trend, ...]] = {}
     done = 0
     for seed in dict.fromkeys(comparison.seed for comparison in plan.comparisons):
-        family = _Family(plan.of_seed(seed), config, cutter, plan)
+        family = _Family(plan.of_seed(seed), config, cutter, plan, today)
         measured, size = family.measure(progress, stop_at_first)
         copies += family.copies()
         if not stop_at_first:
             slopes[seed] = seed_trends(family.comparisons, family.samples, config, probes, family.rule)
         rules.add(family.rule.name if family.rule else "none")
         notes.extend(family.notes)
-        findings.extend(_judged(measured, config, asked_for, size))
+        findings.extend(_judged(measured, config, asked_for, size, today))
         done += len(dict.fromkeys(m.comparison.name for m in measured))
-        if stop_at_first and any(f.gating and f.outcome is Outcome.FAIL for f in findings):
+        if stop_at_first and any(f.gating and counted(f) is Outcome.FAIL for f in findings):
             break
     if done < len(plan.comparisons):
         notes.append(f"stopped at the first failure (-x): {len(plan.comparisons) - done} comparisons were not measured")
+    notes.extend(apply_waivers(findings, config.waivers, today)[1])
     return _report(
         plan,
         config,
@@ -103,8 +109,11 @@ def run(
 class _Family:
     """The comparisons of one seed: their samples, read once each, and the number of tests they make."""
 
-    def __init__(self, comparisons: tuple[Comparison, ...], config: AuditConfig, cutter: Tokenizer, plan: Plan) -> None:
+    def __init__(
+        self, comparisons: tuple[Comparison, ...], config: AuditConfig, cutter: Tokenizer, plan: Plan, today: date
+    ) -> None:
         self.comparisons = comparisons
+        self.today = today
         self.config = config
         self.cutter = cutter
         self.plan = plan
@@ -124,15 +133,27 @@ class _Family:
         decisive = next((c for c in self.comparisons if c.gating), self.comparisons[0])
         self.rule = label_rule_of(self.config, self.plan, self.samples[decisive.baseline.corpus])
         size = sum(self._tests(comparison) for comparison in self.comparisons if comparison.gating)
-        permutations = max(self.config.permutations, 20 * size, math.ceil(size / self.config.alpha))
+        least = max(self.config.permutations, 20 * size)
+        permutations = permutations_for(size, self.config.alpha, least=least, blocks=self._most_documents())
+        if not can_reject(size, self.config.alpha, permutations):
+            self.notes.append(
+                f"no p-value can be significant: {size} findings at alpha = {self.config.alpha:.3g} need more than the "
+                f"{permutations:,} permutations that memory holds; audit fewer generations (--generation last), lower "
+                "max_documents, or start a new history"
+            )
         if permutations > self.config.permutations:
             self.notes.append(f"{permutations:,} permutations were drawn, as {size} gating findings need")
         measured: list[_Measured] = []
         for comparison in self.comparisons:
             measured.extend(self._compare(comparison, permutations, progress))
-            if stop_at_first and _fails(measured, self.config, size):
+            if stop_at_first and _fails(measured, self.config, size, self.today):
                 break
         return measured, size
+
+    def _most_documents(self) -> int:
+        """Of any comparison, both sides together; no comparison has more blocks."""
+        sides = [(c.baseline.corpus, c.current.corpus) for c in self.comparisons]
+        return max(2 * min(len(self.samples[one]), len(self.samples[other])) for one, other in sides)
 
     def _read(self, side: Side, progress: Progress) -> None:
         if side.corpus in self.samples:
@@ -296,12 +317,14 @@ def label_rule_of(config: AuditConfig, plan: Plan, baseline: Sample) -> LabelRul
     return EU_TIRADS if mentions.mean() >= AUTO_SHARE else None
 
 
-def _fails(measured: list[_Measured], config: AuditConfig, size: int) -> bool:
-    return any(f.gating and f.outcome is Outcome.FAIL for f in _judged(measured, config, frozenset(), size))
+def _fails(measured: list[_Measured], config: AuditConfig, size: int, today: date) -> bool:
+    return any(f.gating and counted(f) is Outcome.FAIL for f in _judged(measured, config, frozenset(), size, today))
 
 
-def _judged(measured: list[_Measured], config: AuditConfig, asked_for: frozenset[str], size: int) -> list[Finding]:
-    """Judge a family: Holm over the gating p-values, then the one rule for each."""
+def _judged(
+    measured: list[_Measured], config: AuditConfig, asked_for: frozenset[str], size: int, today: date
+) -> list[Finding]:
+    """Judge a family: Holm over the gating p-values, then the one rule for each, then what is waived."""
     tested = [
         index
         for index, m in enumerate(measured)
@@ -309,7 +332,8 @@ def _judged(measured: list[_Measured], config: AuditConfig, asked_for: frozenset
     ]
     p_values = [_p(measured[index]) for index in tested]
     adjusted = dict(zip(tested, holm(p_values, family=size), strict=True))
-    return [_finding(m, config, asked_for, adjusted.get(index)) for index, m in enumerate(measured)]
+    findings = [_finding(m, config, asked_for, adjusted.get(index)) for index, m in enumerate(measured)]
+    return list(apply_waivers(findings, config.waivers, today)[0])
 
 
 def _p(measured: _Measured) -> float:
@@ -438,12 +462,17 @@ def _summary(findings: list[Finding], verdict: Verdict, code: ExitCode) -> str:
             why = "nothing was selected that has a baseline"
         return f"{verdict.value}: {why} [exit {int(code)}]"
     outcome, verb = decisive[verdict]
-    counted = [finding for finding in gating if finding.outcome is outcome]
+    decisive_ones = [finding for finding in gating if finding.waiver is None and finding.outcome is outcome]
     total = sum(1 for finding in gating if finding.outcome is not Outcome.NOT_MEASURED)
-    first = counted[0]
-    seed = "" if first.seed is None else f" of seed {first.seed}"
-    where = "" if verdict is Verdict.PASS else f", first {first.probe} in generation {first.generation}{seed}"
-    return f"{verdict.value}: {len(counted)} of {total} findings {verb}{where} [exit {int(code)}]"
+    where = "" if verdict is Verdict.PASS else f", first {_where(decisive_ones[0])}"
+    waived = sum(1 for finding in gating if finding.waiver is not None)
+    beside = f", {waived} waived" if waived else ""
+    return f"{verdict.value}: {len(decisive_ones)} of {total} findings {verb}{where}{beside} [exit {int(code)}]"
+
+
+def _where(finding: Finding) -> str:
+    seed = "" if finding.seed is None else f" of seed {finding.seed}"
+    return f"{finding.probe} in generation {finding.generation}{seed}"
 
 
 def _environment() -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from collapse_audit.exit_codes import ExitCode
 from collapse_audit.probes.types import Estimate, Gate
-from collapse_audit.reports.document import Finding, Outcome, Verdict, worst
+from collapse_audit.reports.document import Finding, Outcome, Verdict, counted, worst
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +121,11 @@ def holm(p_values: Sequence[float], *, family: int | None = None) -> list[float]
 
 
 def overall(findings: Iterable[Finding], *, allow_inconclusive: bool) -> tuple[Verdict, ExitCode]:
-    """The audit's verdict and exit code: collapse before error before inconclusive before "nothing was measured"."""
-    match worst(finding.outcome for finding in findings if finding.gating):
+    """The audit's verdict and exit code: collapse before error before inconclusive before "nothing was measured".
+
+    A waived finding counts as a pass.
+    """
+    match worst(counted(finding) for finding in findings if finding.gating):
         case Outcome.FAIL:
             return Verdict.COLLAPSE, ExitCode.COLLAPSE
         case Outcome.ERROR:

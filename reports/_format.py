@@ -323,6 +323,8 @@ def settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         name = f"{prefix}{inert(key)}"
         if isinstance(value, Mapping):
             flat |= settings(value, f"{name}.")
+        elif isinstance(value, list | tuple) and any(isinstance(each, Mapping) for each in value):
+            flat |= settings({str(number): each for number, each in enumerate(value, start=1)}, f"{name}.")
         elif isinstance(value, list | tuple):
             flat[name] = ", ".join(map(_setting, value)) or "none"
         elif value is not None:

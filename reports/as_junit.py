@@ -8,6 +8,7 @@ fail            ``<failure type="collapse">``
 error           ``<error>``
 inconclusive    ``<failure type="inconclusive">``; ``<skipped>`` where inconclusive is allowed
 not_measured    ``<skipped>``
+waived          ``<skipped type="waived">`` with who accepts it, until when and why
 pass            nothing, and the numbers that say what would have been seen in ``<system-out>``
 ==============  =================================================================================
 
@@ -21,7 +22,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 
 from collapse_audit.reports._format import WORDS, alpha, exhibit, inert, raw, sentence, settings, title, where
-from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, cells
+from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, cells, counted
 from collapse_audit.reports.plain import to_dict
 
 _EXHIBITS = 20
@@ -96,12 +97,11 @@ def _case(report: AuditReport, cell: Cell, prefix: str) -> ET.Element:
         name=inert(cell.probe),
         time=_time(cell.findings),
     )
-    result = _result(cell.outcome, allow_inconclusive=report.config.get("allow_inconclusive") is True)
-    deciding: list[Finding] = []
-    others: list[Finding] = []
-    for finding in cell.findings:
-        decides = result is not None and finding.gating and finding.outcome is cell.outcome
-        (deciding if decides else others).append(finding)
+    result = _result(cell, allow_inconclusive=report.config.get("allow_inconclusive") is True)
+    deciding: tuple[Finding, ...] = ()
+    if result is not None:
+        deciding = cell.waived or tuple(f for f in cell.findings if f.gating and counted(f) is cell.outcome)
+    others = [finding for finding in cell.findings if finding not in deciding]
     if result is not None:
         result.set("message", "; ".join(inert(finding.reason, limit=_REASON) for finding in deciding))
         result.text = body(deciding, report)
@@ -111,7 +111,10 @@ def _case(report: AuditReport, cell: Cell, prefix: str) -> ET.Element:
     return case
 
 
-def _result(outcome: Outcome, *, allow_inconclusive: bool) -> ET.Element | None:
+def _result(cell: Cell, *, allow_inconclusive: bool) -> ET.Element | None:
+    outcome = cell.outcome
+    if cell.waived:
+        return ET.Element("skipped", type="waived")
     if outcome is Outcome.PASS:
         return None
     if outcome is Outcome.FAIL:

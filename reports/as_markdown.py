@@ -35,6 +35,7 @@ _VERDICTS = {
     Verdict.NOT_MEASURED: "NOTHING MEASURED",
 }
 _HEADINGS = {Outcome.FAIL: "What failed", Outcome.ERROR: "Errors", Outcome.INCONCLUSIVE: "Inconclusive"}
+_WAIVED = "Waived"
 _ROWS = 200
 """Rows of one table; a pull-request comment holds 65,536 characters, and report.json holds the rest."""
 _EXHIBITS = 10
@@ -122,11 +123,13 @@ def _about(report: AuditReport) -> str:
 
 
 def _problems(report: AuditReport) -> Iterable[str]:
-    for outcome, heading in _HEADINGS.items():
+    counting = [finding for finding in report.findings if finding.gating and finding.waiver is None]
+    waived = [finding for finding in report.findings if finding.waiver is not None]
+    chapters = [(heading, [f for f in counting if f.outcome is outcome]) for outcome, heading in _HEADINGS.items()]
+    for heading, problems in (*chapters, (_WAIVED, waived)):
         groups: dict[tuple[str, str], list[Finding]] = {}
-        for finding in report.findings:
-            if finding.gating and finding.outcome is outcome:
-                groups.setdefault((finding.probe, finding.statistic), []).append(finding)
+        for finding in problems:
+            groups.setdefault((finding.probe, finding.statistic), []).append(finding)
         findings = [finding for group in groups.values() for finding in group]
         if not findings:
             continue
@@ -145,7 +148,9 @@ def _findings(report: AuditReport, findings: Sequence[Finding], *, why: bool) ->
     baselines = {finding.baseline for finding in findings}
     unsure = any(finding.outcome is Outcome.INCONCLUSIVE for finding in findings)
     columns: dict[str, list[str]] = {
-        "outcome": [] if why else [_word(finding.outcome, gating=finding.gating) for finding in findings],
+        "outcome": []
+        if why and not any(finding.waiver for finding in findings)
+        else [_told(finding) for finding in findings],
         "generation": [str(finding.generation) for finding in findings],
         "seed": ["" if finding.seed is None else code(finding.seed) for finding in findings],
         "finding": [code(title(finding)) for finding in findings],
@@ -169,6 +174,12 @@ def _findings(report: AuditReport, findings: Sequence[Finding], *, why: bool) ->
 def _margin(finding: Finding, margin: str) -> str:
     """``> 0.0100`` for damage that rises: beyond this it matters."""
     return f"{'&gt;' if finding.worse == 'higher' else '&lt;'} {margin}" if margin else ""
+
+
+def _told(finding: Finding) -> str:
+    if finding.waiver is not None:
+        return f"{WORDS[finding.outcome]} (waived)"
+    return _word(finding.outcome, gating=finding.gating)
 
 
 def _word(outcome: Outcome, *, gating: bool) -> str:
@@ -202,7 +213,10 @@ def _matrices(report: AuditReport) -> Iterable[str]:
 
 
 def _matrix(group: Sequence[Cell]) -> str:
-    at = {(cell.probe, cell.generation): _word(cell.outcome, gating=cell.gating) for cell in group}
+    at = {
+        (cell.probe, cell.generation): "waived" if cell.waived else _word(cell.outcome, gating=cell.gating)
+        for cell in group
+    }
     columns = sorted({cell.generation for cell in group})
     rows = [
         [code(probe), *(at.get((probe, each), "") for each in columns)]

@@ -56,6 +56,8 @@ _VERDICT_STYLES = {
     Verdict.ERROR: "bold magenta",
     Verdict.NOT_MEASURED: "bold yellow",
 }
+_WAIVED = "w W"
+"""The mark of a cell that passes because somebody accepts what failed in it."""
 _SECTIONS = {Outcome.FAIL: "FAILURES", Outcome.ERROR: "ERRORS", Outcome.INCONCLUSIVE: "INCONCLUSIVE"}
 _GAP = 2
 """Blank columns between the columns of a table."""
@@ -104,11 +106,15 @@ def _brief(report: AuditReport) -> Iterable[RenderableType]:
         for group in _problems(report, outcome):
             first = group[0]
             told = sentence(first, alpha=alpha(report)) or inert(first.reason, limit=_PROSE)
-            rest = f" (and {len(group) - 1} more like it)" if len(group) > 1 else ""
-            yield Text.assemble(
-                (_MARKS[outcome], _STYLES[outcome]),
-                f"  {title(first)}, {where(first.generation, first.seed)}: {told}{rest}",
-            )
+            yield Text.assemble((_MARKS[outcome], _STYLES[outcome]), f"  {_brief_line(group, told)}")
+    for group in _waived(report):
+        yield Text.assemble((_WAIVED, "dim"), f"  {_brief_line(group, inert(group[0].reason, limit=_PROSE))}")
+
+
+def _brief_line(group: Sequence[Finding], told: str) -> str:
+    first = group[0]
+    rest = f" (and {len(group) - 1} more like it)" if len(group) > 1 else ""
+    return f"{title(first)}, {where(first.generation, first.seed)}: {told}{rest}"
 
 
 def _page(report: AuditReport, *, width: int, verbose: bool) -> Iterable[RenderableType]:
@@ -129,6 +135,11 @@ def _page(report: AuditReport, *, width: int, verbose: bool) -> Iterable[Rendera
             yield Rule(Text(_SECTIONS[outcome], style=_STYLES[outcome]), characters="-", style="none")
         for group in problems:
             yield _problem(report, group, width=width, verbose=verbose)
+    waived = _waived(report)
+    if waived:
+        yield Rule(Text("WAIVED", style="dim"), characters="-", style="none")
+    for group in waived:
+        yield _problem(report, group, width=width, verbose=verbose)
     for section in sections(report, everything=verbose):
         yield from _section(section, width)
     remarks = [*_not_measured(report), *_tagged(report), *_context(report), *_notes(report)]
@@ -174,7 +185,10 @@ def _matrix(group: Sequence[Cell], seed: str | None, width: int) -> Iterable[Ren
     names = {probe: inert(probe, limit=60) for probe in probes}
     widest = min(max(map(cell_len, [*names.values(), "generation"])), max(width // 2, 10))
     fitting = max(1, (width - widest) // (3 + _GAP))
-    marks = {(cell.probe, cell.generation): _mark(cell.outcome, gating=cell.gating) for cell in group}
+    marks = {
+        (cell.probe, cell.generation): Text(_WAIVED, "dim") if cell.waived else _mark(cell.outcome, gating=cell.gating)
+        for cell in group
+    }
     for start in range(0, len(columns), fitting):
         block = columns[start : start + fitting]
         table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", collapse_padding=True)
@@ -192,9 +206,17 @@ def _mark(outcome: Outcome, *, gating: bool) -> Text:
     return Text(mark, _STYLES[outcome]) if gating else Text(f"({mark[-1]})", "dim")
 
 
+def _finding_mark(finding: Finding) -> Text:
+    if finding.waiver is not None:
+        return Text(f"w {_MARKS[finding.outcome][-1]}", "dim")
+    return _mark(finding.outcome, gating=finding.gating)
+
+
 def _legend(group: Sequence[Cell]) -> Text:
-    present = {cell.outcome for cell in group}
+    present = {cell.outcome for cell in group if not cell.waived}
     parts = [f"{_MARKS[outcome]} {WORDS[outcome].lower()}" for outcome in _MARKS if outcome in present]
+    if any(cell.waived for cell in group):
+        parts.append(f"{_WAIVED} waived")
     if any(not cell.gating for cell in group):
         parts.append("( ) context, outside the verdict")
     return Text("   ".join(parts) or "nothing to show: the audit has no findings", style="dim")
@@ -204,18 +226,26 @@ def _legend(group: Sequence[Cell]) -> Text:
 
 
 def _problems(report: AuditReport, outcome: Outcome) -> list[list[Finding]]:
-    """Gating findings with ``outcome``, together where they are the same statistic at several generations or seeds."""
-    groups: dict[tuple[str, str], list[Finding]] = {}
-    for finding in report.findings:
-        if finding.gating and finding.outcome is outcome:
-            groups.setdefault((finding.probe, finding.statistic), []).append(finding)
+    """Gating findings with ``outcome`` that nobody waives."""
+    return _together(f for f in report.findings if f.gating and f.outcome is outcome and f.waiver is None)
+
+
+def _waived(report: AuditReport) -> list[list[Finding]]:
+    return _together(finding for finding in report.findings if finding.waiver is not None)
+
+
+def _together(findings: Iterable[Finding]) -> list[list[Finding]]:
+    """Findings in groups: the same statistic with the same outcome, at several generations or seeds."""
+    groups: dict[tuple[str, str, Outcome], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.probe, finding.statistic, finding.outcome), []).append(finding)
     return list(groups.values())
 
 
 def _problem(report: AuditReport, group: Sequence[Finding], *, width: int, verbose: bool) -> RenderableType:
     first = group[0]
     head = Text.assemble(
-        (_MARKS[first.outcome], _STYLES[first.outcome]),
+        _finding_mark(first),
         (f"  {title(first)}", "bold"),
         f" ({inert(first.code)}) in {generations(finding.generation for finding in group)}",
     )
@@ -325,7 +355,7 @@ def _every_finding(report: AuditReport, width: int) -> Iterable[RenderableType]:
         return
     yield Rule(Text("EVERY FINDING"), characters="-", style="none")
     columns = {
-        "": [_mark(finding.outcome, gating=finding.gating).plain for finding in findings],
+        "": [_finding_mark(finding).plain for finding in findings],
         "finding": [title(finding) for finding in findings],
         **_columns(findings, report, detectable=True),
         "unit": [inert(finding.unit) for finding in findings],
@@ -334,7 +364,7 @@ def _every_finding(report: AuditReport, width: int) -> Iterable[RenderableType]:
     widths = [max(map(cell_len, (name, *column))) for name, column in columns.items()]
     if sum(widths) + _GAP * (len(widths) - 1) > width:
         for finding in findings:
-            mark = _mark(finding.outcome, gating=finding.gating)
+            mark = _finding_mark(finding)
             place = where(finding.generation, finding.seed)
             beside = f"; raw: {raw(finding)}" if raw(finding) else ""
             yield Text.assemble(mark, f"  {title(finding)}, {place}: {sentence(finding, alpha=alpha(report))}{beside}")
@@ -343,7 +373,7 @@ def _every_finding(report: AuditReport, width: int) -> Iterable[RenderableType]:
     for name in columns:
         table.add_column(Text(name), no_wrap=True)
     for finding, row in zip(findings, zip(*columns.values(), strict=True), strict=True):
-        table.add_row(_mark(finding.outcome, gating=finding.gating), *map(Text, row[1:]))
+        table.add_row(_finding_mark(finding), *map(Text, row[1:]))
     yield table
 
 

@@ -85,6 +85,8 @@ class Finding:
     """Short tags: ``shift`` (significant but immaterial), ``one-sided``, ``length-confounded``, …"""
     reason: str
     """One sentence for a person: why this outcome."""
+    waiver: Mapping[str, Any] | None = None
+    """Who accepts this outcome, why and until when (``owner``, ``reason``, ``expires``, …). It then does not count."""
     seconds: float | None = None
 
 
@@ -137,6 +139,11 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome:
     return next((outcome for outcome in _DECIDES_FIRST if outcome in present), Outcome.NOT_MEASURED)
 
 
+def counted(finding: Finding) -> Outcome:
+    """What ``finding`` adds to a verdict: its outcome, and where that is waived a pass."""
+    return finding.outcome if finding.waiver is None else Outcome.PASS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One probe on one generation of one seed: what a matrix shows in one place and JUnit counts as one test case."""
@@ -154,8 +161,13 @@ class Cell:
 
     @property
     def outcome(self) -> Outcome:
-        """Worst outcome of the gating findings; of all of them where the whole cell is context."""
-        return worst(finding.outcome for finding in self.findings if finding.gating or not self.gating)
+        """Worst outcome of the gating findings, as they count; of all of them where the whole cell is context."""
+        return worst(counted(finding) for finding in self.findings if finding.gating or not self.gating)
+
+    @property
+    def waived(self) -> tuple[Finding, ...]:
+        """The waived findings, where the cell would not pass without their waivers."""
+        return tuple(f for f in self.findings if f.waiver is not None) if self.outcome is Outcome.PASS else ()
 
 
 def cells(findings: Iterable[Finding]) -> tuple[Cell, ...]:

@@ -100,7 +100,7 @@ def _lineages(options: Namespace) -> int:
     from collapse_audit.comparison.contrast import contrast
     from collapse_audit.comparison.text import contrast_text
 
-    a, b = (prepare(path, sets=options.sets, seed=options.seed) for path in (options.a, options.b))
+    a, b = (prepare(path, sets=options.sets, seed=options.seed, anytime=False) for path in (options.a, options.b))
     asked = "last" if options.generation is None else options.generation
     progress = stderr()
     if progress.is_terminal:
