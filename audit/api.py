@@ -14,9 +14,9 @@ from collapse_audit import __version__
 from collapse_audit.config import AuditConfig, load_config
 from collapse_audit.history import Look, OpenHistory, entries_of, open_history
 from collapse_audit.keyword import keyword, names_in
-from collapse_audit.lineages.corpus import open_corpus
 from collapse_audit.lineages.digest import json_digest
 from collapse_audit.lineages.lineage import Lineage, load_lineage
+from collapse_audit.lineages.pack import open_baseline
 from collapse_audit.plan import Plan, baseline_path, id_part, plan
 from collapse_audit.probes.errors import UsageError
 from collapse_audit.probes.labels import label_rule
@@ -139,7 +139,7 @@ def prepare(
         known,
         generations=generations,
         keep=keep,
-        baseline_corpus=None if elsewhere is None else open_corpus(elsewhere),
+        baseline_corpus=None if elsewhere is None else open_baseline(elsewhere),
     )
     asked_for = frozenset() if select is None else frozenset(names_in(select))
     return Prepared(lineage=found, config=config, probes=known, plan=laid_out, asked_for=asked_for)

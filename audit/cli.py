@@ -64,7 +64,9 @@ def run_parser() -> Parser:
     what.add_argument("-k", dest="select", metavar="EXPR", help="only probes (or generations) that match, as in pytest")
     what.add_argument("--generation", metavar="3 | 1-4 | last", help="only these generations")
     what.add_argument(
-        "--baseline", metavar="BASE", help="generation-0 (default), reference, previous, or a corpus file"
+        "--baseline",
+        metavar="BASE",
+        help="generation-0 (default), reference, previous, a corpus file or a reference pack",
     )
     what.add_argument("--labels", metavar="RULE", help="auto (default), eu-tirads, field, regex:PATTERN or none")
     what.add_argument("--tokens", metavar="TOKENS", help="words (default) or hf:FILE, a Hugging Face tokenizer.json")

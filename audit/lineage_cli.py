@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from collapse_audit import __version__
 from collapse_audit.console import Parser, exit_with, stdout
 from collapse_audit.exit_codes import ExitCode
+from collapse_audit.lineage_pack import add_pack
 from collapse_audit.lineage_simulate import add_simulate
 from collapse_audit.lineage_train import add_train
 from collapse_audit.probes.errors import InputError, Problem
@@ -146,7 +147,7 @@ def _plural(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
 
 
-COMMANDS: tuple[Callable[[Any], None], ...] = (_add_validate, add_simulate, add_train)
+COMMANDS: tuple[Callable[[Any], None], ...] = (_add_validate, add_simulate, add_train, add_pack)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,13 @@ from collapse_audit.calibration.settled import Key
 from collapse_audit.config import AuditConfig, GateSettings
 from collapse_audit.exit_codes import ExitCode
 from collapse_audit.lineages.corpus import Corpus
+from collapse_audit.lineages.pack import is_pack, read_pack
 from collapse_audit.plan import Comparison, Plan, Side
 from collapse_audit.probes.copying import copied
 from collapse_audit.probes.errors import CollapseAuditError
 from collapse_audit.probes.labels import AUTO_SHARE, EU_TIRADS, LabelRule, label_rule
+from collapse_audit.probes.packed import packed
+from collapse_audit.probes.packed_pair import PackedPair, PackedSample, packed_rule, packed_sample
 from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.sample import Sample, read_sample
 from collapse_audit.probes.tokens import Tokenizer, tokenizer
@@ -163,6 +166,9 @@ class _Family:
         if sample.n_read > len(sample):
             drawn = f"{len(sample):,} of {sample.n_read:,} documents"
             self.notes.append(f"{side.corpus.shown}: {drawn} were drawn at random (max_documents)")
+        if isinstance(sample, PackedSample):
+            size = sample.pack.sketch.size
+            self.notes.append(f"{side.corpus.shown}: a reference pack, {len(sample):,} documents in blocks of {size}")
         self.samples[side.corpus] = sample
 
     def _tests(self, comparison: Comparison) -> int:
@@ -187,13 +193,14 @@ class _Family:
 
     def _compare(self, comparison: Comparison, permutations: int, progress: Progress) -> list[_Measured]:
         baseline, current = (self.samples[side.corpus] for side in (comparison.baseline, comparison.current))
-        pair = Pair(
+        kind: type[Pair] = PackedPair if isinstance(baseline, PackedSample) else Pair
+        pair = kind(
             baseline=baseline,
             generation=current,
             permutations=permutations,
             seed=self.config.seed,
             label_rule=self.rule,
-            trained_on_baseline=comparison.trained_on_baseline,
+            trained_on_baseline=comparison.trained_on_baseline or self._from_training_texts(baseline),
             others=tuple(self._earlier(comparison)),
             same_bytes=comparison.same_bytes,
             evidence=self.config.evidence,
@@ -203,7 +210,8 @@ class _Family:
         for probe in comparison.probes:
             progress(f"{comparison.name}: {probe.name}")
             start = time.perf_counter()
-            readings = _measure(probe, pair, self._missing(probe, comparison))
+            asked = packed(probe) if isinstance(pair, PackedPair) else probe
+            readings = _measure(asked, pair, self._missing(probe, comparison))
             seconds = (time.perf_counter() - start) / len(probe.gates)
             measured.extend(
                 _Measured(
@@ -249,6 +257,10 @@ class _Family:
                 found.append(about | dataclasses.asdict(copied(current, training)))
         return found
 
+    def _from_training_texts(self, baseline: Sample) -> bool:
+        """Whether the baseline is a pack of texts that models are trained on; of which models, a pack cannot tell."""
+        return isinstance(baseline, PackedSample) and not (baseline.pack.held_out or self.plan.lineage.independent)
+
     def _earlier(self, comparison: Comparison) -> Iterable[Sample]:
         """Samples that the generation may be a copy of: its baseline, what it was trained on, generations before it."""
         sides = [comparison.baseline, *([comparison.predecessor] if comparison.predecessor else [])]
@@ -272,6 +284,9 @@ def _absent(what: str, there: Sequence[bool]) -> NotMeasured | None:
 
 def read_side(side: Side, config: AuditConfig, cutter: Tokenizer) -> Sample:
     """The documents of ``side`` that are compared: the same ones each time. Raises InputError."""
+    if is_pack(side.corpus.path):
+        pack = read_pack(side.corpus.path, where=side.corpus.where)
+        return packed_sample(pack, name=side.name, digest=side.corpus.digest, tokens=cutter.name)
     return read_sample(
         side.corpus.batches(),
         name=side.name,
@@ -309,6 +324,8 @@ def _place(probe: Probe, error: BaseException) -> str:
 def label_rule_of(config: AuditConfig, plan: Plan, baseline: Sample) -> LabelRule | None:
     """The label rule in force; ``auto`` looks at the baseline."""
     classes = plan.lineage.label_classes
+    if isinstance(baseline, PackedSample):
+        return packed_rule(baseline.pack, config.labels, classes=classes)
     if config.labels != "auto":
         return label_rule(config.labels, classes=classes)
     if baseline.label_field is not None:

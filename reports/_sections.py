@@ -134,8 +134,8 @@ def _trends(trends: Sequence[Mapping[str, Any]], everything: bool) -> Section | 
             }
         ),
         caption=(
-            "Slope: change from a generation to the next, of ratios in percent. n_eff: as if each were resampled from so "
-            "many texts. Crosses: when the margin may fall, were it to go on in a line. It does not gate."
+            "Slope: change from a generation to the next, of ratios in percent. n_eff: as if each were resampled from "
+            "so many texts. Crosses: when the margin may fall, were it to go on in a line. It does not gate."
         ),
     )
 
