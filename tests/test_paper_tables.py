@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
@@ -298,7 +299,9 @@ def test_the_sizes_on_the_page_are_those_of_the_lineages() -> None:
         return f"{sum(batch.num_rows for batch in open_corpus(paper_tables.LINEAGES / name / corpus).batches()):,}"
 
     def thousands_of_weights(name: str) -> str:
-        about = json.loads((paper_tables.LINEAGES / name / "base" / "base.json").read_text("utf-8"))
+        root = paper_tables.LINEAGES / name
+        base = tomllib.loads((root / "lineage.toml").read_text("utf-8"))["recipe"]["base"].get("folder", "base")
+        about = json.loads((root / base / "base.json").read_text("utf-8"))
         return f"{about['parameters'] / 1000:.0f} thousand"
 
     page = " ".join(paper_tables.PAGE.read_text("utf-8").split())

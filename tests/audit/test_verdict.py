@@ -49,7 +49,7 @@ def judged(value: float, error: float, margin: float, worse: str = "higher", p: 
 
 
 def by_damage(value: float, error: float, margin: float, worse: str, p: float | None) -> Outcome:
-    """The rule of product.md, written once more: with damage d and margin m, both growing with harm."""
+    """The rule, written once more: with damage d and margin m, both growing with harm."""
     sign = 1 if worse == "higher" else -1
     worst_case = max(sign * (value - Z * error), sign * (value + Z * error))
     best_case = min(sign * (value - Z * error), sign * (value + Z * error))
@@ -276,7 +276,7 @@ ORDER = [
     (Outcome.PASS, Verdict.PASS, 0),
     (Outcome.NOT_MEASURED, Verdict.NOT_MEASURED, 5),
 ]
-"""What decides before what: product.md's order, except that "nothing was measured" needs that nothing was."""
+"""What decides before what: collapse first, except that "nothing was measured" needs that nothing was."""
 
 
 @given(st.lists(st.sampled_from(list(Outcome)), max_size=6))

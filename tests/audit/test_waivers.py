@@ -26,11 +26,11 @@ from collapse_audit.waivers import EXPIRED, WAIVED, Waiver, apply_waivers, of_li
 from tests.audit import small_lineages
 
 DAY = date(2027, 1, 31)
-ENTRY: dict[str, Any] = {"probe": "repetition", "owner": "Ann", "reason": "known since May", "expires": DAY}
+ENTRY: dict[str, Any] = {"probe": "repetition", "owner": "ops", "reason": "known since May", "expires": DAY}
 
 
 def waiver(**details: Any) -> Waiver:
-    usual: dict[str, Any] = {"probe": "p", "owner": "Ann", "reason": "known", "expires": DAY, "origin": "our.toml"}
+    usual: dict[str, Any] = {"probe": "p", "owner": "ops", "reason": "known", "expires": DAY, "origin": "our.toml"}
     return Waiver(**(usual | details))
 
 
@@ -71,7 +71,7 @@ def test_a_waiver_is_read_as_it_stands() -> None:
                 generations=(2, 3),
                 seed="1",
                 lineage="runs",
-                owner="Ann",
+                owner="ops",
                 reason="known since May",
                 expires=DAY,
                 origin="our.toml",
@@ -119,7 +119,7 @@ DATE = "a date without quotes, such as 2027-01-31: the last day on which it hold
         ({"seed": True}, "seed = True; allowed: a seed of the lineage, as its folder or manifest has it"),
         ({"lineage": ""}, "lineage = ''; allowed: the name of the lineage's folder"),
         ({"owner": " "}, "owner = ' '; allowed: who answers for it"),
-        ({"owner": ["Ann"]}, "owner = ['Ann']; allowed: who answers for it"),
+        ({"owner": ["ops"]}, "owner = ['ops']; allowed: who answers for it"),
         ({"reason": 3}, "reason = 3; allowed: why the failure is accepted"),
         ({"expires": "2027-01-31"}, f"expires = '2027-01-31'; allowed: {DATE}"),
         ({"expires": datetime(2027, 1, 31, 9)}, f"expires = 2027-01-31T09:00:00; allowed: {DATE}"),
@@ -162,10 +162,10 @@ def test_a_waiver_for_another_lineage_is_left_out() -> None:
 def test_a_waived_failure_stays_a_failure_and_says_who_accepts_it() -> None:
     finding = applied(found(), waiver())
     assert (finding.outcome, finding.notes) == (Outcome.FAIL, (WAIVED,))
-    assert finding.reason == "it rose; waived until 2027-01-31 by Ann: known"
+    assert finding.reason == "it rose; waived until 2027-01-31 by ops: known"
     assert finding.waiver == {
         "probe": "p",
-        "owner": "Ann",
+        "owner": "ops",
         "reason": "known",
         "expires": "2027-01-31",
         "origin": "our.toml",
@@ -177,7 +177,7 @@ def test_a_waiver_holds_on_its_last_day_and_no_longer() -> None:
     assert applied(found(), waiver(), today=DAY).waiver is not None
     after = applied(found(), waiver(), today=DAY + timedelta(days=1))
     assert (after.outcome, after.waiver, after.notes) == (Outcome.FAIL, None, (EXPIRED,))
-    assert after.reason == "it rose; its waiver expired after 2027-01-31, owner Ann"
+    assert after.reason == "it rose; its waiver expired after 2027-01-31, owner ops"
 
 
 @pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.ERROR, Outcome.NOT_MEASURED])
@@ -227,7 +227,7 @@ def test_a_tag_of_a_probe_does_not_pass_for_a_waiver() -> None:
     assert counted(applied(found(notes=(WAIVED,)), waiver())) is Outcome.PASS
 
 
-ABOUT = "waiver of p (owner Ann, our.toml)"
+ABOUT = "waiver of p (owner ops, our.toml)"
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_what_became_of_every_waiver_is_said(findings: list[Finding], after: int
 
 def test_a_note_names_all_that_narrows_the_waiver() -> None:
     narrow = waiver(statistic="s", generations=(2, 3), seed="1", lineage="runs")
-    assert told(narrow)[0].startswith("waiver of p/s, generations 2, 3, seed 1, lineage runs (owner Ann, ")
+    assert told(narrow)[0].startswith("waiver of p/s, generations 2, 3, seed 1, lineage runs (owner ops, ")
     assert waiver(generations=(2,)).scope == "p, generation 2"
 
 
@@ -382,7 +382,7 @@ def entries(probes: Sequence[str], **details: Any) -> list[dict[str, Any]]:
 
 def write(file: Path, probes: Sequence[str], *, table: str = "waivers", expires: str = "9999-12-31") -> Path:
     rows = [
-        f'[[{table}]]\nprobe = "{probe}"\nowner = "Ann"\nreason = "known | <b>"\nexpires = {expires}\n'
+        f'[[{table}]]\nprobe = "{probe}"\nowner = "ops"\nreason = "known | <b>"\nexpires = {expires}\n'
         for probe in probes
     ]
     file.write_text("".join(rows), encoding="utf-8")
@@ -408,8 +408,8 @@ def test_the_day_after_it_is_collapse_again_and_the_owner_is_named(collapsed: Pa
     report = audit(collapsed, waivers=entries(failing), today=DAY + timedelta(days=1))
     assert (report.verdict, report.exit_code) == (Verdict.COLLAPSE, 1)
     again = [finding for finding in report.findings if finding.outcome is Outcome.FAIL]
-    assert all(finding.reason.endswith("its waiver expired after 2027-01-31, owner Ann") for finding in again)
-    assert sum("owner Ann" in note and "expired after 2027-01-31" in note for note in report.notes) == len(failing)
+    assert all(finding.reason.endswith("its waiver expired after 2027-01-31, owner ops") for finding in again)
+    assert sum("owner ops" in note and "expired after 2027-01-31" in note for note in report.notes) == len(failing)
 
 
 def test_one_failure_that_nobody_waives_is_still_collapse(collapsed: Path, failing: tuple[str, ...]) -> None:
@@ -435,7 +435,7 @@ def test_the_first_failure_at_which_to_stop_is_one_that_counts(
 @pytest.mark.parametrize("verbosity", [-1, 0, 1])
 def test_the_terminal_shows_what_is_waived_by_whom(waived: AuditReport, verbosity: int) -> None:
     text = " ".join(as_text.render(waived, width=100, verbosity=verbosity).split())
-    assert "waived until 2027-01-31 by Ann: known since May" in text
+    assert "waived until 2027-01-31 by ops: known since May" in text
     assert "x F" not in text
     if verbosity >= 0:
         assert "w W waived" in text  # the legend
@@ -447,7 +447,7 @@ def test_markdown_shows_what_is_waived_by_whom(waived: AuditReport) -> None:
     assert text.startswith("## collapse-audit: PASS\n")
     before, _, after = text.partition("### Waived\n")
     assert "### What failed" not in before
-    assert "waived until 2027-01-31 by Ann: known since May" in after
+    assert "waived until 2027-01-31 by ops: known since May" in after
     assert "FAIL (waived)" in after
 
 
@@ -462,7 +462,7 @@ def test_junit_skips_what_is_waived_with_its_reason(waived: AuditReport, failing
     assert set(skipped) == set(failing)
     assert root.find(".//failure") is None
     for skip in skipped.values():
-        assert "waived until 2027-01-31 by Ann: known since May" in (skip.get("message") or "")
+        assert "waived until 2027-01-31 by ops: known since May" in (skip.get("message") or "")
         assert (skip.text or "").strip()
 
 
@@ -476,7 +476,7 @@ def test_json_carries_the_waiver_and_comes_back(
     one = next(finding for finding in data["findings"] if finding["probe"] == failing[0] and "waiver" in finding)
     assert one["waiver"] == {
         "probe": failing[0],
-        "owner": "Ann",
+        "owner": "ops",
         "reason": "known | <b>",
         "expires": "9999-12-31",
         "origin": str(settings),
@@ -533,4 +533,4 @@ def test_pytest_skips_what_is_waived(
     outcomes = result.parseoutcomes()
     assert "failed" not in outcomes
     assert outcomes["skipped"] >= len(failing)
-    result.stdout.fnmatch_lines(["*waived until 9999-12-31 by Ann: known*"])
+    result.stdout.fnmatch_lines(["*waived until 9999-12-31 by ops: known*"])

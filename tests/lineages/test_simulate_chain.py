@@ -1,4 +1,4 @@
-"""Sharpening and truncation against their closed forms (statistics.md 8, identities 23 and 24) and against counts."""
+"""Sharpening and truncation against their closed forms and against counts."""
 
 from __future__ import annotations
 

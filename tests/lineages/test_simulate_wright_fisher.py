@@ -1,4 +1,4 @@
-"""Wright-Fisher against the identities of population genetics (statistics.md 8, 1 to 7)."""
+"""Wright-Fisher against the identities of population genetics."""
 
 from __future__ import annotations
 
