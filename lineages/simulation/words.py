@@ -33,6 +33,8 @@ class Vocabulary:
     """Shape (V,): a run of punctuation or other symbols."""
     unspaced: BoolArray
     """Shape (V,): a character of a script that is written without spaces."""
+    clings: BoolArray
+    """Shape (V,): no symbol, and yet it joins the symbol before it: a lone accent."""
     no_space_before: BoolArray
     """Shape (V,): most often no white space stands before it inside a document."""
     no_space_after: BoolArray
@@ -88,10 +90,13 @@ def _vocabulary(words: Sequence[str], ids: IntArray, offsets: IntArray, after_ga
     # Asking the tokeniser itself: "中中" is two words, "aa" and "!!" are one; "a!" is two.
     unspaced = WORDS(pa.array([word + word for word in words], pa.large_string())).lengths == 2
     apart = WORDS(pa.array(["a" + word for word in words], pa.large_string())).lengths == 2
+    symbol = apart & ~unspaced
+    clings = WORDS(pa.array(["!" + word for word in words], pa.large_string())).lengths == 1
     return Vocabulary(
         words=tuple(words),
-        symbol=apart & ~unspaced,
+        symbol=symbol,
         unspaced=unspaced,
+        clings=clings & ~symbol,
         no_space_before=_mostly(ids[second], glued, len(words)),
         no_space_after=_mostly(ids[second - 1], glued, len(words)),
         pairs=pairs,
@@ -124,6 +129,7 @@ def _glued(vocabulary: Vocabulary, left: IntArray, right: IntArray) -> BoolArray
         keys = left * len(vocabulary) + right
         at = np.minimum(np.searchsorted(vocabulary.pairs, keys), len(vocabulary.pairs) - 1)
         usual = np.where(vocabulary.pairs[at] == keys, vocabulary.no_space_between[at], usual)
-    # Only a symbol beside a word, or two characters of an unspaced script, stay two words without a space.
-    may = (symbol[left] != symbol[right]) | (unspaced[left] & unspaced[right])
+    # Only a symbol beside a word, or two characters of an unspaced script, stay two words without a space. A lone
+    # accent would settle on the symbol.
+    may = (symbol[left] != symbol[right]) & ~vocabulary.clings[right] | (unspaced[left] & unspaced[right])
     return np.asarray(may & usual, bool)
