@@ -88,20 +88,28 @@ def _vocabulary(words: Sequence[str], ids: IntArray, offsets: IntArray, after_ga
     glued = ~after_gap[second]
     pairs, pair = np.unique(ids[second - 1] * len(words) + ids[second], return_inverse=True)
     # Asking the tokeniser itself: "中中" is two words, "aa" and "!!" are one; "a!" is two.
-    unspaced = WORDS(pa.array([word + word for word in words], pa.large_string())).lengths == 2
-    apart = WORDS(pa.array(["a" + word for word in words], pa.large_string())).lengths == 2
+    unspaced, apart, after_symbol = (_kept_apart(before, words) for before in (words, "a", "!"))
     symbol = apart & ~unspaced
-    clings = WORDS(pa.array(["!" + word for word in words], pa.large_string())).lengths == 1
     return Vocabulary(
         words=tuple(words),
         symbol=symbol,
         unspaced=unspaced,
-        clings=clings & ~symbol,
+        clings=~after_symbol & ~symbol,
         no_space_before=_mostly(ids[second], glued, len(words)),
         no_space_after=_mostly(ids[second - 1], glued, len(words)),
         pairs=pairs,
         no_space_between=_mostly(pair, glued, len(pairs)),
     )
+
+
+def _kept_apart(before: Sequence[str] | str, words: Sequence[str]) -> BoolArray:
+    """Whether ``before`` and each word, written without a space, are cut into just these two; shape (V,)."""
+    first = [before] * len(words) if isinstance(before, str) else list(before)
+    cut = WORDS(pa.array([one + word for one, word in zip(first, words, strict=True)], pa.large_string()))
+    if not words:
+        return np.zeros(0, bool)
+    head = cut.vocabulary.take(pa.array(cut.ids[cut.offsets[:-1]]))
+    return np.asarray(pc.equal(head, pa.array(first, pa.large_string()))) & (cut.lengths == 2)
 
 
 def _mostly(ids: IntArray, flags: BoolArray, size: int) -> BoolArray:

@@ -54,6 +54,7 @@ def test_what_is_written_out_holds_the_words_that_the_audit_counts(texts: list[s
 @QUICK
 @given(TEXTS, st.integers(0, 2**32 - 1))
 @example(["\u0300:", ":0"], 0)  # an accent with no letter to stand on
+@example(["\xad0:0\x080"], 0)  # a word that begins with a soft hyphen
 def test_words_in_any_order_stay_the_words_that_they_are(texts: list[str], seed: int) -> None:
     documents = encode([text.replace("\0", " ") for text in texts])
     shuffled = np.random.default_rng(seed).permutation(documents.ids)
