@@ -118,7 +118,7 @@ def _mostly(ids: IntArray, flags: BoolArray, size: int) -> BoolArray:
 
 
 def decode(vocabulary: Vocabulary, ids: IntArray, offsets: IntArray) -> list[str]:
-    """Write documents out, N strings. :func:`encode` cuts them into the same words again."""
+    """Write documents out, N strings. :func:`encode` cuts them into the same words again, control characters aside."""
     glued = np.zeros(len(ids), bool)
     if len(ids):
         glued[1:] = _glued(vocabulary, ids[:-1], ids[1:])
