@@ -109,7 +109,8 @@ def _kept_apart(before: Sequence[str] | str, words: Sequence[str]) -> BoolArray:
     if not words:
         return np.zeros(0, bool)
     head = cut.vocabulary.take(pa.array(cut.ids[cut.offsets[:-1]]))
-    return np.asarray(pc.equal(head, pa.array(first, pa.large_string()))) & (cut.lengths == 2)
+    whole = np.asarray(pc.equal(head, pa.array(first, pa.large_string())), dtype=np.bool_)
+    return np.asarray(whole & (cut.lengths == 2), dtype=np.bool_)
 
 
 def _mostly(ids: IntArray, flags: BoolArray, size: int) -> BoolArray:
