@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collapse_audit.console import Parser, stderr, stdout, write
+from collapse_audit.console import Parser, count, finite, stderr, stdout, write
 from collapse_audit.exit_codes import ExitCode
 from collapse_audit.probes.errors import UsageError
 
@@ -77,8 +77,8 @@ def calibrate_parser() -> Parser:
     text = "stop after so many minutes with the trials that are finished (default %(default)s)"
     add("--minutes", metavar="M", type=_positive, default=1.0, help=text)
     text = "stop after N trials of each damage, and four times as many without (default %(default)s)"
-    add("--trials", metavar="N", type=_count, default=50, help=text)
-    add("--processes", metavar="N", type=_count, default=2, help="run so many trials at a time (default %(default)s)")
+    add("--trials", metavar="N", type=count, default=50, help=text)
+    add("--processes", metavar="N", type=count, default=2, help="run so many trials at a time (default %(default)s)")
 
     plant = parser.add_argument_group("what is planted")
     for flag, kind, text in (
@@ -87,7 +87,7 @@ def calibrate_parser() -> Parser:
         ("--drift", _positive, "a model's training documents, as a share of n"),
         ("--loops", _share, "share of texts that loop"),
         ("--duplicates", _inside, "share of texts that become copies"),
-        ("--shift", _number, "added to every nll, nats per token"),
+        ("--shift", finite, "added to every nll, nats per token"),
     ):
         name = flag.removeprefix("--").replace("-", "_")
         plant.add_argument(flag, metavar="X", type=kind, default=_DEFAULTS[name], help=f"{text} (default %(default)s)")
@@ -122,38 +122,24 @@ _DEFAULTS: Mapping[str, float] = {
 }
 
 
-def _number(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"{text}; allowed is a finite number")
-    return number
-
-
 def _positive(text: str) -> float:
-    number = _number(text)
+    number = finite(text)
     if number <= 0:
         raise argparse.ArgumentTypeError(f"{text}; allowed is a number above 0")
     return number
 
 
 def _share(text: str) -> float:
-    number = _number(text)
+    number = finite(text)
     if not 0 < number <= 1:
         raise argparse.ArgumentTypeError(f"{text}; allowed is a number above 0 and at most 1")
     return number
 
 
 def _inside(text: str) -> float:
-    number = _number(text)
+    number = finite(text)
     if not 0 < number < 1:
         raise argparse.ArgumentTypeError(f"{text}; allowed is a number between 0 and 1")
-    return number
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}; allowed is a whole number, 1 or more")
     return number
 
 
@@ -281,8 +267,8 @@ def _baseline(plan: Plan) -> tuple[Side, list[Corpus], bool]:
 
 
 def _documents(corpus: Corpus, config: AuditConfig) -> int:
-    count = sum(len(batch) for batch in corpus.batches())
-    return min(count, config.max_documents or count)
+    documents = sum(len(batch) for batch in corpus.batches())
+    return min(documents, config.max_documents or documents)
 
 
 def _run(job: _Job, options: argparse.Namespace, deadline: float, progress: Callable[[str], None]) -> list[Trial]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import math
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.console import Parser, stderr, stdout
+from collapse_audit.console import Parser, count, finite, stderr, stdout
 from collapse_audit.exit_codes import ExitCode
 
 
@@ -29,28 +28,28 @@ def add_simulate(commands: Any) -> None:
 
 def _add_healthy(kinds: Any) -> None:
     add = _kind(kinds, "healthy", "the null: random parts of the source", "healthy texts.jsonl --generations 3")
-    add("--documents", _count, None, "documents a corpus (default: as many as there are)")
-    add("--generations", _count, 5, "generations after generation 0 (default %(default)s)")
+    add("--documents", count, None, "documents a corpus (default: as many as there are)")
+    add("--generations", count, 5, "generations after generation 0 (default %(default)s)")
 
 
 def _add_label_loss(kinds: Any) -> None:
     example = 'label-loss reports.jsonl --label "EU-TIRADS 5" --keep 0.1'
     add = _kind(kinds, "label-loss", "one label all but vanishes", example)
     add("--label", str, None, "the label that is lost", required=True)
-    add("--keep", _number, 0.0, "share of its texts that are kept (default %(default)s)")
+    add("--keep", finite, 0.0, "share of its texts that are kept (default %(default)s)")
     add("--labels", str, "auto", "how labels are read: auto, field, eu-tirads or regex:… (default %(default)s)")
     _add_size(add)
 
 
 def _add_duplicate(kinds: Any) -> None:
     add = _kind(kinds, "duplicate", "texts are copies of one another", "duplicate texts.jsonl --share 0.2")
-    add("--share", _number, 0.2, "share of texts that become copies (default %(default)s)")
+    add("--share", finite, 0.2, "share of texts that become copies (default %(default)s)")
     _add_size(add)
 
 
 def _add_loop(kinds: Any) -> None:
     add = _kind(kinds, "loop", "texts repeat a span of words back to back", "loop texts.jsonl --share 0.1 --place end")
-    add("--share", _number, 0.1, "share of texts that loop (default %(default)s)")
+    add("--share", finite, 0.1, "share of texts that loop (default %(default)s)")
     add("--place", str, "any", "where (default %(default)s)", choices=("end", "middle", "any"))
     _add_size(add)
 
@@ -58,23 +57,23 @@ def _add_loop(kinds: Any) -> None:
 def _add_perplexity_shift(kinds: Any) -> None:
     example = "perplexity-shift scored.jsonl --shift -0.15 --scale 0.9 --tail 0.03"
     add = _kind(kinds, "perplexity-shift", "log-perplexities move and grow a right tail", example)
-    add("--shift", _number, 0.0, "added to every nll, nats a token (default %(default)s)")
-    add("--scale", _number, 1.0, "stretches them about their mean (default %(default)s)")
-    add("--tail", _number, 0.0, "share of texts that move far right (default %(default)s)")
-    add("--tail-size", _number, 2.0, "by how much on average, nats a token (default %(default)s)")
+    add("--shift", finite, 0.0, "added to every nll, nats a token (default %(default)s)")
+    add("--scale", finite, 1.0, "stretches them about their mean (default %(default)s)")
+    add("--tail", finite, 0.0, "share of texts that move far right (default %(default)s)")
+    add("--tail-size", finite, 2.0, "by how much on average, nats a token (default %(default)s)")
     _add_size(add)
 
 
 def _add_sharpen(kinds: Any) -> None:
     add = _kind(kinds, "sharpen", "words drawn from p^gamma", "sharpen texts.jsonl --gamma 1.2 --order 2")
-    add("--gamma", _number, 1.2, "above 1 sharpens, 1 changes nothing (default %(default)s)")
+    add("--gamma", finite, 1.2, "above 1 sharpens, 1 changes nothing (default %(default)s)")
     _add_order(add)
     _add_size(add)
 
 
 def _add_top_p(kinds: Any) -> None:
     add = _kind(kinds, "top-p", "words drawn from the most probable ones only", "top-p texts.jsonl --mass 0.9")
-    add("--mass", _number, 0.9, "what the words that are kept hold together (default %(default)s)")
+    add("--mass", finite, 0.9, "what the words that are kept hold together (default %(default)s)")
     _add_order(add)
     _add_size(add)
 
@@ -82,39 +81,39 @@ def _add_top_p(kinds: Any) -> None:
 def _add_wright_fisher(kinds: Any) -> None:
     example = "wright-fisher --types 1000 --documents 1000"
     add = _kind(kinds, "wright-fisher", "resampling and nothing else, no source needed", example, source=False)
-    add("--types", _count, 1000, "different words (default %(default)s)")
-    add("--exponent", _number, 1.0, "of Zipf's law; 0 is uniform (default %(default)s)")
-    add("--documents", _count, 1000, "documents a corpus (default %(default)s)")
-    add("--words", _count, 1, "words a document; 1 makes each document a whole pattern (default %(default)s)")
-    add("--generations", _count, 5, "generations after generation 0 (default %(default)s)")
-    add("--seeds", _count, 1, "independent lineages side by side (default %(default)s)")
+    add("--types", count, 1000, "different words (default %(default)s)")
+    add("--exponent", finite, 1.0, "of Zipf's law; 0 is uniform (default %(default)s)")
+    add("--documents", count, 1000, "documents a corpus (default %(default)s)")
+    add("--words", count, 1, "words a document; 1 makes each document a whole pattern (default %(default)s)")
+    add("--generations", count, 5, "generations after generation 0 (default %(default)s)")
+    add("--seeds", count, 1, "independent lineages side by side (default %(default)s)")
 
 
 def _add_ngram(kinds: Any) -> None:
     example = "ngram novel.txt --paragraphs --min-words 20"
     add = _kind(kinds, "ngram", "a real language model trained on its own output", example)
-    add("--order", _count, 3, "longest n-gram (default %(default)s)")
+    add("--order", count, 3, "longest n-gram (default %(default)s)")
     add("--trust", _trust, 0.9, "weight of the longest context, 0 to 1, or witten-bell (default %(default)s)")
     schemes = ("recursive", "preserve", "accumulate")
     add("--scheme", str, "recursive", "what each model is trained on (default %(default)s)", choices=schemes)
-    add("--human", _number, 0.1, "share of human text under --scheme preserve (default %(default)s)")
-    add("--reference-holdout", _number, 0.5, "share of the source that nothing is trained on (default %(default)s)")
-    add("--documents", _count, None, "documents a corpus (default: as many as the reference has)")
-    add("--generations", _count, 5, "generations after generation 0 (default %(default)s)")
-    add("--seeds", _count, 1, "independent lineages side by side (default %(default)s)")
+    add("--human", finite, 0.1, "share of human text under --scheme preserve (default %(default)s)")
+    add("--reference-holdout", finite, 0.5, "share of the source that nothing is trained on (default %(default)s)")
+    add("--documents", count, None, "documents a corpus (default: as many as the reference has)")
+    add("--generations", count, 5, "generations after generation 0 (default %(default)s)")
+    add("--seeds", count, 1, "independent lineages side by side (default %(default)s)")
 
 
 def _add_thyroid(kinds: Any) -> None:
     summary = "made-up Russian thyroid reports to train a first model on, no generations"
     add = _kind(kinds, "thyroid", summary, "thyroid --background 12000 --gzip", source=False)
-    add("--records", _count, 7286, "reports, descriptions with their conclusions (default %(default)s)")
-    add("--holdout", _number, 0.3, "share of them that nothing is to be trained on (default %(default)s)")
+    add("--records", count, 7286, "reports, descriptions with their conclusions (default %(default)s)")
+    add("--holdout", finite, 0.3, "share of them that nothing is to be trained on (default %(default)s)")
     add("--background", _whole, 0, "texts more, unpaired, to pretrain on (default %(default)s)")
 
 
 def _add_size(add: Callable[..., None]) -> None:
-    add("--documents", _count, None, "documents a corpus (default: as many as there are)")
-    add("--generations", _count, 1, "generations after generation 0, each damaged once more (default %(default)s)")
+    add("--documents", count, None, "documents a corpus (default: as many as there are)")
+    add("--generations", count, 1, "generations after generation 0, each damaged once more (default %(default)s)")
 
 
 def _add_order(add: Callable[..., None]) -> None:
@@ -158,7 +157,7 @@ def _kind(kinds: Any, name: str, summary: str, example: str, *, source: bool = T
         group = parser.add_argument_group("what to read")
         group.add_argument("--paragraphs", action="store_true", help="SOURCE is prose: a document a paragraph")
         text = "leave out documents with fewer words (default %(default)s)"
-        group.add_argument("--min-words", metavar="N", type=_count, default=1, help=text)
+        group.add_argument("--min-words", metavar="N", type=count, default=1, help=text)
     _add_output(parser.add_argument_group("where to write"))
     parser.set_defaults(handler=_simulate, parameters=taken)
     return add
@@ -221,19 +220,5 @@ def _whole(text: str) -> int:
     return number
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}; allowed is a whole number, 1 or more")
-    return number
-
-
-def _number(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"{text}; allowed is a finite number")
-    return number
-
-
 def _trust(text: str) -> float | None:
-    return None if text == "witten-bell" else _number(text)
+    return None if text == "witten-bell" else finite(text)

@@ -14,19 +14,17 @@ from typing import Any, Literal
 import numpy as np
 from scipy.sparse import csr_array, diags_array
 
-from collapse_audit.probes.design import BoolArray, FloatArray, IntArray
+from collapse_audit.probes.design import FloatArray, IntArray
 from collapse_audit.probes.estimates import Scale, jackknife
 from collapse_audit.probes.labels import LabelRule
 from collapse_audit.probes.pair import ngrams
+from collapse_audit.probes.rare import JUNK, head, occurrences
 from collapse_audit.probes.succession import Succession
 from collapse_audit.probes.tables import CountTable, count_table, products
 from collapse_audit.probes.types import NotMeasured, Z
 
 Direction = Literal["higher", "lower", "either"]
 
-_HEAD = 0.90
-_JUNK = 1.25
-"""From this ratio of novel mass on, unseen types are too many to be the rare tail."""
 _MISSING = 0.05
 """Share of texts without nll from which the others are not taken for all."""
 _UNEQUAL = 0.02
@@ -111,12 +109,12 @@ def _rare(line: Succession, table: CountTable, bottom: FloatArray, **details: An
     counts, first = table.on(line.defining), line.layout.column == 0
     if not counts.any():
         return NotMeasured(statistic=details["statistic"], reason="the half of the baseline that defines it holds none")
-    tail, seen = ~_head(counts, line.stream(details["statistic"], of_baseline=True)), counts > 0
+    tail, seen = ~head(counts, line.stream(details["statistic"], of_baseline=True)), counts > 0
     compared = first & ~line.defining
-    novel, everything = _occurrences(table, ~seen), _occurrences(table, counts >= 0)
+    novel, everything = occurrences(table, ~seen), occurrences(table, counts >= 0)
     # Decided on all generations together, so that no relabelling changes it and the test stays exact.
-    junk = novel[~first].sum() * everything[compared].sum() > _JUNK * novel[compared].sum() * everything[~first].sum()
-    top = _occurrences(table, tail & seen if junk else tail)
+    junk = novel[~first].sum() * everything[compared].sum() > JUNK * novel[compared].sum() * everything[~first].sum()
+    top = occurrences(table, tail & seen if junk else tail)
     return _ratio(
         line,
         np.where(line.defining, 0.0, top),
@@ -126,18 +124,6 @@ def _rare(line: Succession, table: CountTable, bottom: FloatArray, **details: An
         notes=("unseen-types-left-out",) if junk else (),
         **details,
     )
-
-
-def _occurrences(table: CountTable, types: BoolArray) -> FloatArray:
-    return np.asarray(table.counts.T @ types.astype(np.float64))
-
-
-def _head(counts: FloatArray, rng: np.random.Generator) -> BoolArray:
-    """The smallest set of most frequent types that holds 90% of the counts, ties broken at random; shape (V,)."""
-    order = np.lexsort((rng.random(counts.size), -counts))
-    head = np.zeros(counts.size, dtype=np.bool_)
-    head[order] = np.cumsum(counts[order]) - counts[order] < _HEAD * counts.sum()
-    return head & (counts > 0)
 
 
 def _seq_rep(line: Succession) -> Followed | NotMeasured:

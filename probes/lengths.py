@@ -6,9 +6,9 @@ import numpy as np
 
 from collapse_audit.probes.design import IntArray
 
-_SIGNIFICANT = 3.0
+SIGNIFICANT = 3.0
 """Standard errors of the mean length from which a difference is real."""
-_MATERIAL = 0.02
+MATERIAL = 0.02
 """Relative difference of token budgets that is tolerated."""
 
 
@@ -24,12 +24,12 @@ def matched_length(baseline: IntArray, generation: IntArray) -> int | None:
     means = baseline.mean(), generation.mean()
     error = np.sqrt(baseline.var(ddof=1) / baseline.size + generation.var(ddof=1) / generation.size)
     apart = abs(means[0] - means[1])
-    if apart <= _SIGNIFICANT * error or apart <= _MATERIAL * max(means):
+    if apart <= SIGNIFICANT * error or apart <= MATERIAL * max(means):
         return None
     cuts = np.unique(np.quantile(np.concatenate((baseline, generation)), np.linspace(0.0, 1.0, 201)).astype(np.int64))
     cuts = cuts[cuts > 0]
     budgets = [np.array([np.minimum(side, cut).mean() for cut in cuts]) for side in (baseline, generation)]
-    balanced = np.abs(budgets[0] - budgets[1]) <= _MATERIAL * np.maximum(*budgets)
+    balanced = np.abs(budgets[0] - budgets[1]) <= MATERIAL * np.maximum(*budgets)
     if balanced.any():
         return int(cuts[balanced].max())
     return max(1, int(min(np.quantile(baseline, 0.25), np.quantile(generation, 0.25))))

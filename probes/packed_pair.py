@@ -21,8 +21,7 @@ from scipy.sparse import csr_array, hstack
 from collapse_audit.probes.design import MIN_UNITS, BoolArray, Design, IntArray
 from collapse_audit.probes.errors import UsageError
 from collapse_audit.probes.labels import EU_TIRADS, LabelRule, Labels, label_rule
-from collapse_audit.probes.lengths import _MATERIAL as MATERIAL
-from collapse_audit.probes.lengths import _SIGNIFICANT as SIGNIFICANT
+from collapse_audit.probes.lengths import MATERIAL, SIGNIFICANT
 from collapse_audit.probes.pack import Pack, independent, kinds, rule_key, tokens_key
 from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.sample import Sample

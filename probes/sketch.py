@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 from collapse_audit.probes.design import FloatArray, IntArray
 from collapse_audit.probes.estimates import jackknife
-from collapse_audit.probes.lengths import _MATERIAL as MATERIAL
+from collapse_audit.probes.lengths import MATERIAL
 from collapse_audit.probes.pair import recoded, take, truncated
 from collapse_audit.probes.repetition import looping, repeated_grams
 from collapse_audit.probes.sample import Sample

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from collapse_audit.probes.design import BoolArray, FloatArray
-from collapse_audit.probes.estimates import ratio_of_sums, studentised_changes
-from collapse_audit.probes.pair import CURE, Pair
-from collapse_audit.probes.tables import CountTable, side_sums
+from collapse_audit.probes.design import BoolArray
+from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.rare import head, occurrences, tail_ratio
 from collapse_audit.probes.types import Gate, NotMeasured, Reading, probe
-
-_HEAD = 0.90
-_JUNK = 1.25
-"""From this ratio of novel mass on, the generation writes so many unseen types that they must not count as tail."""
 
 
 @probe(
@@ -62,34 +56,16 @@ def tail_mass(pair: Pair) -> Reading:
     if not counts.any() or not tokens[~design.side].any() or not tokens[design.side].any():
         return NotMeasured(reason="too few texts with tokens to split the baseline in two halves")
     drawn = design.relabellings(pair.permutations, pair.stream("tail-mass"))
-    tail, seen = ~_head(counts, pair.stream("tail-mass ties")), counts > 0
-    everything, known, novel = (_mass(table, types)[compared] for types in (tail, tail & seen, ~seen))
-    junk = _junk(novel, tokens, drawn)
-    # Whether unseen types count is decided anew under every relabelling: the test stays exact.
-    changes = [
-        studentised_changes(top, tokens, design=design, relabellings=drawn, scale="log") for top in (everything, known)
-    ]
-    top = known if junk[0] else everything
-    if not top[~design.side].any():
-        return NotMeasured(reason="the baseline has no rare tail: its most frequent types hold all of its tokens")
-    one_sided = pair.one_sided
-    shares = {
-        f"{name}_mass_{which}": float(mass[on].sum() / tokens[on].sum())
-        for name, mass in (("tail", top), ("novel", novel))
-        for which, on in (("baseline", ~design.side), ("generation", design.side))
-    }
-    return ratio_of_sums(
-        top,
+    tail = ~head(counts, pair.stream("tail-mass ties"))
+    everything, novel = (occurrences(table, types)[compared] for types in (tail, counts == 0))
+    return tail_ratio(
+        everything,
+        novel,
         tokens,
         design=design,
-        relabellings=drawn,
-        studentised=np.where(junk, changes[1], changes[0]),
-        scale="log",
-        worse="lower",
-        can_fail=one_sided is None,
-        raw={**shares, "head_types": int(np.count_nonzero(~tail))},
-        notes=(*(("one-sided",) if one_sided else ()), *(("unseen-types-left-out",) if junk[0] else ())),
-        explanation=f"may pass but not fail, because {one_sided}; {CURE}" if one_sided else "",
+        drawn=drawn,
+        one_sided=pair.one_sided,
+        raw={"head_types": int(np.count_nonzero(~tail))},
     )
 
 
@@ -104,27 +80,3 @@ def _halves(pair: Pair) -> tuple[BoolArray, BoolArray]:
     chosen = pair.stream("tail-mass half").permutation(units)[: units.size // 2]
     taken = np.isin(unit, chosen)
     return taken & ~side, ~taken
-
-
-def _mass(table: CountTable, types: BoolArray) -> FloatArray:
-    """Tokens of the given types in every block; shape (K,)."""
-    return np.asarray(table.counts.T @ types.astype(np.float64))
-
-
-def _junk(novel: FloatArray, tokens: FloatArray, drawn: npt.NDArray[np.uint8]) -> BoolArray:
-    """Under every relabelling: does the generation write so many unseen types that they must not count as tail?"""
-    baseline, generation = side_sums(np.stack((novel, tokens), axis=1), drawn)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(generation[:, 0] / generation[:, 1] > _JUNK * baseline[:, 0] / baseline[:, 1])
-
-
-def _head(counts: FloatArray, rng: np.random.Generator) -> BoolArray:
-    """The smallest set of most frequent types that holds 90% of the tokens; shape (V,).
-
-    Ties are broken at random: any order in which the table holds its types knows of the texts that are compared.
-    """
-    order = np.lexsort((rng.random(counts.size), -counts))
-    before = np.cumsum(counts[order]) - counts[order]
-    head = np.zeros(counts.size, dtype=np.bool_)
-    head[order] = before < _HEAD * counts.sum()
-    return head & (counts > 0)

@@ -15,7 +15,7 @@ from collapse_audit.probes.types import Z_POWER, Estimate, Gate, NotMeasured, Z,
 
 _SHOWN = 10
 _ALPHA = 0.5
-_TOLD = 0.5
+TOLD = 0.5
 """Least share of the tokens that must be of types that can be compared, for the two sides to be called alike."""
 _KL_REPLICATES = 200
 """Relabellings that estimate the bias of the displayed KL: its mean needs no thousand."""
@@ -91,7 +91,7 @@ def _upper_bound(pair: Pair, table: CountTable, raw: float, excess: float, error
     """What replaces the usual upper bound where that one would promise too much. The lower bound always holds, because
     pooling types never raises a divergence."""
     told = float(table.counts[: table.seen_apart].sum() / table.lengths.sum())
-    if told < _TOLD:
+    if told < TOLD:
         return {
             "high": math.inf,
             "n_needed": lambda _margin: math.inf,

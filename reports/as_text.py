@@ -6,11 +6,10 @@ log file and on a terminal that knows no Unicode. Text of users is shown inert (
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
@@ -32,6 +31,7 @@ from collapse_audit.reports._format import (
     where,
 )
 from collapse_audit.reports._sections import Section, sections
+from collapse_audit.reports._terminal import NARROWEST, drawn
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
 from collapse_audit.reports.plain import to_dict
 
@@ -67,7 +67,6 @@ _ROWS = 10
 """Rows of a problem that are shown unless everything is asked for."""
 _SECTION_ROWS = 100
 """Rows of a table about the whole lineage."""
-_NARROWEST = 20
 _PROSE = 1000
 """Characters of a reason or note that are kept."""
 
@@ -80,25 +79,10 @@ def render(report: AuditReport, *, width: int = 80, color: bool = False, verbosi
     Raises ProbeError, naming the finding, for a number that is not finite.
     """
     to_dict(report)  # refuses, by name, what no report may hold
-    width = max(width, _NARROWEST)
-    out = io.StringIO()
-    console = Console(
-        file=out,
-        width=width,
-        force_terminal=color,
-        color_system="standard" if color else None,
-        no_color=not color,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        legacy_windows=False,
-        force_jupyter=False,
-    )
+    width = max(width, NARROWEST)
     body = _brief(report) if verbosity < 0 else _page(report, width=width, verbose=verbosity > 0)
-    for part in body:
-        console.print(part)
-    console.print(Text(inert(report.summary, limit=_PROSE), style=_VERDICT_STYLES[report.verdict]), soft_wrap=True)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    last = Text(inert(report.summary, limit=_PROSE), style=_VERDICT_STYLES[report.verdict])
+    return drawn(body, last, width=width, color=color)
 
 
 def _brief(report: AuditReport) -> Iterable[RenderableType]:

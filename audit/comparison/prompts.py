@@ -28,6 +28,7 @@ from collapse_audit.probes.estimates import Scale, jackknife, permutation_p
 from collapse_audit.probes.labels import LabelRule
 from collapse_audit.probes.lengths import matched_length
 from collapse_audit.probes.pair import truncated
+from collapse_audit.probes.rare import JUNK, head, leading
 from collapse_audit.probes.repetition import looping, repeated_grams
 from collapse_audit.probes.sample import Sample
 from collapse_audit.probes.tables import count_table, sweep_distinct
@@ -39,10 +40,6 @@ Four = tuple[Sample, Sample, Sample, Sample]
 
 _SIGNS = np.array([-1.0, 1.0, 1.0, -1.0])
 """How the four corpora enter the double difference."""
-_HEAD = 0.90
-"""Share of the tokens, or labels, that the frequent ones hold; the rest is the rare tail."""
-_JUNK = 1.25
-"""From this ratio of novel mass on, unseen types are taken for junk and do not count as tail (as in tail-mass)."""
 _MISSING = 0.05
 """Share of answers without nll from which the others are not taken for all."""
 _RULE_OF_THREE = -math.log(0.05)
@@ -220,12 +217,12 @@ def _tail_mass(four: Quartet, tokens: Tokens, rng: np.random.Generator) -> Itera
     if not counts.any():
         return
     # Neither a random order of ties nor pooled novelty knows which lineage a text is of.
-    rare = ~_head(counts, rng.random(counts.size))
+    rare = ~head(counts, rng)
     measured = ~defining[four.unit]
     lengths = np.where(measured, tokens.lengths, 0).astype(np.float64)
     novel = np.bincount(document, weights=counts[tokens.ids] == 0, minlength=four.unit.size) * measured
     masses = [novel[side].sum() / max(lengths[side].sum(), 1.0) for side in (baseline, ~baseline)]
-    if masses[1] > _JUNK * masses[0]:
+    if masses[1] > JUNK * masses[0]:
         rare &= counts > 0
     tail = (np.bincount(document, weights=rare[tokens.ids], minlength=four.unit.size) * measured).astype(np.float64)
     if not four.sums(lengths).sum(axis=0).all() or not tail[baseline].any():
@@ -241,15 +238,6 @@ def _tail_mass(four: Quartet, tokens: Tokens, rng: np.random.Generator) -> Itera
     )
 
 
-def _head(counts: IntArray, ties: FloatArray) -> BoolArray:
-    """The smallest set of most frequent types that holds 90% of ``counts``; shape (V,)."""
-    order = np.lexsort((ties, -counts))
-    before = np.cumsum(counts[order]) - counts[order]
-    head = np.zeros(counts.size, dtype=np.bool_)
-    head[order] = before < _HEAD * counts.sum()
-    return np.asarray(head & (counts > 0))
-
-
 def _rare_labels(four: Quartet, rule: LabelRule) -> Iterator[_Score]:
     """Documents that carry a label outside the frequent ones that hold 90% of both baselines' labels together."""
     if rule.extract is None and any(sample.label_field is None for sample in four.samples):
@@ -261,7 +249,7 @@ def _rare_labels(four: Quartet, rule: LabelRule) -> Iterator[_Score]:
         for name in table.categories:
             carried[four.corpus == corpus, names.index(name)] = table.carried[rows, table.names.index(name)]
     counts = carried[four.corpus % 2 == 0].sum(axis=0)
-    rare = (counts > 0) & ~_head(counts, np.zeros(counts.size))
+    rare = (counts > 0) & ~leading(counts, np.argsort(-counts, kind="stable"), counts.sum())
     if rare.any():
         yield _share("label-coverage", "rare-labels", "lower", np.asarray(carried[:, rare].any(axis=1)))
 

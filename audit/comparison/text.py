@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
@@ -18,9 +17,10 @@ from collapse_audit.comparison.claims import Contrast, Held, told
 from collapse_audit.comparison.contrast import Contrasted
 from collapse_audit.comparison.difference import Change, Difference, Kind
 from collapse_audit.reports._format import WORDS, generations, inert, number, probability, shown, title, where
+from collapse_audit.reports._terminal import NARROWEST, drawn
 from collapse_audit.reports.document import AuditReport, Finding
 
-_GAP, _INDENT, _NARROWEST = 2, 2, 20
+_GAP, _INDENT = 2, 2
 _ROWS = 20
 """Changes of a kind that are shown."""
 _PROSE = 1000
@@ -42,7 +42,7 @@ Columns = dict[str, list[str]]
 
 def contrast_text(found: Contrasted, *, width: int, color: bool) -> str:
     """Two lineages, for a terminal of ``width`` columns; the last line is ``found.summary``."""
-    return _page(_contrast(found, max(width, _NARROWEST)), found.summary, found.exit_code, width=width, color=color)
+    return _page(_contrast(found, max(width, NARROWEST)), found.summary, found.exit_code, width=width, color=color)
 
 
 def difference_text(found: Difference, paths: tuple[str, str], *, width: int, color: bool) -> str:
@@ -51,25 +51,9 @@ def difference_text(found: Difference, paths: tuple[str, str], *, width: int, co
 
 
 def _page(parts: Iterable[RenderableType], summary: str, code: int, *, width: int, color: bool) -> str:
-    out = io.StringIO()
-    console = Console(
-        file=out,
-        width=max(width, _NARROWEST),
-        force_terminal=color,
-        color_system="standard" if color else None,
-        no_color=not color,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        legacy_windows=False,
-        force_jupyter=False,
-    )
-    console.print(Rule(Text(f"collapse-audit {__version__}", style="bold"), characters="=", style="none"))
-    for part in parts:
-        console.print(part)
-    console.print(Rule(characters="=", style="none"))
-    console.print(Text(inert(summary, limit=_PROSE), style=_STYLES[code]), soft_wrap=True)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    top = Rule(Text(f"collapse-audit {__version__}", style="bold"), characters="=", style="none")
+    last = Text(inert(summary, limit=_PROSE), style=_STYLES[code])
+    return drawn([top, *parts, Rule(characters="=", style="none")], last, width=width, color=color)
 
 
 def _facts(lines: Mapping[str, str]) -> RenderableType:

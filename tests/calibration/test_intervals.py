@@ -11,8 +11,9 @@ from scipy.stats import binom
 from collapse_audit.config import AuditConfig
 from collapse_audit.probes.label_coverage import Survival
 from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.rare import head as most_frequent
 from collapse_audit.probes.registry import BUILTIN
-from collapse_audit.probes.tail_mass import _halves, _head
+from collapse_audit.probes.tail_mass import _halves
 from collapse_audit.probes.types import Estimate
 from collapse_audit.reports.document import Outcome
 from collapse_audit.trial import sample_of, trial
@@ -32,7 +33,7 @@ def test_the_interval_of_the_tail_mass_ratio_covers(repeats: Repeats) -> None:
     for repeat in range(count):
         rng = np.random.default_rng([31, repeat])
         pair = Pair(baseline=documents(p, 300, rng), generation=documents(q, 300, rng), permutations=99, seed=repeat)
-        head = _head(pair.words.on(_halves(pair)[0]), pair.stream("tail-mass ties"))
+        head = most_frequent(pair.words.on(_halves(pair)[0]), pair.stream("tail-mass ties"))
         inside = [int(pair.tokens.vocabulary[int(t)].as_py()[1:]) for t in pair.words.types[head]]
         truth = (1 - q[inside].sum()) / (1 - p[inside].sum())
         (reading,) = next(probe for probe in BUILTIN if probe.name == "tail-mass")(pair)

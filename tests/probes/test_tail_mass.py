@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.tail_mass import _halves, _head, tail_mass
+from collapse_audit.probes.rare import head as most_frequent
+from collapse_audit.probes.tail_mass import _halves, tail_mass
 from collapse_audit.probes.types import Z
 
 ZIPF = 1 / (np.arange(1, 2001) + 2.7)
@@ -28,7 +29,7 @@ def texts(n: int, seed: int, *, gamma: float = 1.0, length: int = 20) -> list[st
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=30).filter(any))
 def test_the_head_is_the_smallest_set_of_frequent_types_with_nine_tenths_of_the_tokens(counts: list[int]) -> None:
     """By adding the most frequent types one by one until 90% is reached."""
-    head = _head(np.array(counts, dtype=np.float64), np.random.default_rng(0))
+    head = most_frequent(np.array(counts, dtype=np.float64), np.random.default_rng(0))
     total, held, size = sum(counts), 0, 0
     for count in sorted(counts, reverse=True):
         if held >= 0.9 * total:
