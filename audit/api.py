@@ -12,6 +12,7 @@ from typing import Any
 
 from collapse_audit import __version__
 from collapse_audit.config import AuditConfig, load_config
+from collapse_audit.family import Progress
 from collapse_audit.history import Look, OpenHistory, entries_of, open_history
 from collapse_audit.keyword import keyword, names_in
 from collapse_audit.lineages.digest import json_digest
@@ -23,7 +24,7 @@ from collapse_audit.probes.labels import label_rule
 from collapse_audit.probes.registry import all_probes
 from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport
-from collapse_audit.runner import Progress, run
+from collapse_audit.runner import run
 from collapse_audit.sequential import alpha_for, number_of
 
 

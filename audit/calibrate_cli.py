@@ -187,10 +187,10 @@ def _job(options: argparse.Namespace, progress: Callable[[str], None]) -> _Job:
     from collapse_audit.calibration.bench import Strengths, gates_in_force
     from collapse_audit.calibration.trials import Setup
     from collapse_audit.config import load_config
+    from collapse_audit.family import label_rule_of, read_side
     from collapse_audit.lineages.lineage import load_lineage
     from collapse_audit.probes.registry import all_probes
     from collapse_audit.probes.tokens import tokenizer
-    from collapse_audit.runner import label_rule_of, read_side
 
     lineage = load_lineage(options.lineage, needs_comparison=False, unfinished=True)
     known = all_probes(options.probes)

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from collapse_audit.api import Prepared
+from collapse_audit.family import read_side
 from collapse_audit.history import open_history
 from collapse_audit.lineages.corpus import Corpus
 from collapse_audit.plan import Comparison, Plan, Side
@@ -29,7 +30,6 @@ from collapse_audit.probes.errors import CollapseAuditError
 from collapse_audit.probes.sample import Sample
 from collapse_audit.probes.tokens import tokenizer
 from collapse_audit.reports.document import AuditReport, Finding
-from collapse_audit.runner import read_side
 
 
 class Audit:

@@ -20,7 +20,7 @@ JUNK = 1.25
 """From this ratio of novel mass on, there are so many unseen types that they must not count as tail."""
 
 
-def head(counts: FloatArray, rng: np.random.Generator) -> BoolArray:
+def head(counts: FloatArray | IntArray, rng: np.random.Generator) -> BoolArray:
     """The smallest set of most frequent types that holds 90% of the tokens; shape (V,).
 
     Ties are broken at random: any order in which the table holds its types knows of the texts that are compared.

@@ -26,6 +26,7 @@ from collapse_audit.comparison.claims import Contrast, Held, claims, told
 from collapse_audit.comparison.prompts import DoubleDifference, Quartet, double_differences, quartet
 from collapse_audit.comparison.seeds import MIN_SEEDS, ONLY_SEED, margin_on_scale, over_seeds
 from collapse_audit.exit_codes import ExitCode
+from collapse_audit.family import Progress, read_side
 from collapse_audit.plan import Comparison
 from collapse_audit.probes.errors import UsageError
 from collapse_audit.probes.labels import LabelRule, label_rule
@@ -33,7 +34,6 @@ from collapse_audit.probes.tokens import Tokenizer, tokenizer
 from collapse_audit.probes.types import Z
 from collapse_audit.reports._format import settings
 from collapse_audit.reports.document import AuditReport
-from collapse_audit.runner import Progress, read_side
 
 _HARMLESS = frozenset({"permutations", "evidence", "allow_inconclusive"})
 """Settings that change no estimate and no margin."""
