@@ -78,9 +78,9 @@ def _print_costs(rules: list[str], options: argparse.Namespace) -> None:
 def _print_rates(rules: list[str], options: argparse.Namespace) -> None:
     # Late, because a process that has loaded numpy and a corpus would lend its size to every child it measures.
     import numpy as np
-    from real_text import SCENARIOS, _read
+    from real_text import SCENARIOS, read_texts
 
-    texts = _read(options)
+    texts = read_texts(options)
     callers: dict[str, Caller] = {OURS: _our_call}
     callers |= {rule: _their_call(rule) for rule in rules}
     print(f"\n{len(texts):,} documents; n = {options.n} a side, {options.trials} trials; a problem in how many of 100")
@@ -89,7 +89,7 @@ def _print_rates(rules: list[str], options: argparse.Namespace) -> None:
     undecided = dict.fromkeys(SCENARIO_NAMES, 0)
     for scenario in SCENARIO_NAMES:
         for trial in range(options.trials):
-            made = SCENARIOS[scenario](texts, options.n, np.random.default_rng([options.seed, options.n, trial]))
+            made = SCENARIOS[scenario][0](texts, options.n, np.random.default_rng([options.seed, options.n, trial]))
             if made is None:
                 sys.exit(f"{scenario} at n = {options.n} needs {2 * options.n:,} documents; there are {len(texts):,}")
             for name, call in callers.items():

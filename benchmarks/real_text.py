@@ -1,11 +1,11 @@
 """False alarms and power of the default audit on real text.
 
-    python benchmarks/real_text.py TEXT… [--paragraphs] [--repeats 100] [--n 200 500 1800]
+    python benchmarks/real_text.py TEXT… [--paragraphs] [--repeats 100] [--n 200 500 1800] [--auto]
 
 TEXT is any file of real text, a document a line (``--paragraphs``: blank-line separated; ``--sentences``: split at
 sentence ends). Every trial draws its documents anew. Each row is a known truth: ``null`` is two random halves of the
 human text, everything else is damage planted in a copy. Printed: how many trials in a hundred are called collapse, how
-many are inconclusive, and which findings failed how often.
+many are inconclusive, how many were found by a probe that is there for that damage, which findings failed how often.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from collapse_audit.calibration.bench import auto_margins
 from collapse_audit.config import AuditConfig
 from collapse_audit.lineages.simulation import damage
 from collapse_audit.lineages.simulation.chain import WordChain
 from collapse_audit.lineages.simulation.ngram import NGramModel
+from collapse_audit.probes.labels import label_rule
+from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.reports.document import Outcome
 from collapse_audit.trial import sample_of, trial
 
@@ -77,6 +81,19 @@ def recursion(generations: int) -> Scenario:
     return make
 
 
+def mixed_in(share: float) -> Scenario:
+    """Human text against other human text, a share of which a trigram model of it wrote."""
+
+    def make(texts: Texts, n: int, rng: np.random.Generator) -> tuple[Texts, Texts] | None:
+        pair = halves(texts, n, rng)
+        if pair is None:
+            return None
+        written = NGramModel.fit(pair[1], 3).sample(round(share * n), rng)
+        return pair[0], pair[1][len(written) :] + written
+
+    return make
+
+
 def lost_class(share: float, kept: float) -> Scenario:
     """Five classes, one of them rare; the generation keeps only a part of it. The texts are human on both sides."""
 
@@ -94,31 +111,51 @@ def lost_class(share: float, kept: float) -> Scenario:
     return make
 
 
-SCENARIOS: dict[str, Scenario] = {
-    "null": halves,
-    "null labels": lost_class(0.02, 1.0),
-    "p^1.2 unigram": sharpened(1, 1.2),
-    "p^1.2 bigram": sharpened(2, 1.2),
-    "20% duplicates": damaged(lambda texts, rng: damage.duplicate(texts, 0.20, rng)),
-    "loops in 10%": damaged(lambda texts, rng: damage.loop(texts, 0.10, rng)),
-    "trigram recursion, 3": recursion(3),
-    "2% class lost": lost_class(0.02, 0.0),
+def truncated(order: int, mass: float) -> Scenario:
+    """Both sides from the same model of the text, the generation's cut to the words that hold ``mass``."""
+    fitted: list[WordChain] = []
+
+    def make(texts: Texts, n: int, rng: np.random.Generator) -> tuple[Texts, Texts]:
+        if not fitted:
+            plain = WordChain.fit(texts, order=order)
+            fitted.extend((plain, plain.truncated(mass)))
+        return fitted[0].sample(n, rng), fitted[1].sample(n, rng)
+
+    return make
+
+
+_TAIL = ("tail-mass", "tail-coverage", "token-divergence", "diversity")
+
+SCENARIOS: dict[str, tuple[Scenario, tuple[str, ...]]] = {
+    "null": (halves, ()),
+    "null labels": (lost_class(0.02, 1.0), ()),
+    "p^1.2 unigram": (sharpened(1, 1.2), _TAIL),
+    "p^1.2 bigram": (sharpened(2, 1.2), _TAIL),
+    "top-p .95 unigram": (truncated(1, 0.95), _TAIL),
+    "3% duplicates": (damaged(lambda texts, rng: damage.duplicate(texts, 0.03, rng)), ("diversity",)),
+    "10% trigram text": (mixed_in(0.10), _TAIL),
+    "20% duplicates": (damaged(lambda texts, rng: damage.duplicate(texts, 0.20, rng)), ("diversity",)),
+    "loops in 10%": (damaged(lambda texts, rng: damage.loop(texts, 0.10, rng)), ("repetition",)),
+    "trigram recursion, 3": (recursion(3), _TAIL),
+    "2% class lost": (lost_class(0.02, 0.0), ("label-coverage",)),
 }
+"""How each is made, and the probes that are there to find it."""
 
 
 def main() -> None:
     """Run every scenario at every n and print the table."""
     options = _options()
-    texts = _read(options)
+    texts = read_texts(options)
     print(f"{len(texts)} documents, {np.mean([len(t.split()) for t in texts]):.0f} words each on average", flush=True)
     for n in options.n:
-        for name, scenario in SCENARIOS.items():
+        for name in SCENARIOS:
             if not options.only or any(only in name for only in options.only):
-                _row(name, scenario, texts, n, options)
+                _row(name, texts, n, options)
 
 
-def _row(name: str, scenario: Scenario, texts: Texts, n: int, options: argparse.Namespace) -> None:
-    start, done = time.perf_counter(), 0
+def _row(name: str, texts: Texts, n: int, options: argparse.Namespace) -> None:
+    scenario, named_for_it = SCENARIOS[name]
+    start, done, found_by_name = time.perf_counter(), 0, 0
     verdicts: Counter[str] = Counter()
     fired: Counter[str] = Counter()
     for repeat in range(options.repeats):
@@ -129,40 +166,51 @@ def _row(name: str, scenario: Scenario, texts: Texts, n: int, options: argparse.
             return
         baseline, generation, *labels = made
         before, after = labels or (None, None)
-        found = trial(
-            sample_of(baseline, labels=before, name="baseline"),
-            sample_of(generation, labels=after, name="generation"),
-            config=AuditConfig(permutations=options.permutations, seed=repeat),
-        )
+        sample = sample_of(baseline, labels=before, name="baseline")
+        config = AuditConfig(permutations=options.permutations, seed=repeat)
+        if options.auto:
+            rule = None if before is None else label_rule("field")
+            config = replace(config, gates=auto_margins(sample, n, BUILTIN, config, labels=rule))
+        found = trial(sample, sample_of(generation, labels=after, name="generation"), config=config)
         judged = {key: judgement.outcome for key, (_, judgement) in found.items() if judgement}
         failed = [key for key, outcome in judged.items() if outcome is Outcome.FAIL]
         verdicts["collapse" if failed else "inconclusive" if Outcome.INCONCLUSIVE in judged.values() else "pass"] += 1
+        found_by_name += any(probe in named_for_it for probe, _ in failed)
         fired.update(f"{probe}/{statistic}" for probe, statistic in failed)
         fired.update(f"?{key[0]}/{key[1]}" for key, o in judged.items() if o is Outcome.INCONCLUSIVE)
         done += 1
     rates = "  ".join(
         f"{verdict} {100 * verdicts[verdict] / done:5.1f}%" for verdict in ("collapse", "inconclusive", "pass")
     )
-    named = ", ".join(f"{key} {count}" for key, count in fired.most_common(8))
-    print(f"n={n:5d}  {name:22s} {rates}  ({done} trials, {time.perf_counter() - start:.0f} s)  {named}", flush=True)
+    most = ", ".join(f"{key} {count}" for key, count in fired.most_common(8))
+    by_name = f"  by {' or '.join(named_for_it)} {100 * found_by_name / done:.0f}%" if named_for_it else ""
+    took = f"({done} trials, {time.perf_counter() - start:.0f} s)"
+    print(f"n={n:5d}  {name:22s} {rates}{by_name}  {took}  {most}", flush=True)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    text_options(parser)
+    parser.add_argument("--repeats", type=int, default=100)
+    parser.add_argument("--permutations", type=int, default=999)
+    parser.add_argument("--n", type=int, nargs="+", default=[200, 500, 1800])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--auto", action="store_true", help='with margin = "auto" everywhere, not the defaults')
+    parser.add_argument("--only", nargs="+", help="only scenarios whose name contains one of these")
+    return parser.parse_args()
+
+
+def text_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which text to read and how to cut it into documents."""
     parser.add_argument("texts", nargs="+", type=Path)
     parser.add_argument("--paragraphs", action="store_true", help="documents are separated by blank lines")
     parser.add_argument("--sentences", action="store_true", help="documents are sentences")
     parser.add_argument("--skip", default=r"^$", help="leave out documents that match this pattern (wikitext: '^ *=')")
     parser.add_argument("--min-words", type=int, default=20, help="shorter documents are left out (default 20)")
-    parser.add_argument("--repeats", type=int, default=100)
-    parser.add_argument("--permutations", type=int, default=999)
-    parser.add_argument("--n", type=int, nargs="+", default=[200, 500, 1800])
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="+", help="only scenarios whose name contains one of these")
-    return parser.parse_args()
 
 
-def _read(options: argparse.Namespace) -> Texts:
+def read_texts(options: argparse.Namespace) -> Texts:
+    """The documents that :func:`text_options` asked for, runs of white space folded."""
     whole = "\n".join(file.read_text("utf-8") for file in options.texts)
     documents = re.split(r"\n\s*\n", whole) if options.paragraphs else whole.splitlines()
     if options.sentences:
