@@ -17,6 +17,7 @@ from collapse_audit.reports.document import AuditReport, Finding, Outcome, Verdi
 from collapse_audit.reports.plain import plain
 from collapse_audit.stage import overall_stage, stages
 from collapse_audit.survival import survival
+from collapse_audit.training_log import training_losses
 from collapse_audit.verdict import overall
 
 
@@ -30,11 +31,15 @@ def assembled(
     tokens: str,
     labels: list[str],
     copying: list[dict[str, Any]],
+    histograms: list[dict[str, Any]],
+    examples: list[dict[str, Any]],
+    decoding: list[dict[str, Any]],
     trends: list[dict[str, Any]],
 ) -> AuditReport:
     gates = {(probe.name, gate.statistic): config.gate(probe, gate) for probe in probes for gate in probe.gates}
     claims = recipe_claims(findings, lambda f: gates[f.probe, f.statistic], alpha=config.alpha)
     readings = stages(findings)
+    losses, log_notes = training_losses(plan.lineage)
     verdict, code = overall(findings, allow_inconclusive=config.allow_inconclusive)
     lineage = plan.lineage
     return AuditReport(
@@ -59,9 +64,13 @@ def assembled(
         survival=tuple(plain(survival(findings), "survival")),
         recipe=tuple(plain(claims, "recipe")),
         copying=tuple(plain(copying, "copying")),
+        histograms=tuple(plain(histograms, "histograms")),
+        examples=tuple(plain(examples, "examples")),
+        training=tuple(plain(losses, "training")),
+        decoding=tuple(plain(decoding, "decoding")),
         summary=_summary(findings, verdict, code),
         findings=tuple(findings),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(dict.fromkeys([*notes, *log_notes])),
         environment=_environment(),
     )
 

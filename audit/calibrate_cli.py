@@ -197,7 +197,8 @@ def _job(options: argparse.Namespace, progress: Callable[[str], None]) -> _Job:
     names = ("baseline", "labels", "tokens", "independent", "seed")
     overrides = {name: getattr(options, name) for name in names}
     config = load_config(lineage, known, config_file=options.config, overrides=overrides, sets=options.sets)
-    probes = tuple(probe for probe in known if probe.name not in config.disabled)
+    # Halves of one corpus are no two models: what evaluates models has nothing to calibrate on.
+    probes = tuple(probe for probe in known if probe.name not in config.disabled and "tasks" not in probe.needs)
     lineage = dataclasses.replace(lineage, independent=config.independent)
     plan = _plan(lineage, config, probes)
     side, others, trained_on = _baseline(plan)

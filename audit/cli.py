@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collapse_audit.history import OpenHistory
     from collapse_audit.reports.document import AuditReport
 
-_COMMANDS = ("run", "list", "explain", "compare", "calibrate")
+_COMMANDS = ("run", "list", "explain", "compare", "calibrate", "render")
 _EPILOG = """\
 commands:
   collapse-audit [run] LINEAGE…     audit lineages (run is the default)
@@ -27,6 +27,7 @@ commands:
   collapse-audit explain PROBE      what a probe asks, how, and when it misleads
   collapse-audit compare A B        two reports, or two lineages: what is worse, and by how much
   collapse-audit calibrate LINEAGE  false alarms, power and margins on text of yours
+  collapse-audit render REPORT      a stored report as a page, Markdown, JUnit XML or text
 
 exit codes:
   0 every probe passed    1 collapse    2 interrupted    3 internal error
@@ -44,7 +45,14 @@ def _main(argv: Sequence[str]) -> int:
         command, rest = argv[0], argv[1:]
     else:
         command, rest = "run", argv
-    commands = {"run": _run, "list": _list, "explain": _explain, "compare": _compare, "calibrate": _calibrate}
+    commands = {
+        "run": _run,
+        "list": _list,
+        "explain": _explain,
+        "compare": _compare,
+        "calibrate": _calibrate,
+        "render": _render,
+    }
     return commands[command](rest)
 
 
@@ -105,8 +113,18 @@ def run_parser() -> Parser:
         choices=("none", "terms", "texts"),
         help="what reports may quote (default: terms in at least 5 documents)",
     )
-    show.add_argument("--report", metavar="DIR", help="write report.json, report.md and junit.xml there")
+    show.add_argument("--report", metavar="DIR", help="write report.json, report.html, report.md and junit.xml there")
     show.add_argument("--junitxml", metavar="FILE", help="write JUnit XML there")
+    show.add_argument(
+        "--github-annotations", action="store_true", help="in a GitHub workflow: findings as annotations of the job"
+    )
+    show.add_argument(
+        "--log-to",
+        action="append",
+        default=[],
+        choices=("mlflow", "wandb"),
+        help="log verdict, values and report as a run of this tracker; needs its extra",
+    )
     show.add_argument("--no-progress", action="store_true", help=SUPPRESS)
     return parser
 
@@ -131,6 +149,9 @@ def _run(argv: Sequence[str]) -> int:
                 break
     prepared = prepared[: len(reports)]
     _write(reports, prepared, options)
+    _log(reports, prepared, options)
+    if options.github_annotations:
+        _annotate(reports)
     for report in reports:
         _show(report, options)
     code = _exit_code([report.exit_code for report in reports])
@@ -153,6 +174,10 @@ def _check_writable(options: Namespace) -> None:
         raise UsageError(f"--report {options.report}: is a file; a folder is needed there")
     if options.junitxml and (Path(options.junitxml).is_dir() or not Path(options.junitxml).absolute().parent.is_dir()):
         raise UsageError(f"--junitxml {options.junitxml}: a file in an existing folder is needed")
+    if options.log_to:
+        from collapse_audit.trackers import require
+
+        require(options.log_to)
 
 
 def _prepare(options: Namespace, lineage: str) -> Prepared:
@@ -209,23 +234,53 @@ def _show(report: AuditReport, options: Namespace) -> None:
         ]
         body, _, last = text.rstrip("\n").rpartition("\n")
         text = "\n".join((body, "slowest findings", *lines, last, ""))
-    write(text)
+    write(_without_commands(text) if options.github_annotations else text)
+
+
+def _annotate(reports: Sequence[AuditReport]) -> None:
+    from collapse_audit.reports import as_annotations
+
+    write(as_annotations.render_all(reports))
+
+
+def _without_commands(text: str) -> str:
+    """``text`` between marks that keep GitHub's runner from obeying what a corpus says. The last line stays last."""
+    import secrets
+
+    token = secrets.token_hex(16)
+    body, _, last = text.rstrip("\n").rpartition("\n")
+    return f"::stop-commands::{token}\n{body}\n::{token}::\n{last}\n"
 
 
 def _write(reports: Sequence[AuditReport], prepared: Sequence[Prepared], options: Namespace) -> None:
     """The report folder (with several lineages a folder each inside it) and the JUnit file, where they are wanted."""
     if options.report:
         from collapse_audit.api import names
+        from collapse_audit.history import read_history
         from collapse_audit.reports.write import write_report
 
+        past = read_history(Path(options.history)).entries if options.history else ()
         several = len(reports) > 1
         for report, name in zip(reports, names(prepared), strict=True):
-            write_report(report, Path(options.report, name) if several else Path(options.report))
+            write_report(report, Path(options.report, name) if several else Path(options.report), past=past)
     if options.junitxml:
         from collapse_audit.reports import as_junit
         from collapse_audit.reports.write import write_file
 
         write_file(Path(options.junitxml), as_junit.render_all(reports))
+
+
+def _log(reports: Sequence[AuditReport], prepared: Sequence[Prepared], options: Namespace) -> None:
+    """The same reports, as runs of the trackers that are asked for."""
+    if not options.log_to:
+        return
+    from collapse_audit.api import names
+    from collapse_audit.trackers import log_report
+
+    for report, name in zip(reports, names(prepared), strict=True):
+        folder = Path(options.report, name if len(reports) > 1 else "") if options.report else None
+        for tracker in options.log_to:
+            log_report(report, tracker, folder=folder)
 
 
 def _exit_code(codes: Sequence[int]) -> int:
@@ -272,16 +327,19 @@ def _list(argv: Sequence[str]) -> int:
 
 
 def _explain(argv: Sequence[str]) -> int:
-    parser = Parser(prog="collapse-audit explain", description="Explain a probe.", allow_abbrev=False)
-    parser.add_argument("probe", metavar="PROBE", help="name or code")
+    parser = Parser(prog="collapse-audit explain", description="Explain a probe, or an error.", allow_abbrev=False)
+    parser.add_argument("probe", metavar="PROBE", help="name or code of a probe, or the slug of an error")
     parser.add_argument(
         "--probes", action="append", default=[], metavar="FILE", help="a Python file with probes of yours"
     )
     options = parser.parse_args(argv)
     from collapse_audit.explain import page
+    from collapse_audit.messages import message
     from collapse_audit.probes.registry import all_probes, find
 
-    write(page(find(options.probe, all_probes(Path(file) for file in options.probes))))
+    known = all_probes(Path(file) for file in options.probes)
+    told = None if options.probe in {probe.name for probe in known} else message(options.probe)
+    write(told or page(find(options.probe, known)))
     return ExitCode.PASS
 
 
@@ -289,6 +347,12 @@ def _compare(argv: Sequence[str]) -> int:
     from collapse_audit.comparison.cli import compare
 
     return compare(argv)
+
+
+def _render(argv: Sequence[str]) -> int:
+    from collapse_audit.render_cli import render
+
+    return render(argv)
 
 
 def _calibrate(argv: Sequence[str]) -> int:

@@ -45,17 +45,23 @@ class AuditConfig:
     baseline: str = "generation-0"
     """``generation-0``, ``reference``, ``previous`` or the path of a corpus."""
     labels: str = "auto"
+    """``auto``, ``eu-tirads``, ``field``, ``regex:PATTERN`` or ``none``."""
     tokens: str = "words"
+    """``words``, or ``hf:FILE``: a Hugging Face tokenizer.json."""
     permutations: int = 999
     """At least; more are drawn where the family of tests needs them."""
     max_documents: int = 20_000
     """Documents of a corpus that are compared, drawn at random where there are more; 0 takes all."""
     evidence: Evidence = "terms"
+    """What reports may quote: nothing, terms that stand in at least 5 documents, or whole texts."""
     independent: bool = False
+    """No corpus was trained on another."""
     allow_inconclusive: bool = False
+    """Exit with 0 where the text cannot tell."""
     anytime: bool = False
     """Share ``alpha`` out over all audits that a history records, instead of spending it in each."""
     seed: int = 0
+    """Of every random draw."""
     gates: Mapping[tuple[str, str], GateSettings] = field(default_factory=dict)
     """Margins that are not the default, by (probe, statistic)."""
     disabled: frozenset[str] = frozenset()

@@ -14,19 +14,29 @@ from collapse_audit.calibration.bench import auto_margins
 from collapse_audit.calibration.settled import Key
 from collapse_audit.config import AuditConfig, GateSettings
 from collapse_audit.judging import Measured, fails
+from collapse_audit.lineages.concentration import asked_of
 from collapse_audit.lineages.corpus import Corpus
+from collapse_audit.lineages.evaluation.results import read_results
+from collapse_audit.lineages.lineage import GenerationEntry
 from collapse_audit.lineages.pack import is_pack, read_pack
+from collapse_audit.lineages.provenance import Provenance
+from collapse_audit.lineages.scores import Scores, scores_beside, with_scores
 from collapse_audit.plan import Comparison, Plan, Side
+from collapse_audit.probes.contexts import Asked, Contexts, not_asked
 from collapse_audit.probes.copying import copied
+from collapse_audit.probes.decoding import decoding_splits
 from collapse_audit.probes.errors import CollapseAuditError
+from collapse_audit.probes.facts import Fact
 from collapse_audit.probes.labels import AUTO_SHARE, EU_TIRADS, LabelRule, label_rule
 from collapse_audit.probes.packed import packed
 from collapse_audit.probes.packed_pair import PackedPair, PackedSample, packed_rule, packed_sample
 from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.sample import Sample, read_sample
+from collapse_audit.probes.task_results import Evaluated, TaskResults, not_evaluated
 from collapse_audit.probes.tokens import Tokenizer
 from collapse_audit.probes.types import Estimate, NotMeasured, Probe, Reading
 from collapse_audit.reports.plain import plain
+from collapse_audit.scored import under_one_scorer
 from collapse_audit.sequential import can_reject, permutations_for
 
 Progress = Callable[[str], None]
@@ -44,7 +54,10 @@ class Family:
         self.config = config
         self.cutter = cutter
         self.plan = plan
+        self.provenance = Provenance(plan.lineage)
         self.samples: dict[Corpus, Sample] = {}
+        self.contexts: dict[GenerationEntry, Contexts | None] = {}
+        self.results: dict[GenerationEntry, TaskResults | None] = {}
         self.rule: LabelRule | None = None
         self.settled: dict[tuple[Corpus, int, bool], Mapping[Key, GateSettings]] = {}
         self.notes: list[str] = []
@@ -57,6 +70,10 @@ class Family:
             # What it was trained on is read only to find copies of it.
             if comparison.predecessor is not None and any("files" in probe.needs for probe in comparison.probes):
                 self._read(comparison.predecessor, progress)
+            if comparison.control is not None:
+                self._read(comparison.control, progress)
+        self.samples, told = under_one_scorer(self.samples, self._compared())
+        self.notes.extend(told)
         decisive = next((c for c in self.comparisons if c.gating), self.comparisons[0])
         self.rule = label_rule_of(self.config, self.plan, self.samples[decisive.baseline.corpus])
         size = sum(self._tests(comparison) for comparison in self.comparisons if comparison.gating)
@@ -77,6 +94,9 @@ class Family:
                 break
         return measured, size
 
+    def _compared(self) -> set[Corpus]:
+        return {side.corpus for comparison in self.comparisons for side in (comparison.baseline, comparison.current)}
+
     def _most_documents(self) -> int:
         """Of any comparison, both sides together; no comparison has more blocks."""
         sides = [(c.baseline.corpus, c.current.corpus) for c in self.comparisons]
@@ -86,7 +106,9 @@ class Family:
         if side.corpus in self.samples:
             return
         progress(f"reading {side.corpus.shown}")
-        sample = read_side(side, self.config, self.cutter)
+        scores, stale = scores_beside(self.plan.lineage.root, side.corpus, self.comparisons[0].seed)
+        self.notes.extend(stale)
+        sample = read_side(side, self.config, self.cutter, scores)
         if sample.n_read > len(sample):
             drawn = f"{len(sample):,} of {sample.n_read:,} documents"
             self.notes.append(f"{side.corpus.shown}: {drawn} were drawn at random (max_documents)")
@@ -113,7 +135,37 @@ class Family:
                 return NotMeasured(reason=f"no text of the baseline carries a label (labels = {self.rule.name})")
         if "nll" in probe.needs:
             return _absent("nll", [sample.nll is not None for sample in sides])
+        if "contexts" in probe.needs:
+            return not_asked(self._contexts(comparison))
+        if "tasks" in probe.needs:
+            return not_evaluated(self._tasks(comparison))
         return None
+
+    def _contexts(self, comparison: Comparison) -> Asked | None:
+        """What both models expect at fixed contexts, read once each; None where the baseline is no earlier generation.
+
+        Raises InputError where a file cannot be read, or is of another model than the generation's.
+        """
+        entries = [_owner(self.plan, comparison, comparison.baseline.corpus), comparison.entry]
+        found = []
+        for entry in entries:
+            if entry is None:
+                return None
+            if entry not in self.contexts:
+                self.contexts[entry] = asked_of(entry, self.plan.lineage.root)
+            found.append(self.contexts[entry])
+        return found[0], found[1]
+
+    def _tasks(self, comparison: Comparison) -> Evaluated | None:
+        """What lm-eval measured on both models, read once each; None where the baseline is no earlier generation."""
+        entries = [_owner(self.plan, comparison, comparison.baseline.corpus), comparison.entry]
+        if None in entries:
+            return None
+        for entry in entries:
+            if entry is not None and entry not in self.results:
+                self.results[entry] = read_results(entry)
+        before, after = (self.results[entry] for entry in entries if entry is not None)
+        return before, after
 
     def _compare(self, comparison: Comparison, permutations: int, progress: Progress) -> list[Measured]:
         baseline, current = (self.samples[side.corpus] for side in (comparison.baseline, comparison.current))
@@ -127,6 +179,9 @@ class Family:
             trained_on_baseline=comparison.trained_on_baseline or self._from_training_texts(baseline),
             others=tuple(self._earlier(comparison)),
             same_bytes=comparison.same_bytes,
+            facts=self._facts(comparison),
+            contexts=self._contexts(comparison) if any("contexts" in one.needs for one in comparison.probes) else None,
+            tasks=self._tasks(comparison) if any("tasks" in probe.needs for probe in comparison.probes) else None,
             evidence=self.config.evidence,
         )
         config = self._settle(comparison, progress)
@@ -155,6 +210,9 @@ class Family:
         if not wanted:
             return self.config
         baseline, current = (self.samples[side.corpus] for side in (comparison.baseline, comparison.current))
+        if isinstance(baseline, PackedSample):
+            self.notes.append("margin = auto: a reference pack holds no texts to settle margins on; the defaults hold")
+            return self.config
         key = (comparison.baseline.corpus, min(len(baseline), len(current)), comparison.trained_on_baseline)
         if key not in self.settled:
             progress(f"{comparison.name}: settling margins")
@@ -181,6 +239,36 @@ class Family:
                 found.append(about | dataclasses.asdict(copied(current, training)))
         return found
 
+    def decoding(self) -> list[dict[str, Any]]:
+        """Of every generation with a control: what decoding did to it, and what training did."""
+        found = []
+        for comparison in self.comparisons:
+            if comparison.control is None:
+                continue
+            sides = (comparison.baseline, comparison.control, comparison.current)
+            splits = decoding_splits(
+                *(self.samples[side.corpus] for side in sides),
+                permutations=self.config.permutations,
+                seed=self.config.seed,
+                labels=self.rule,
+                trained_on_baseline=comparison.trained_on_baseline,
+            )
+            about = {"seed": comparison.seed, "generation": comparison.generation}
+            found += [about | split.as_dict() for split in splits]
+        return found
+
+    def _facts(self, comparison: Comparison) -> tuple[Fact, ...]:
+        """Of the generation's model, and of generation 0's where that is the baseline: no gate looks at it itself."""
+        if comparison.entry is None or not any("files" in probe.needs for probe in comparison.probes):
+            return ()
+        facts = self.provenance.facts(comparison.entry)
+        for other in self.plan.lineage.of_seed(comparison.seed):
+            own = [corpus for corpus in (other.texts, other.holdout) if corpus is not None]
+            if other.index == 0 and other is not comparison.entry and comparison.baseline.corpus in own:
+                facts += tuple(fact for fact in self.provenance.facts(other) if fact.ok is not True)
+        self.notes.extend(fact.sentence for fact in facts if fact.noted)
+        return facts
+
     def _from_training_texts(self, baseline: Sample) -> bool:
         """Whether the baseline is a pack of texts that models are trained on; of which models, a pack cannot tell."""
         return isinstance(baseline, PackedSample) and not (baseline.pack.held_out or self.plan.lineage.independent)
@@ -191,6 +279,14 @@ class Family:
         sides += [other.current for other in self.comparisons if other.generation < comparison.generation]
         corpora = dict.fromkeys(side.corpus for side in sides if side.corpus != comparison.current.corpus)
         return (self.samples[corpus] for corpus in corpora if corpus in self.samples)
+
+
+def _owner(plan: Plan, comparison: Comparison, corpus: Corpus) -> GenerationEntry | None:
+    """The generation of the comparison's seed that wrote ``corpus``, if one did."""
+    for entry in plan.lineage.of_seed(comparison.seed):
+        if corpus in (entry.texts, entry.holdout):
+            return entry
+    return None
 
 
 def _absent(what: str, there: Sequence[bool]) -> NotMeasured | None:
@@ -206,13 +302,16 @@ def _absent(what: str, there: Sequence[bool]) -> NotMeasured | None:
     )
 
 
-def read_side(side: Side, config: AuditConfig, cutter: Tokenizer) -> Sample:
-    """The documents of ``side`` that are compared: the same ones each time. Raises InputError."""
+def read_side(side: Side, config: AuditConfig, cutter: Tokenizer, scores: Sequence[Scores] = ()) -> Sample:
+    """The documents of ``side`` that are compared: the same ones each time. Raises InputError.
+
+    ``scores``: likelihoods that lie beside the corpus and not in its records.
+    """
     if is_pack(side.corpus.path):
         pack = read_pack(side.corpus.path, where=side.corpus.where)
         return packed_sample(pack, name=side.name, digest=side.corpus.digest, tokens=cutter.name)
     return read_sample(
-        side.corpus.batches(),
+        with_scores(side.corpus.batches(), scores, side.corpus.where),
         name=side.name,
         digest=side.corpus.digest,
         tokenizer=cutter,

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 from collapse_audit import __version__
 from collapse_audit.console import Parser, exit_with, stdout
 from collapse_audit.exit_codes import ExitCode
+from collapse_audit.lineage_evaluate import add_evaluate
 from collapse_audit.lineage_pack import add_pack
+from collapse_audit.lineage_redecode import add_redecode
+from collapse_audit.lineage_score import add_score
 from collapse_audit.lineage_simulate import add_simulate
 from collapse_audit.lineage_train import add_train
 from collapse_audit.probes.errors import InputError, Problem
@@ -51,11 +54,14 @@ def _add_validate(commands: Any) -> None:
     parser = commands.add_parser(
         "validate",
         help="read every file of a lineage and say what is in it",
-        description="Read every corpus of a lineage to its end, check its digest, and show what was trained on what.",
+        description="Read every corpus of a lineage to its end, check its digest, and show what was trained on what. "
+        "With --models, open every base with its adapter too, and compare what they answer.",
         epilog=f"Exit code 0 if all can be read, else {ExitCode.USAGE:d} with every problem and its line.",
     )
     parser.add_argument("lineages", metavar="LINEAGE", nargs="+", type=Path, help="a folder with generations")
     parser.add_argument("--independent", action="store_true", help="no corpus was trained on another")
+    text = "also check that every adapter is applied, is its own, and equals its merged model"
+    parser.add_argument("--models", action="store_true", help=text)
     parser.set_defaults(handler=_validate)
 
 
@@ -73,9 +79,28 @@ def _validate(args: argparse.Namespace) -> int:
             continue
         console.print(f"{_printable(str(path))}: {_printable(lineage.name)}, {_plural(len(rows), 'corpus', 'corpora')}")
         console.print("\n".join(_columns([("", "documents", "digest", "trained on", "compared"), *rows])))
+        if args.models:
+            models, wrong = _models(lineage, str(path))
+            console.print("\n".join(_columns([("", "adapter's change", "merged", "base"), *models])))
+            problems.extend(wrong)
     if problems:
         raise InputError(problems)
     return ExitCode.PASS
+
+
+def _models(lineage: Lineage, where: str) -> tuple[list[tuple[str, ...]], list[Problem]]:
+    """A row a model, in nats: by how much its adapter, and merging it, changes a token's log-probability."""
+    from collapse_audit.lineages.training.missing import require_training_stack
+
+    require_training_stack()
+    from collapse_audit.lineages.model_checks import check_models
+
+    found, problems = check_models(lineage, where=where)
+    rows: list[tuple[str, ...]] = [
+        (row.name, f"{row.change:.3g} nats", "-" if row.merged is None else f"{row.merged:.1g} nats apart", row.base)
+        for row in found
+    ]
+    return rows, problems
 
 
 def _rows(lineage: Lineage) -> list[tuple[str, ...]]:
@@ -147,7 +172,15 @@ def _plural(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
 
 
-COMMANDS: tuple[Callable[[Any], None], ...] = (_add_validate, add_simulate, add_train, add_pack)
+COMMANDS: tuple[Callable[[Any], None], ...] = (
+    _add_validate,
+    add_simulate,
+    add_train,
+    add_score,
+    add_redecode,
+    add_evaluate,
+    add_pack,
+)
 
 
 if __name__ == "__main__":

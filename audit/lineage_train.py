@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from collapse_audit.console import stderr, stdout
 from collapse_audit.exit_codes import ExitCode
 from collapse_audit.probes.errors import UsageError
+from collapse_audit.progress_bars import progress
 
 _EPILOG = """\
 Everything is decided by [recipe] of lineage.toml. What is there is kept: an interrupted training goes on where it
@@ -26,8 +22,6 @@ examples:
   collapse-lineage train runs/mistral_cross runs/llama_cross
   accelerate launch --num_processes 4 -m collapse_audit.lineage_cli train runs/mine
 """
-_QUIET_SECONDS = 20.0
-"""Where nobody watches a bar: seconds between two lines of one piece of work."""
 
 
 def add_train(commands: Any) -> None:
@@ -72,8 +66,8 @@ def _train(args: argparse.Namespace) -> int:
     runs = [open_run(folder, seeds=args.seed) for folder in folders]
     first = os.environ.get("RANK", "0") == "0"  # of the processes that accelerate launch has started
     try:
-        with _progress(quiet=args.quiet or not first) as progress:
-            train(runs, progress)
+        with progress(quiet=args.quiet or not first) as shown:
+            train(runs, shown)
     except KeyboardInterrupt:
         stderr().print("what was finished is kept: run the same command again to go on")
         raise
@@ -90,69 +84,3 @@ def _dry_run(args: argparse.Namespace) -> int:
     for folder in args.lineages:
         console.print(describe(folder, profile=args.profile, seeds=args.seed))
     return ExitCode.PASS
-
-
-class _Bar:
-    """One bar on a terminal: what is done, how far, the loss, the time that is left."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._task: TaskID | None = None
-
-    def start(self, what: str, total: int) -> None:
-        self._end()
-        self._task = self._bar.add_task(what, total=total, note="")
-
-    def update(self, done: int, note: str = "") -> None:
-        if self._task is not None:
-            self._bar.update(self._task, completed=done, note=note)
-
-    def say(self, message: str) -> None:
-        self._end()
-        self._bar.console.print(message)
-
-    def _end(self) -> None:
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-            self._task = None
-
-
-class _Lines:
-    """Where there is no terminal: a line at the start of each piece of work, and one now and then."""
-
-    def __init__(self) -> None:
-        self._console = stderr()
-        self._what, self._total = "", 0
-        self._began = self._last = 0.0
-
-    def start(self, what: str, total: int) -> None:
-        self._what, self._total = what, total
-        self._began = self._last = time.monotonic()
-
-    def update(self, done: int, note: str = "") -> None:
-        now = time.monotonic()
-        if done == self._total:
-            self.say(f"{self._what}: {done} of {self._total} in {now - self._began:.0f} s {note}".rstrip())
-        elif now - self._last > _QUIET_SECONDS:
-            left = (now - self._began) / done * (self._total - done)
-            self.say(f"{self._what}: {done} of {self._total}, {left:.0f} s left {note}".rstrip())
-            self._last = now
-
-    def say(self, message: str) -> None:
-        self._console.print(message)
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Any]:
-    from collapse_audit.lineages.training.progress import Silent
-
-    console = stderr()
-    if quiet:
-        yield Silent()
-    elif not console.is_terminal:
-        yield _Lines()
-    else:
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-        times = (TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TimeRemainingColumn())
-        with Progress(*columns, *times, console=console, transient=True) as bar:
-            yield _Bar(bar)

@@ -36,8 +36,12 @@ class Comparison:
     trained_on_baseline: bool
     """Whether the generation descends from a model trained on these baseline texts."""
     probes: tuple[Probe, ...]
+    control: Side | None = None
+    """What the baseline's author, generation 0, wrote under this generation's decoding."""
     predecessor: Side | None = None
     """The texts that the generation was trained on, where they are its predecessor's (or the reference)."""
+    entry: GenerationEntry | None = None
+    """What the lineage says of the generation besides its texts."""
     same_bytes: tuple[str, ...] = ()
     """Earlier corpora whose files equal one of the generation's own byte for byte."""
 
@@ -80,7 +84,7 @@ def plan(
     comparisons, notes = [], []
     for seed in lineage.seeds:
         entries = lineage.of_seed(seed)
-        chosen = _selected(entries, generations)
+        chosen = selected(entries, generations)
         for entry in entries:
             if entry.index not in chosen:
                 continue
@@ -103,7 +107,9 @@ def plan(
                         gating=gating,
                         trained_on_baseline=trained_on,
                         probes=kept,
+                        control=_control(entry, entries, baseline),
                         predecessor=_predecessor(lineage, entry, entries),
+                        entry=entry,
                         same_bytes=_same_bytes(lineage, entry),
                     )
                 )
@@ -118,6 +124,14 @@ def _described(probe: Probe, seed: str | None, index: int) -> str:
 
 def _own_files(entry: GenerationEntry) -> set[Path]:
     return {corpus.path for corpus in (entry.texts, entry.holdout) if corpus is not None}
+
+
+def _control(entry: GenerationEntry, entries: tuple[GenerationEntry, ...], baseline: Side) -> Side | None:
+    """Where it is at hand, and generation 0 is the baseline."""
+    first = next((other for other in entries if other.index == 0), None)
+    if entry.control is None or first is None or baseline.corpus.path not in _own_files(first):
+        return None
+    return Side(name=f"generation 0 (decoded as generation {entry.index})", corpus=entry.control)
 
 
 def _predecessor(lineage: Lineage, entry: GenerationEntry, entries: tuple[GenerationEntry, ...]) -> Side | None:
@@ -223,7 +237,8 @@ def _reference(lineage: Lineage) -> Side | None:
     return None
 
 
-def _selected(entries: tuple[GenerationEntry, ...], expression: str | None) -> set[int]:
+def selected(entries: tuple[GenerationEntry, ...], expression: str | None) -> set[int]:
+    """The numbers of the generations that ``3``, ``1-4``, ``last`` or None (all) chooses. Raises UsageError."""
     indices = {entry.index for entry in entries}
     if expression is None:
         return indices

@@ -8,7 +8,9 @@ from typing import Any
 
 from collapse_audit.assembly import assembled
 from collapse_audit.config import AuditConfig
+from collapse_audit.examples import examples
 from collapse_audit.family import Family, Progress
+from collapse_audit.histograms import histograms
 from collapse_audit.judging import judged
 from collapse_audit.plan import Plan
 from collapse_audit.probes.tokens import tokenizer
@@ -39,13 +41,20 @@ def run(
     notes = list(plan.notes)
     rules: set[str] = set()
     copies: list[dict[str, Any]] = []
+    binned: list[dict[str, Any]] = []
+    quoted: list[dict[str, Any]] = []
+    decoding: list[dict[str, Any]] = []
     slopes: dict[str | None, tuple[Trend, ...]] = {}
     done = 0
     for seed in dict.fromkeys(comparison.seed for comparison in plan.comparisons):
         family = Family(plan.of_seed(seed), config, cutter, plan, today)
         measured, size = family.measure(progress, stop_at_first)
         copies += family.copies()
+        binned += histograms(family.comparisons, family.samples)
+        if config.evidence == "texts":
+            quoted += examples(family.comparisons, family.samples)
         if not stop_at_first:
+            decoding += family.decoding()
             slopes[seed] = seed_trends(family.comparisons, family.samples, config, probes, family.rule)
         rules.add(family.rule.name if family.rule else "none")
         notes.extend(family.notes)
@@ -65,5 +74,8 @@ def run(
         tokens=cutter.name,
         labels=sorted(rules),
         copying=copies,
+        histograms=binned,
+        examples=quoted,
+        decoding=decoding,
         trends=told(slopes),
     )

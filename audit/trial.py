@@ -22,6 +22,7 @@ _TYPES = {
     "labels": pa.list_(pa.string()),
     "group": pa.string(),
     "nll": pa.float64(),
+    "n_tokens": pa.int64(),
 }
 
 
@@ -30,13 +31,14 @@ def sample_of(
     *,
     labels: Sequence[Sequence[str]] | None = None,
     nll: Sequence[float] | None = None,
+    n_tokens: Sequence[int] | None = None,
     prompts: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
     name: str = "memory",
     tokenizer: Tokenizer = WORDS,
 ) -> Sample:
     """A sample of N texts and, where given, N labels (lists of strings), likelihoods, prompts and groups."""
-    columns = {"text": texts, "prompt": prompts, "labels": labels, "group": groups, "nll": nll}
+    columns = {"text": texts, "prompt": prompts, "labels": labels, "group": groups, "nll": nll, "n_tokens": n_tokens}
     arrays = [
         pa.nulls(len(texts), kind) if columns[key] is None else pa.array(columns[key], kind)
         for key, kind in _TYPES.items()

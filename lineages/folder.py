@@ -1,7 +1,8 @@
 """A folder without a manifest, read as the manifest it could have had: names decide what each file is.
 
 ``reference.*``, ``gen_<k>.*`` or ``gen_<k>/texts.*``, held-out text in ``reference.holdout.*``, ``gen_<k>.holdout.*``
-or ``gen_<k>/holdout.*``; several seeds: the generations inside ``seed_<s>/``. Other files are left alone, unless they
+or ``gen_<k>/holdout.*``, what generation 0 writes under generation k's decoding in ``gen_<k>.control.*`` or
+``gen_<k>/control.*``; several seeds: the generations inside ``seed_<s>/``. Other files are left alone, unless they
 look like one of these gone wrong (``gen_1.json``, ``Gen_2.txt``): a generation is not lost to a slip of the pen.
 """
 
@@ -23,6 +24,8 @@ from collapse_audit.probes.errors import Problem
 _GENERATION = re.compile(r"gen_(\d+)")
 _SEED = re.compile(r"seed_([\w.=@+-]+)")
 _SEED_NAME = "seed_<s>, where s is made of letters, digits and any of . _ = @ + -"
+_ROLES = ("holdout", "control")
+"""What stands beside the texts under names of its own."""
 NAMES = "gen_<k>.* or gen_<k>/texts.* (also inside seed_<s>/)"
 
 # Beginnings that were probably meant as one of those names. Under an ending that is not read, only with a number:
@@ -125,7 +128,7 @@ def _look_at(scan: _Scan, path: Path, *, seed: str | None, prefix: str) -> None:
     parts = split_name(path.name)
     stem, role = (None, "") if parts is None else _role(parts[0])
     match = None if stem is None else _GENERATION.fullmatch(stem)
-    if stem == "reference":
+    if stem == "reference" and role != "control":
         if seed is not None:
             expected = "one reference for all seeds, beside the seed_<s> folders"
             scan.complain(name, "a reference inside a seed's folder", expected, "seeds-mixed")
@@ -143,16 +146,16 @@ def _look_into(scan: _Scan, folder: Path, roles: dict[str, str], *, prefix: str)
         parts = split_name(path.name)
         if path.is_dir():
             continue
-        if parts is not None and parts[0] in ("texts", "holdout"):
+        if parts is not None and parts[0] in ("texts", *_ROLES):
             scan.claim(roles, parts[0], prefix + path.name)
         elif _LOOKS_LIKE_TEXTS.match(path.name) and _may_hold_texts(path.name):
-            hint = f"texts.* or holdout.*, ending in {ALLOWED}"
+            hint = f"texts.*, holdout.* or control.*, ending in {ALLOWED}"
             scan.complain(prefix + path.name, f'a file named "{path.name}"', hint, "unknown-name")
 
 
 def _role(stem: str) -> tuple[str, str]:
-    base = stem.removesuffix(".holdout")
-    return base, "texts" if base == stem else "holdout"
+    base, _, role = stem.rpartition(".")
+    return (base, role) if base and role in _ROLES else (stem, "texts")
 
 
 def _looks_meant(name: str) -> bool:
@@ -185,7 +188,7 @@ def _generations(scan: _Scan) -> Iterator[dict[str, Any]]:
         roles = scan.generations[seed, index]
         folder = f"gen_{index}" if seed is None else f"seed_{seed}/gen_{index}"
         if "texts" not in roles:
-            found = f"generation {index} without texts" + (f" (only {roles['holdout']})" if roles else "")
+            found = f"generation {index} without texts" + (f" (only {next(iter(roles.values()))})" if roles else "")
             expected = f"{folder}/texts.* or {folder}.*, ending in {ALLOWED}"
             scan.complain(folder, found, expected, "no-texts")
             continue

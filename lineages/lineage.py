@@ -24,12 +24,18 @@ class GenerationEntry:
     texts: Corpus
     holdout: Corpus | None = None
     """Texts of the same model under the same decoding that nothing is trained on."""
+    control: Corpus | None = None
+    """What generation 0 of the same seed wrote under this generation's decoding."""
+    training: Corpus | None = None
+    """The very records that the model was trained on, where somebody kept them."""
     trained_on: tuple[str, ...] | None = None
     """Names of corpora; ``lineage:name`` for one of another lineage. None: not said, so taken as a chain."""
     details: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What else the manifest says: ``trained_on`` with shares, ``init_from``, ``decoding``, ``model``, ``software``."""
     adapter: Path | None = None
     lm_eval: Path | None = None
+    concentration: Path | None = None
+    """How sure its model is of the next word of human text (``lineages.concentration``)."""
     train_log: Path | None = None
 
 

@@ -35,6 +35,7 @@ def load(path: str | os.PathLike[str], *, independent: bool, needs_comparison: b
     _raise(opener.problems)
     entries = [entry for entry in opened if entry is not None]
     _raise(_held_out_and_trained_on(manifest, entries, reference, reference_holdout))
+    _raise(_no_control(manifest, entries))
     _raise(_unknown_sources(manifest, entries, reference, reference_holdout))
     if not unfinished and (needs_comparison or not entries):
         _raise(_nothing_to_compare(manifest, where, entries, reference))
@@ -107,6 +108,19 @@ def _held_out_and_trained_on(
             yield manifest.problem(keys, found, "a file of its own for held-out texts", "holdout-is-texts")
 
 
+def _no_control(manifest: Manifest, entries: Sequence[GenerationEntry]) -> Iterator[Problem]:
+    """A control is what generation 0 wrote under a later generation's decoding: nobody's texts, and none of its own."""
+    texts = {corpus.path for entry in entries for corpus in (entry.texts, entry.holdout) if corpus is not None}
+    for number, entry in enumerate(entries):
+        keys = ("generation", number, "control")
+        if entry.control is not None and entry.index == 0:
+            expected = "a control of a later generation: what generation 0 wrote under that one's decoding"
+            yield manifest.problem(keys, "a control of generation 0", expected, "control-of-generation-0")
+        elif entry.control is not None and entry.control.path in texts:
+            found = f'"{entry.control.shown}" both as texts and as a control'
+            yield manifest.problem(keys, found, "a file of its own for the control", "control-is-texts")
+
+
 def _unknown_sources(
     manifest: Manifest, entries: Sequence[GenerationEntry], reference: Corpus | None, holdout: Corpus | None
 ) -> Iterator[Problem]:
@@ -163,7 +177,10 @@ def _identity(
             "labels": data.get("labels"),
             "reference": [corpus(reference), corpus(holdout)],
             "generations": [
-                [entry.seed, entry.index, corpus(entry.texts), corpus(entry.holdout), dict(entry.details)]
+                [
+                    *(entry.seed, entry.index, corpus(entry.texts), corpus(entry.holdout), dict(entry.details)),
+                    *([] if entry.control is None else [corpus(entry.control)]),
+                ]
                 for entry in entries
             ],
         }

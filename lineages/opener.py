@@ -22,7 +22,12 @@ from collapse_audit.probes.errors import Problem
 
 Keys = tuple[str | int, ...]
 
-_BESIDE = {"adapter": "adapter", "train_log": "train.jsonl", "lm_eval": "lm_eval.json"}
+_BESIDE = {
+    "adapter": "adapter",
+    "train_log": "train.jsonl",
+    "lm_eval": "lm_eval.json",
+    "concentration": "concentration.jsonl",
+}
 """Where the rest of a generation lies in its folder when the manifest does not say."""
 
 _GENERATION_FILE = re.compile(r"(^|/)gen_\d+$")
@@ -44,7 +49,10 @@ class Opener:
         entry = self.manifest.data["generation"][number]
         keys: Keys = ("generation", number)
         texts, holdout = self.pair(entry, keys, texts_digest="texts_digest")
+        control = self._corpus(entry.get("control"), entry.get("control_digest"), (*keys, "control"))
+        training = self._corpus(entry.get("training"), entry.get("training_digest"), (*keys, "training"))
         files = {role: self._beside(role, entry, keys) for role in _BESIDE}
+        self._check(files["concentration"], entry, "concentration")
         sources = entry.get("trained_on")
         if texts is None:
             return None
@@ -53,6 +61,8 @@ class Opener:
             index=entry["index"],
             texts=texts,
             holdout=holdout,
+            control=control,
+            training=training,
             trained_on=None if sources is None else tuple(_source_name(source) for source in sources),
             details={key: entry[key] for key in _DETAILS if key in entry},
             **files,
@@ -118,7 +128,20 @@ class Opener:
         if folder == stem and _GENERATION_FILE.search(stem) is None:
             return None
         name = f"{folder}/{_BESIDE[role]}"
+        if role == "lm_eval" and not os.path.lexists(self.root / name):
+            name = f"{folder}/{role}"  # the folder that was given to lm_eval --output_path
         return self._find(name, (*keys, "texts")) if os.path.lexists(self.root / name) else None
+
+    def _check(self, path: Path | None, entry: Mapping[str, Any], role: str) -> None:
+        """Compare the digest of a file beside the texts with the manifest's, where that has one."""
+        claimed = entry.get(f"{role}_digest")
+        if path is None or claimed is None:
+            return
+        shown = path.relative_to(self.root).as_posix()
+        digest = self._digest(path, shown)
+        if digest is not None and digest != claimed:
+            expected = f"{claimed} (as {self.manifest.where} says)"
+            self.problems.append(problem(f"{self.where}/{shown}", digest, expected, "digest-mismatch"))
 
     def _find(self, name: str, keys: Keys) -> Path | None:
         path = locate(self.root, name)

@@ -20,6 +20,7 @@ from collapse_audit.lineages.digest import file_digest
 from collapse_audit.lineages.manifest import MANIFEST, check_manifest, read_manifest
 from collapse_audit.lineages.problems import ProblemList, shorten
 from collapse_audit.lineages.readers.records import check_record
+from collapse_audit.lineages.toml_lines import line_of
 from collapse_audit.probes.errors import InputError
 
 _COMPRESSION = 9
@@ -100,6 +101,25 @@ def append_generation(root: Path, entry: Mapping[str, Any]) -> None:
     check_manifest(data, where=before.where)
     gap = "" if not text else ("\n" if text.endswith("\n") else "\n\n")
     _replace(root, text + gap + _generation_toml(data["generation"][-1]), expected=data)
+
+
+def set_in_generation(root: Path, number: int, values: Mapping[str, str]) -> None:
+    """Set keys of the ``number``-th ``[[generation]]`` of ``lineage.toml``; every other line stays as it is.
+
+    Raises InputError where the manifest, or what it would become, is wrong. One writer at a time, as above.
+    """
+    before = read_manifest(root / MANIFEST)
+    lines = before.text.split("\n")
+    generations = [dict(entry) for entry in before.data["generation"]]
+    for key, value in values.items():
+        line = tomli_w.dumps({key: value}).rstrip("\n")
+        at = line_of("\n".join(lines), ("generation", number, key if key in generations[number] else "texts"))
+        assert at is not None  # every generation has texts
+        lines[at - 1 : at] = [line] if key in generations[number] else [lines[at - 1], line]
+        generations[number][key] = value
+    data = {**before.data, "generation": generations}
+    check_manifest(data, where=before.where)
+    _replace(root, "\n".join(lines), expected=data)
 
 
 def _without_none(value: Any) -> Any:

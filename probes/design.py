@@ -51,6 +51,8 @@ class Design:
     """Shape (K,): the independent unit of a block, for standard errors: a pair is one unit."""
     cell: IntArray
     """Shape (units,): units of the same cell share an expectation, so influence is centred within it."""
+    strata: str = "paired where both sides share them"
+    """What strata are, in words."""
 
     @property
     def paired(self) -> bool:
@@ -60,7 +62,7 @@ class Design:
     @property
     def described(self) -> str:
         """What was resampled, for the report."""
-        return f"{self.kind}s, paired where both sides share them" if self.paired else f"{self.kind}s"
+        return f"{self.kind}s, {self.strata}" if self.paired else f"{self.kind}s"
 
     @property
     def units(self) -> int:
@@ -124,6 +126,7 @@ class Design:
             stratum=np.unique(self.stratum[keep], return_inverse=True)[1],
             unit=unit,
             cell=np.unique(self.cell[units], return_inverse=True)[1],
+            strata=self.strata,
         )
 
 
@@ -159,10 +162,10 @@ def by_key(baseline: IntArray, generation: IntArray, kind: Kind, rng: np.random.
     full = Design(
         kind=kind, kept=np.arange(block.size), block=block.ravel(), side=side, stratum=stratum, unit=unit, cell=cell
     )
-    return _equal_documents(full.restricted(_equal_blocks(stratum, side, rng)), rng)
+    return equal_documents(full.restricted(equal_blocks(stratum, side, rng)), rng)
 
 
-def _equal_blocks(stratum: IntArray, side: BoolArray, rng: np.random.Generator) -> BoolArray:
+def equal_blocks(stratum: IntArray, side: BoolArray, rng: np.random.Generator) -> BoolArray:
     """Choose equally many blocks on each side of every stratum, at random; shape (K,)."""
     order = np.lexsort((rng.random(stratum.size), side, stratum))
     cell = 2 * stratum + side
@@ -172,7 +175,7 @@ def _equal_blocks(stratum: IntArray, side: BoolArray, rng: np.random.Generator) 
     return rank < np.minimum(sizes[0::2], sizes[1::2])[stratum]
 
 
-def _equal_documents(design: Design, rng: np.random.Generator) -> Design:
+def equal_documents(design: Design, rng: np.random.Generator) -> Design:
     """Cut blocks so that both sides hold equally many documents: the largest block of a stratum's one side is matched
     with the largest of its other side, and so on, and both are cut at random to the smaller."""
     size = np.bincount(design.block)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.special import betaincinv
 
+from collapse_audit.probes.facts import Fact
 from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.sample import Sample
 from collapse_audit.probes.types import Estimate, Gate, Reading, probe
@@ -15,6 +19,13 @@ from collapse_audit.probes.types import Estimate, Gate, Reading, probe
 _ALPHA = 0.05
 _ENOUGH = 10
 """Distinct texts from which two corpora cannot be identical by chance."""
+_NEAR = 0.9
+"""Share of texts of another corpus from which a generation is called near-identical to it. Noted, and no gate."""
+_MARKERS = (
+    r"(?i)^(?: ?(?:</?s>|<(?:eos|bos|pad|end_of_text|end_of_turn|start_of_turn)>"
+    r"|<\|[a-z0-9_▁]{1,40}\|>|\[(?:eos|pad|sep|cls)\]))+ ?$"
+)
+"""Special tokens as tokenizers spell them, where they were not taken out of a text."""
 
 
 @probe(
@@ -51,36 +62,77 @@ def integrity(pair: Pair) -> Iterator[Reading]:
     """Is this really a new generation?
 
     What it measures
-        What the files alone can show: texts with nothing in them, one text over and over, and a corpus that is
-        another corpus of the lineage.
+        What the files alone can show: texts with nothing in them, one text over and over, a corpus that is another
+        corpus of the lineage, and what they say of the model: its adapter, what it was trained on, how it was decoded.
 
     Formula and unit
-        empty: rise of the share of texts that hold only white space. constant: share of the most frequent text.
-        unchanged: the largest share of texts that stand, one for one, in another corpus of the lineage (counted only
-        where there are at least 10 distinct texts).
+        empty: rise of the share of texts that hold only white space or markers of a text's end. constant: share of the
+        most frequent text. unchanged: the largest share of texts that stand, one for one, in another corpus of the
+        lineage (counted only where there are at least 10 distinct texts); all of them, where a fact about the model
+        does not hold: the adapter's numbers are finite; it changes the base; it is no earlier generation's, number for
+        number; it fits its configuration and the base; its digest and its base's are those recorded; so are the
+        digests of training texts, back to the reference; the declared human share is the one counted among the
+        training records. A model that should have an adapter and has none may be any: then nothing passes. Another
+        decoding than the earlier generations' is noted, since it alone can change texts as collapse does.
 
     Why it signals collapse
         A model that writes nothing, or one thing, has collapsed, and so has one whose baseline did so already. A
-        generation that is a copy of another was never audited: passing it would be a silent false pass.
+        generation that is a copy of another was never audited: passing it would be a silent false pass. So was one
+        whose adapter is not applied, or is the parent's: nothing changed, and every other probe passes.
 
     When it misleads
-        Short answers from a closed set repeat legitimately; that is why only a complete copy counts as unchanged.
+        Short answers from a closed set repeat legitimately; that is why only a complete copy counts as unchanged, and
+        nine texts in ten are noted as near-identical. Files cannot tell whether an adapter is applied when the model
+        runs: ``collapse-lineage validate --models`` can.
 
     Needs
-        The files.
+        The files: texts, and adapters and a manifest where they are at hand.
     """
     side = pair.design.side[pair.design.block]
-    empty = np.concatenate((pair.baseline.empty, pair.generation.empty))[pair.design.kept].astype(np.float64)
+    markers = np.concatenate((_only_markers(pair.baseline), _only_markers(pair.generation)))[pair.design.kept]
+    blank = np.concatenate((pair.baseline.empty, pair.generation.empty))[pair.design.kept]
+    empty = (blank | markers).astype(np.float64)
+    raw = {"baseline": float(empty[~side].mean()), "generation": float(empty[side].mean())}
+    if markers.any():
+        raw |= {"baseline_markers": float(markers[~side].mean()), "generation_markers": float(markers[side].mean())}
+    silent = _unanswered(pair)
     yield pair.compare(
         empty,
         scale="linear",
         worse="higher",
         share=True,
         statistic="empty",
-        raw={"baseline": float(empty[~side].mean()), "generation": float(empty[side].mean())},
+        raw=raw,
+        notes=("unanswered",) if silent else (),
+        explanation=silent,
     )
     yield _constant(pair)
     yield _unchanged(pair)
+
+
+def _only_markers(sample: Sample) -> npt.NDArray[np.bool_]:
+    """Where a text is nothing but markers of a text's end or beginning, such as ``</s>``; shape (N,)."""
+    return np.asarray(pc.match_substring_regex(sample.folded, _MARKERS))
+
+
+def _unanswered(pair: Pair) -> str:
+    """What to say where prompts that the baseline answered have no text of the generation's, empty ones included.
+
+    Outputs that are too short or too alike are often thrown away before they are counted, and those are the collapsed
+    ones. Nothing is said where the two sides were asked different things, or where only a part of them was read.
+    """
+    before, now = pair.baseline.prompts, pair.generation.prompts
+    whole = all(sample.n_read == len(sample) for sample in (pair.baseline, pair.generation))
+    if not whole or before is None or now is None:
+        return ""
+    asked, answered = pc.unique(before.drop_null()), pc.unique(now.drop_null())
+    missing = int(pc.sum(pc.invert(pc.is_in(asked, value_set=answered))).as_py() or 0)
+    if not missing or missing > len(asked) / 2:
+        return ""
+    return (
+        f"{missing:,} of {len(asked):,} prompts that the baseline answered have no text of the generation's: if they "
+        "were filtered away, put them back, the empty ones too"
+    )
 
 
 def _constant(pair: Pair) -> Estimate:
@@ -105,18 +157,32 @@ def _unchanged(pair: Pair) -> Estimate:
     most, name = max(overlaps, default=(0.0, ""))
     distinct = len(_text_counts(pair.generation))
     counted = most if distinct >= _ENOUGH else 0.0
+    broken = [fact for fact in pair.facts if fact.ok is False]
+    unknown = [fact for fact in pair.facts if fact.ok is None]
+    share = 1.0 if broken else counted
+    copied = (f"{most:.1%} of the texts also stand in {name}",) if most else ()
+    told = [fact for fact in pair.facts if fact.ok is not True or fact.noted]
+    known = {"facts": len(pair.facts), "facts_broken": len(broken), "facts_unknown": len(unknown)} if pair.facts else {}
     return Estimate(
         statistic="unchanged",
-        value=counted,
-        low=counted,
-        high=counted,
+        value=share,
+        low=share,
+        high=1.0 if unknown else share,
         method="counted",
         p_value=None,
         n_baseline=len(pair.baseline),
         n_generation=len(pair.generation),
-        raw={"largest_overlap": most, "distinct_texts": distinct},
-        explanation=f"{most:.1%} of the texts also stand in {name}" if most else "",
+        raw={"largest_overlap": most, "distinct_texts": distinct, **known},
+        evidence=_exhibits(pair.facts) if pair.evidence != "none" else (),
+        notes=(*(("near-identical",) if counted >= _NEAR else ()), *(fact.kind for fact in told if fact.noted)),
+        explanation="; ".join((*copied, *(fact.sentence for fact in told))),
     )
+
+
+def _exhibits(facts: tuple[Fact, ...]) -> tuple[dict[str, Any], ...]:
+    """What does not hold first: reports show only the beginning."""
+    ordered = sorted(facts, key=lambda fact: ("broken", "unknown", "noted", "holds").index(fact.status))
+    return tuple({"kind": one.kind, "status": one.status, "found": one.sentence, **one.details} for one in ordered)
 
 
 def _overlap(generation: Sample, other: Sample) -> float:

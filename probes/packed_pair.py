@@ -297,6 +297,7 @@ class PackedPair(Pair):
             trained_on_baseline=self.trained_on_baseline,
             others=tuple(other for other in self.others if not isinstance(other, PackedSample)),
             same_bytes=self.same_bytes,
+            facts=self.facts,
             evidence=self.evidence,
             blocks=blocks,
             told=told,

@@ -17,10 +17,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from collapse_audit.probes import estimates, tables
+from collapse_audit.probes.contexts import Asked
 from collapse_audit.probes.design import Design, FloatArray, IntArray, by_document, by_key
+from collapse_audit.probes.facts import Fact
 from collapse_audit.probes.labels import LabelRule, Labels
 from collapse_audit.probes.lengths import matched_length
 from collapse_audit.probes.sample import Sample
+from collapse_audit.probes.task_results import Evaluated
 from collapse_audit.probes.tokens import Tokens
 from collapse_audit.probes.types import Reading, Worse
 
@@ -47,6 +50,12 @@ class Pair:
     """The lineage's earlier corpora, for finding copies."""
     same_bytes: tuple[str, ...] = ()
     """Names of earlier corpora whose files are the generation's byte for byte."""
+    facts: tuple[Fact, ...] = ()
+    """What is known of the generation's model, and of the baseline's, besides the texts."""
+    contexts: Asked | None = None
+    """What both models expect after the same human contexts; None where the baseline is no generation's text."""
+    tasks: Evaluated | None = None
+    """What lm-eval measured on the two models; None where the baseline is no earlier generation."""
     evidence: EvidenceLevel = "terms"
 
     def stream(self, purpose: str) -> np.random.Generator:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
 
 from collapse_audit.probes.design import BoolArray, Design, FloatArray
+from collapse_audit.probes.equal_lengths import by_length, lengths_differ
 from collapse_audit.probes.estimates import estimate, permutation_p, settling_n
 from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.sample import GENERATION_0
 from collapse_audit.probes.tables import side_sums
 from collapse_audit.probes.types import Z_POWER, Estimate, Gate, NotMeasured, Z, probe
 
 _MISSING = 0.05
 """Share of texts without nll from which the others are not taken for all."""
 _QUANTILES = (0.05, 0.25, 0.50, 0.95, 0.99)
+_SIGNATURE = 0.05
+"""Level at which both tails must have gained for the label; it gates nothing."""
+_OVERLAP = 0.2
+"""Share of a side's texts that must have a counterpart of equal length: fewer speak for themselves alone."""
+_Raw = dict[str, float]
 
 
 @probe(
@@ -47,16 +58,22 @@ def perplexity(pair: Pair) -> Estimate | NotMeasured:
         never write. The mean is blind to it: the two cancel.
 
     When it misleads
-        Shorter texts have a wider histogram. Other decoding moves it as training does.
+        Other decoding moves it as training does. Shorter texts have a wider histogram: where lengths differ, texts of
+        equal length are compared (``length-matched``).
+
+    Signature
+        ``nature-signature`` marks a generation in which mass moved to both ends of the histogram, each significantly
+        (intersection-union test). It is a label and gates nothing.
 
     Needs
-        The field ``nll`` of the records: mean negative log-likelihood a token under generation 0.
+        ``nll``, the mean negative log-likelihood a token under generation 0: in the records, or made by
+        ``collapse-lineage score``. Other scorers' values are a second opinion in the evidence and never mixed in.
     """
     if pair.baseline.nll is None or pair.generation.nll is None:
         one = pair.baseline.nll is not None or pair.generation.nll is not None
         return NotMeasured(reason=f"the records {'of one side ' if one else ''}carry no nll", neutral=not one)
-    x = np.concatenate((pair.baseline.nll, pair.generation.nll))[pair.design.kept]
-    scored = pair.design.per_block(np.isnan(x).astype(np.float64)) == 0
+    x = np.concatenate((pair.baseline.nll, pair.generation.nll))
+    scored = pair.design.per_block(np.isnan(x[pair.design.kept]).astype(np.float64)) == 0
     design = pair.design.restricted(scored)
     missing = max(float(np.mean(~scored[side])) for side in (pair.design.side, ~pair.design.side))
     if missing > _MISSING or not (design.side.any() and (~design.side).any()):
@@ -64,8 +81,38 @@ def perplexity(pair: Pair) -> Estimate | NotMeasured:
             reason=f"{missing:.0%} of the texts of a side carry no nll, and those are no random sample",
             neutral=False,
         )
-    x = x[scored[pair.design.block]]
-    drawn = pair.relabellings if scored.all() else design.relabellings(pair.permutations, pair.stream("perplexity"))
+    matched = _equally_long(pair, design)
+    if isinstance(matched, NotMeasured):
+        return matched
+    notes = [f"{int(np.count_nonzero(~scored))} blocks without nll"] if not scored.all() else []
+    told = []
+    if matched is not design:
+        notes.append("length-matched")
+        told.append(
+            f"texts differ in length, so texts of equal length are compared: {matched.documents(True):,} of "
+            f"{design.documents(True):,} a side"
+        )
+    same = scored.all() and matched is design
+    drawn = pair.relabellings if same else matched.relabellings(pair.permutations, pair.stream("perplexity"))
+    shape = _shape(x[matched.kept], drawn, matched)
+    if shape["signature_p"] <= _SIGNATURE:
+        notes.append("nature-signature")
+        told.append(
+            "mass moved to both ends of the histogram: the signature of model collapse in Shumailov et al. 2024"
+        )
+    return _distance(
+        x[matched.kept],
+        drawn,
+        matched,
+        raw=shape,
+        notes=tuple(notes),
+        explanation="; ".join(told),
+        evidence=tuple(_second_opinions(pair, matched, drawn)),
+    )
+
+
+def _distance(x: FloatArray, drawn: npt.NDArray[np.uint8], design: Design, *, raw: _Raw, **details: Any) -> Estimate:
+    """W1 of ``x``, shape (D,), its test and its bounds."""
     w1 = wasserstein(x, drawn, design)
     bias = float(w1[1:].mean())
     distance = float(np.sqrt(max(w1[0] ** 2 - bias**2, 0.0)))
@@ -88,9 +135,73 @@ def perplexity(pair: Pair) -> Estimate | NotMeasured:
         method="influence function or permutation spread, normal",
         high=max(float(w1[0]) + Z * error, distance),
         n_needed=needed,
-        raw={"w1": float(w1[0]), **_shape(x, drawn, design)},
-        notes=(f"{int(np.count_nonzero(~scored))} blocks without nll",) if not scored.all() else (),
+        raw={"w1": float(w1[0]), **raw},
+        **details,
     )
+
+
+def _equally_long(pair: Pair, design: Design) -> Design | NotMeasured:
+    """``design``, or where lengths differ between the sides its texts of equal length."""
+    lengths = _lengths(pair, design)
+    side = design.side[design.block]
+    if lengths is None or not lengths_differ(lengths[~side], lengths[side]):
+        return design
+    matched = by_length(design, lengths, pair.stream("perplexity lengths"))
+    if matched is None or min(map(matched.documents, (False, True))) < _OVERLAP * design.documents(True):
+        kept = 0 if matched is None else matched.documents(True)
+        return NotMeasured(
+            reason=f"the two sides are not equally long: only {kept:,} of {design.documents(True):,} texts a side have "
+            "a counterpart of their length, and log-perplexities of texts of different length cannot be compared",
+            neutral=False,
+        )
+    return matched
+
+
+def _lengths(pair: Pair, design: Design) -> FloatArray | None:
+    """Tokens of each document of ``design``: the model's own where known, else words; None where neither is."""
+    own = [sample.n_tokens for sample in (pair.baseline, pair.generation)]
+    if own[0] is not None and own[1] is not None:
+        tokens = np.concatenate((own[0], own[1]))[design.kept]
+        if not np.isnan(tokens).any():
+            return tokens
+    words = [sample.tokens.lengths.astype(np.float64) for sample in (pair.baseline, pair.generation)]
+    known = all(length.any() for length in words)  # a reference pack knows none
+    return np.concatenate(words)[design.kept] if known else None
+
+
+def _second_opinions(pair: Pair, design: Design, drawn: npt.NDArray[np.uint8]) -> Iterator[dict[str, Any]]:
+    """What other scorers say of the same texts. They are never mixed with generation 0's, and judge nothing."""
+    x = np.concatenate([sample.nll for sample in (pair.baseline, pair.generation) if sample.nll is not None])
+    scorers = pair.baseline.scores.keys() | pair.generation.scores.keys()
+    for scorer in sorted(name for name in scorers if not name.startswith(GENERATION_0)):
+        name, _, digest = scorer.rpartition("@")
+        about = {"kind": "scorer", "scorer": name, "digest": digest}
+        if scorer not in pair.baseline.scores or scorer not in pair.generation.scores:
+            where = "baseline" if scorer in pair.baseline.scores else "generation"
+            yield {**about, "reason": f"it has scored the {where} alone, so nothing can be compared"}
+            continue
+        y = np.concatenate((pair.baseline.scores[scorer], pair.generation.scores[scorer]))
+        known = design.per_block(np.isnan(y[design.kept]).astype(np.float64)) == 0
+        both = design.restricted(known)
+        if not (both.side.any() and (~both.side).any()):
+            yield {**about, "reason": "it has scored too few of the texts"}
+            continue
+        own, other, side = x[both.kept], y[both.kept], both.side[both.block]
+        yield {
+            **about,
+            "n": int(other.size),
+            "rank_correlation": _rank_correlation(own, other),
+            "w1": float(wasserstein(other, drawn[:1, known], both)[0]),
+            "shift_mean": float(other[side].mean() - other[~side].mean()),
+            "generation_0_shift_mean": float(own[side].mean() - own[~side].mean()),
+        }
+
+
+def _rank_correlation(x: FloatArray, y: FloatArray) -> float:
+    """Spearman's rho: the correlation of ranks, ties at their mean; 0 where one does not vary."""
+    ranks = [rankdata(values) - (values.size + 1) / 2 for values in (x, y)]
+    scale = float(np.sqrt(np.square(ranks[0]).sum() * np.square(ranks[1]).sum()))
+    return float(ranks[0] @ ranks[1]) / scale if scale else 0.0
 
 
 def wasserstein(x: FloatArray, relabellings: npt.NDArray[np.uint8], design: Design) -> FloatArray:
@@ -137,6 +248,9 @@ def _shape(x: FloatArray, relabellings: npt.NDArray[np.uint8], design: Design) -
         gains = _gains(beyond, relabellings, design)
         shape[f"{name}_mass_gain"] = float(gains[0])
         shape[f"{name}_mass_p"] = permutation_p(gains, worse="higher")
+    # Both must have gained: the larger p-value is one of "not both" (intersection-union: Berger 1982,
+    # doi 10.1080/00401706.1982.10487790), and needs no correction for there being two.
+    shape["signature_p"] = max(shape["left_mass_p"], shape["right_mass_p"])
     return shape
 
 

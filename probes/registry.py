@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from collapse_audit.probes.concentration import concentration
 from collapse_audit.probes.diversity import diversity
 from collapse_audit.probes.errors import ProbeError, UsageError
 from collapse_audit.probes.integrity import integrity
@@ -18,6 +19,7 @@ from collapse_audit.probes.perplexity import perplexity
 from collapse_audit.probes.repetition import repetition
 from collapse_audit.probes.tail_coverage import tail_coverage
 from collapse_audit.probes.tail_mass import tail_mass
+from collapse_audit.probes.task_score import task_score
 from collapse_audit.probes.token_divergence import token_divergence
 from collapse_audit.probes.types import Probe
 
@@ -30,6 +32,8 @@ BUILTIN: tuple[Probe, ...] = (
     repetition,
     diversity,
     perplexity,
+    concentration,
+    task_score,
     integrity,
 )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,12 @@ from collapse_audit.probes.tokens import Tokenizer, Tokens
 FloatArray = npt.NDArray[np.float64]
 
 _COLUMNS = ("text", "labels", "prompt", "group", "nll")
+_OPTIONAL = ("n_tokens",)
+_KEPT = frozenset((*_COLUMNS, *_OPTIONAL))
+GENERATION_0 = "generation-0"
+"""What the scorer is called under whose likelihoods texts are compared."""
+SCORES = "nll:"
+"""How columns begin that hold likelihoods from elsewhere than the records; the scorer follows."""
 # RE2's \s is ASCII without the vertical tab; these are what str.split and the tokeniser hold for white space.
 _SPACE = r"[\s\v\x{1c}-\x{1f}\x{85}\p{Z}]+"
 _NUMBER = r"\p{Nd}+(?:[.,:/*×xх]\p{Nd}+)*"
@@ -40,6 +46,10 @@ class Sample:
     groups: pa.Array | None
     nll: FloatArray | None
     """Shape (N,): mean negative log-likelihood under generation 0, nats a token; NaN where a record has none."""
+    n_tokens: FloatArray | None = None
+    """Shape (N,): length in the model's own tokens; NaN where a record has none."""
+    scores: Mapping[str, FloatArray] = field(default_factory=dict)
+    """Likelihoods that lie beside the corpus, by scorer (``name@digest``); each of shape (N,), as ``nll``."""
 
     def __len__(self) -> int:
         """Documents in memory."""
@@ -95,7 +105,8 @@ def read_sample(
     priorities: list[FloatArray] = []
     n_read = waiting = 0
     for batch in batches:
-        table = pa.Table.from_batches([batch]).select(_COLUMNS)
+        table = pa.Table.from_batches([batch])
+        table = table.select([name for name in table.column_names if name in _KEPT or name.startswith(SCORES)])
         kept.append(table)
         priorities.append(rng.random(len(table)))
         n_read += len(table)
@@ -133,8 +144,20 @@ def _sample(table: pa.Table, *, name: str, digest: str, n_read: int, tokenizer: 
         label_field=_present(columns["labels"]),
         prompts=_present(columns["prompt"]),
         groups=_present(columns["group"]),
-        nll=None if nll.null_count == len(nll) else nll.to_numpy(zero_copy_only=False).astype(np.float64),
+        nll=_numbers(nll),
+        n_tokens=_numbers(_one(table["n_tokens"])) if "n_tokens" in table.column_names else None,
+        scores={
+            name.removeprefix(SCORES): found
+            for name in table.column_names
+            if name.startswith(SCORES) and (found := _numbers(_one(table[name]))) is not None
+        },
     )
+
+
+def _numbers(column: pa.Array) -> FloatArray | None:
+    if column.null_count == len(column):
+        return None
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

@@ -70,6 +70,7 @@ def tail_coverage(pair: Pair) -> Estimate | NotMeasured:
             "vanished_types": int(gone.size),
             "vanished_types_by_chance": _vanished_by_chance(table, pair.design.side),
             **_unique_patterns(pair),
+            "coverage_by_rank": _by_rank(table, pair.design.side),
         },
         evidence=_terms(pair, table, gone) if pair.evidence != "none" else (),
         notes=("length-matched",) if pair.matched_length is not None else (),
@@ -89,6 +90,25 @@ def _vanished_by_chance(table: CountTable, side: np.ndarray) -> float:
     f = table.frequency[: table.coarse]
     f = f[f <= n]
     return float(np.exp(gammaln(n + 1) - gammaln(n - f + 1) - gammaln(total + 1) + gammaln(total - f + 1)).sum())
+
+
+def _by_rank(table: CountTable, side: np.ndarray) -> list[dict[str, int]]:
+    """Distinct types of both sides in classes of types, from the most frequent to the rarest.
+
+    A class holds the types that stand in 1, 2, 3 to 4, 5 to 8, … blocks of the two sides together: types of one
+    frequency, whose ranks are tied, are never parted, and neither side is favoured. ``rank`` is that of its last type.
+    """
+    present = [table.blocks_on(which) > 0 for which in (~side, side)]
+    classes = np.ceil(np.log2(table.frequency)).astype(np.int64)
+    ends = np.flatnonzero(np.diff(classes, append=-1)) + 1
+    return [
+        {
+            "rank": int(end),
+            "baseline": int(np.count_nonzero(present[0][start:end])),
+            "generation": int(np.count_nonzero(present[1][start:end])),
+        }
+        for start, end in zip((0, *ends)[:-1], ends, strict=True)
+    ]
 
 
 def _unique_patterns(pair: Pair) -> dict[str, float]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collapse_audit.probes.pair import Pair
 
 Worse = Literal["higher", "lower"]
-Need = Literal["text", "labels", "nll", "files"]
+Need = Literal["text", "labels", "nll", "files", "tasks", "contexts"]
 
 LEVEL = 0.90
 """Level of every two-sided interval; each of its ends is a one-sided 95% bound."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from collapse_audit.reports import as_json, as_junit, as_markdown, as_text
+from collapse_audit.reports import as_html, as_json, as_junit, as_markdown, as_text
 from collapse_audit.reports.document import AuditReport
 
 RENDERERS: Mapping[str, Callable[[AuditReport], str]] = {
+    "html": as_html.render,
     "json": as_json.render,
     "junit": as_junit.render,
     "markdown": as_markdown.render,

@@ -32,6 +32,7 @@ def sections(report: AuditReport, *, everything: bool) -> tuple[Section, ...]:
         _recipe(report.recipe, everything),
         _trends(report.trends, everything),
         _copying(report.copying, everything),
+        _decoding(report.decoding, everything),
     )
     return tuple(section for section in made if section is not None and any(map(len, section.columns.values())))
 
@@ -184,6 +185,41 @@ def _copying(rows: Sequence[Mapping[str, Any]], everything: bool) -> Section | N
         ),
         caption="What stands word for word in its training texts: recited text keeps its tail and looks healthy.",
     )
+
+
+def _decoding(rows: Sequence[Mapping[str, Any]], everything: bool) -> Section | None:
+    """Of every seed the last generation, unless ``everything``."""
+    last = {_seed(row): row["generation"] for row in rows}
+    kept = [row for row in rows if everything or last[_seed(row)] == row["generation"]]
+    return Section(
+        title="decoding",
+        columns=_shown(
+            {
+                "seed": [_seed(row) for row in kept],
+                "gen": [str(row["generation"]) for row in kept],
+                "statistic": [inert(row["statistic"]) for row in kept],
+                "": ["times" if row["scale"] == "log" else "plus" for row in kept],
+                **{name: [_part(row.get(name)) for row in kept] for name in ("total", "decoding", "training")},
+                "p (training)": [_chance(row["p_value"]) for row in kept],
+                "decoding's share": [_part(row.get("share")) for row in kept],
+            }
+        ),
+        caption=(
+            "What decoding alone does to generation 0, and what training did beyond it; 90% intervals, not corrected "
+            "for their number. It does not gate."
+        ),
+    )
+
+
+def _part(part: Mapping[str, float] | None) -> str:
+    """A value and its interval, to the same decimals."""
+    if part is None:
+        return ""
+    if "low" not in part or "high" not in part:
+        return number(part["value"])
+    around = [part["low"], part["high"]]
+    value, low, high = (number(x, beside=around) for x in (part["value"], *around))
+    return f"{value} [{low} to {high}]"
 
 
 def _named(claim: Mapping[str, Any]) -> str:

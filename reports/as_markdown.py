@@ -6,8 +6,9 @@ sentences are escaped. On GitHub that also keeps "@name" and "#12" in somebody's
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from collapse_audit.reports._format import (
     WORDS,
@@ -23,6 +24,7 @@ from collapse_audit.reports._format import (
     shown,
     title,
 )
+from collapse_audit.reports._margins import standing
 from collapse_audit.reports._sections import sections
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
 from collapse_audit.reports.plain import to_dict
@@ -38,15 +40,21 @@ _HEADINGS = {Outcome.FAIL: "What failed", Outcome.ERROR: "Errors", Outcome.INCON
 _WAIVED = "Waived"
 _ROWS = 200
 """Rows of one table; a pull-request comment holds 65,536 characters, and report.json holds the rest."""
+_OPEN = 20
+"""Problems up to which all of them are shown at once; of more, first a row a statistic."""
+_LONGEST = 1_000_000
+"""Bytes of the whole page: a job's summary holds 1 MiB, and GitHub shows nothing at all of a longer one."""
+_LEFT_OUT = "*Left out here, because the page would be longer than GitHub shows; `report.json` has it.*"
 _EXHIBITS = 10
 _PROSE = 600
 """Characters of a reason or note that are kept."""
 _PLAIN = re.compile(r"[^\s`|\\<>&][^`|\\<>&]*")
 
 
-def render(report: AuditReport) -> str:
+def render(report: AuditReport, *, longest: int = _LONGEST) -> str:
     """``report`` as Markdown: the verdict, what failed, a matrix, and the rest folded away.
 
+    Where that is more than ``longest`` bytes, the parts that do not fit are left out, and each says so in its place.
     Raises ProbeError, naming the finding, for a number that is not finite.
     """
     to_dict(report)  # refuses, by name, what no report may hold
@@ -60,7 +68,21 @@ def render(report: AuditReport) -> str:
         *_remarks(report),
         *_details(report),
     ]
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join(_fitting(blocks, longest)) + "\n"
+
+
+def _fitting(blocks: Sequence[str], longest: int) -> list[str]:
+    """``blocks``, those that do not fit replaced; what comes first goes first, and short ones always stand."""
+    left = longest - sum(len(_LEFT_OUT) + 2 for _ in blocks)
+    kept: list[str] = []
+    for block in blocks:
+        size = max(len(block.encode("utf-8")) - len(_LEFT_OUT), 0)
+        if size <= left:
+            kept.append(block)
+            left -= size
+        elif kept[-1:] != [_LEFT_OUT]:
+            kept.append(_LEFT_OUT)
+    return kept
 
 
 # ------------------------------------------------------------------------------------------------------------ escaping
@@ -134,10 +156,40 @@ def _problems(report: AuditReport) -> Iterable[str]:
         if not findings:
             continue
         yield f"### {heading}"
-        yield _findings(report, findings, why=True)
+        if len(findings) > _OPEN:
+            yield _by_statistic(groups)
+            yield _folded(f"{heading}: all {len(findings):,}", _findings(report, findings, why=True))
+        else:
+            yield _findings(report, findings, why=True)
         exhibits = [line for finding in findings if finding.evidence for line in _evidence(finding)]
         if exhibits:
             yield _folded(f"Evidence ({heading.lower()})", "\n".join(exhibits[: 2 * _ROWS]).strip())
+
+
+def _by_statistic(groups: Mapping[tuple[str, str], Sequence[Finding]]) -> str:
+    """A row a statistic: in how many comparisons, from which generation on, and the worst of them."""
+    rows = []
+    for group in groups.values():
+        worst = max(group, key=_margins_of_damage)
+        numbers = shown(worst)
+        seed = "" if worst.seed is None else f", seed {code(worst.seed)}"
+        rows.append(
+            [
+                code(title(worst)),
+                str(len(group)),
+                str(min(finding.generation for finding in group)),
+                f"{numbers.value} {prose(worst.unit)}".rstrip() if numbers.value else "",
+                numbers.interval,
+                _margin(worst, numbers.margin),
+                f"generation {worst.generation}{seed}",
+            ]
+        )
+    return _table(["finding", "comparisons", "from generation", "worst value", "interval", "margin", "worst in"], rows)
+
+
+def _margins_of_damage(finding: Finding) -> float:
+    placed = standing(finding)
+    return -math.inf if placed is None else placed[0]
 
 
 def _findings(report: AuditReport, findings: Sequence[Finding], *, why: bool) -> str:

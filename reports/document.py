@@ -117,8 +117,16 @@ class AuditReport:
     """A row a label: its count and share in the baseline and in every generation, and when it was lost."""
     recipe: tuple[Mapping[str, Any], ...] = ()
     """What several seeds together say of the recipe that made them; it never gates."""
+    histograms: tuple[Mapping[str, Any], ...] = ()
+    """Of every seed: log-perplexities of its corpora in common bins, so that they can be drawn over each other."""
     copying: tuple[Mapping[str, Any], ...] = ()
     """What of a generation stands word for word in its training texts."""
+    decoding: tuple[Mapping[str, Any], ...] = ()
+    """Where generation 0 also wrote under a generation's decoding: which part of the change that alone makes."""
+    training: tuple[Mapping[str, Any], ...] = ()
+    """Loss along the training of every generation whose log is there, thinned."""
+    examples: tuple[Mapping[str, Any], ...] = ()
+    """What every generation wrote to the same prompt; only where whole texts may be quoted."""
     notes: tuple[str, ...] = ()
     """One line each, about the whole audit: one-sided baselines, subsampling. (What was not measured, and why, is in
     the findings; renderers say it in one line of their own.)"""

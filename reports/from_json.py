@@ -15,6 +15,9 @@ import jsonschema
 from collapse_audit.probes.errors import InputError, Problem
 from collapse_audit.reports.document import FORMAT_VERSION, AuditReport, Finding, Interval, Outcome, Stage, Verdict
 
+_TABLES = ("stages", "trends", "survival", "recipe", "histograms", "copying", "decoding", "training", "examples")
+"""What older reports of the same format may lack."""
+
 
 @functools.cache
 def schema() -> Mapping[str, Any]:
@@ -76,7 +79,7 @@ def from_dict(data: Mapping[str, Any]) -> AuditReport:
             "verdict": Verdict(data["verdict"]),
             "stage": Stage(data["stage"]),
             "findings": tuple(_finding(each) for each in data["findings"]),
-            **{name: tuple(data.get(name, ())) for name in ("stages", "trends", "survival", "recipe", "copying")},
+            **{name: tuple(data.get(name, ())) for name in _TABLES},
             "notes": tuple(data["notes"]),
         }
     )

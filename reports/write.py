@@ -5,25 +5,31 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from collapse_audit.probes.errors import UsageError
-from collapse_audit.reports import RENDERERS
+from collapse_audit.reports import RENDERERS, as_html
 from collapse_audit.reports.document import AuditReport
+from collapse_audit.reports.pictures.runs import Past
 
-FILES: Mapping[str, str] = {"json": "report.json", "markdown": "report.md", "junit": "junit.xml"}
+FILES: Mapping[str, str] = {"json": "report.json", "html": "report.html", "markdown": "report.md", "junit": "junit.xml"}
 """What a report folder holds: name of the renderer -> name of the file."""
 
 
-def write_report(report: AuditReport, folder: Path) -> tuple[Path, ...]:
+def write_report(report: AuditReport, folder: Path, *, past: Sequence[Past] = ()) -> tuple[Path, ...]:
     """Render ``report`` into ``folder``, which is created; returns the files, in the order of :data:`FILES`.
+
+    The page shows how it went run over run where ``past`` holds the findings of earlier runs.
 
     Everything is rendered before anything is written, and each file takes the place of an older one in one step, so
     that a reader never meets half a file. Raises UsageError if the folder cannot be written to, and ProbeError, with
     nothing written, if the report holds a number that is not finite.
     """
-    texts = {folder / file: RENDERERS[name](report) for name, file in FILES.items()}
+    texts = {
+        folder / file: as_html.render(report, past=past) if name == "html" else RENDERERS[name](report)
+        for name, file in FILES.items()
+    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:

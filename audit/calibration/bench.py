@@ -304,6 +304,8 @@ def taken(sample: Sample, rows: IntArray, *, keys: IntArray | None = None) -> Sa
         prompts=None if sample.prompts is None else sample.prompts.take(key_index),
         groups=None if sample.groups is None else sample.groups.take(key_index),
         nll=None if sample.nll is None else sample.nll[rows],
+        n_tokens=None if sample.n_tokens is None else sample.n_tokens[rows],
+        scores={name: values[rows] for name, values in sample.scores.items()},
     )
 
 

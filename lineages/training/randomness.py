@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-INIT, ORDER, MIX, TEXTS, HOLDOUT = range(5)
-"""What a seed is for: the adapter's first weights and dropout, the order of examples, the mixture, the two samples."""
+INIT, ORDER, MIX, TEXTS, HOLDOUT, CONTROL = range(6)
+"""What a seed is for: the adapter's first weights and dropout, the order of examples, the mixture, the two samples, and
+generation 0's sample under another generation's decoding."""
 
 
 def derived_seed(seed: int, generation: int, purpose: int, *more: int) -> int:

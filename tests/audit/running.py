@@ -13,8 +13,14 @@ import pytest
 # cannot be loaded twice.
 import collapse_audit.pytest_session  # noqa: F401
 from collapse_audit.cli import main
+from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.reports.document import AuditReport
 from collapse_audit.reports.from_json import read
+
+PROBES = len(BUILTIN)
+"""Items of one generation."""
+WITHOUT_INPUT = sum(1 for probe in BUILTIN if probe.needs & {"labels", "nll", "contexts", "tasks"})
+"""Of them those that find nothing to measure in records of text alone."""
 
 
 def command(*arguments: object) -> int:

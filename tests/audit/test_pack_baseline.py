@@ -51,6 +51,25 @@ def test_an_unchanged_generation_passes_and_a_collapsed_one_fails(packed: Packed
     assert any("a reference pack, 1,000 documents in blocks of 10" in note for note in report.notes)
 
 
+def test_automatic_margins_need_texts_and_say_so(packed: Packed, tmp_path: Path) -> None:
+    """A pack cannot be split into healthy halves: the defaults stay in force, all of them."""
+    pack = packed(documents(1, 300))
+    new = lineage(tmp_path / "new", documents(2, 300))
+    plain = report_of(new, tmp_path / "plain", "--baseline", pack)
+    automatic = report_of(
+        new,
+        tmp_path / "auto",
+        "--baseline",
+        pack,
+        "--set",
+        "diversity.duplicates.margin=auto",
+        "--set",
+        "tail-mass.margin=auto",
+    )
+    assert [(f.margin, f.outcome) for f in automatic.findings] == [(f.margin, f.outcome) for f in plain.findings]
+    assert any("a reference pack holds no texts to settle margins on" in note for note in automatic.notes)
+
+
 def test_the_same_pack_and_seed_give_the_same_report(packed: Packed, tmp_path: Path) -> None:
     pack = packed(documents(1, 300))
     new = lineage(tmp_path / "new", documents(2, 300))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import small_lineages
-from running import audited, report_of
+from running import PROBES, WITHOUT_INPUT, audited, report_of
 
 pytestmark = pytest.mark.usefixtures("_warm")
 
@@ -52,7 +52,7 @@ def test_fixtures_give_what_was_measured(pytester: pytest.Pytester, shelf: Path,
         """
     )
     result = audited(pytester, shelf / "healthy", arguments=["test_mine.py", "-v"])
-    result.assert_outcomes(passed=8 + 12, skipped=6)
+    result.assert_outcomes(passed=8 + 12, skipped=2 * WITHOUT_INPUT)
     result.stdout.fnmatch_lines(["*test_values[[]healthy-generation-2] PASSED*"])
     result.stdout.fnmatch_lines(["*test_lineage[[]healthy] PASSED*"])
 
@@ -75,7 +75,7 @@ def test_lineage_and_generation_of_one_test_belong_together(
         """
     )
     result = audited(pytester, shelf / "healthy", seeds, arguments=["test_mine.py", "-k", "test_both", "-v"])
-    result.assert_outcomes(passed=4, deselected=18 + 18)
+    result.assert_outcomes(passed=4, deselected=4 * PROBES)
     for name in (
         "healthy-generation-1",
         "healthy-generation-2",
@@ -94,7 +94,7 @@ def test_fixtures_offer_every_finding_whatever_is_selected(pytester: pytest.Pyte
         """
     )
     result = audited(pytester, shelf / "collapsed", arguments=["test_mine.py", "-k", "test_mine or tail-mass"])
-    result.assert_outcomes(passed=1, failed=1, deselected=8)
+    result.assert_outcomes(passed=1, failed=1, deselected=PROBES - 1)
     result.stdout.fnmatch_lines(["*p = .001, Holm p = .001; *"])  # the item alone is a family of one
 
 
@@ -113,7 +113,7 @@ def test_an_unknown_finding_is_a_key_error_that_names_the_known_ones(pytester: p
         """
     )
     audited(pytester, shelf / "collapsed", arguments=["test_mine.py", "-k", "test_mine"]).assert_outcomes(
-        passed=3, deselected=9
+        passed=3, deselected=PROBES
     )
 
 
@@ -129,7 +129,7 @@ def test_a_projects_own_fixture_of_the_same_name_wins(pytester: pytest.Pytester,
         test_parameter="import pytest\n@pytest.mark.parametrize('baseline', ['mine'])\n"
         "def test_mine(baseline, generation): assert baseline == 'mine' and generation.index == 1\n",
     )
-    audited(pytester, shelf / "tiny", arguments=[".", "-k", "test_mine"]).assert_outcomes(passed=3, deselected=9)
+    audited(pytester, shelf / "tiny", arguments=[".", "-k", "test_mine"]).assert_outcomes(passed=3, deselected=PROBES)
 
 
 @pytest.mark.parametrize("how", ["conftest", "plugin of a conftest", "-p"])
@@ -139,13 +139,13 @@ def test_a_projects_own_fixture_wins_wherever_it_is(pytester: pytest.Pytester, s
     if how == "plugin of a conftest":
         pytester.makeconftest("pytest_plugins = ['their_plugin']")
     arguments = ["test_it.py", "-k", "test_mine", *(["-p", "their_plugin"] if how == "-p" else [])]
-    audited(pytester, shelf / "tiny", arguments=arguments).assert_outcomes(passed=1, deselected=9)
+    audited(pytester, shelf / "tiny", arguments=arguments).assert_outcomes(passed=1, deselected=PROBES)
 
 
 def test_a_fixture_that_is_asked_for_too_late_says_so(pytester: pytest.Pytester, shelf: Path) -> None:
     pytester.makepyfile(test_mine="def test_mine(request): request.getfixturevalue('lineage')")
     result = audited(pytester, shelf / "tiny", arguments=["test_mine.py", "-k", "test_mine"])
-    result.assert_outcomes(failed=1, deselected=9)
+    result.assert_outcomes(failed=1, deselected=PROBES)
     result.stdout.fnmatch_lines(["*lineage, generation and baseline must be arguments of the test*"])
 
 
@@ -155,7 +155,7 @@ def test_a_fixture_over_text_that_cannot_be_read_is_an_error_without_a_traceback
     broken = small_lineages.lineage(tmp_path / "broken", ["a"], ["b", {"text": 4}])
     pytester.makepyfile(test_mine="def test_mine(generation): pass")
     result = audited(pytester, broken, arguments=["test_mine.py", "-k", "test_mine"])
-    result.assert_outcomes(errors=1, deselected=9)
+    result.assert_outcomes(errors=1, deselected=PROBES)
     result.stdout.fnmatch_lines(
         [f"{broken}/gen_1/holdout.jsonl:2: found text 4 (number); expected a string [[]bad-text]"]
     )

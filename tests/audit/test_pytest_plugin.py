@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import small_lineages
-from running import ALONE, audited, command, item_ids, junit, literal, report_of
+from running import ALONE, PROBES, WITHOUT_INPUT, audited, command, item_ids, junit, literal, report_of
 
 pytestmark = pytest.mark.usefixtures("_warm")
 
@@ -31,7 +31,7 @@ def test_a_selection_is_audited_as_by_the_command_line(pytester: pytest.Pytester
     # Two tests make a smaller family than eleven: adjusted p-values, permutations and the last line follow.
     report = report_of(shelf / "collapsed", tmp_path / "out", "-k", "tail-mass or tail-coverage")
     result = audited(pytester, shelf / "collapsed", arguments=["-k", "tail-mass or tail-coverage"])
-    result.assert_outcomes(failed=2, deselected=7)
+    result.assert_outcomes(failed=2, deselected=PROBES - 2)
     result.stdout.fnmatch_lines([literal(report.summary)])
     result.stdout.fnmatch_lines(["*p = .001, Holm p = .002; *"])
 
@@ -41,8 +41,8 @@ def test_a_selection_is_audited_as_by_the_command_line(pytester: pytest.Pytester
     [
         (["-k", "ca302"], 2),
         (["-k", "generation-1 and diversity"], 1),
-        (["-k", "healthy and not diversity"], 16),
-        (["--deselect", "healthy::generation-1"], 9),
+        (["-k", "healthy and not diversity"], 2 * PROBES - 2),
+        (["--deselect", "healthy::generation-1"], PROBES),
     ],
 )
 def test_items_are_selected_by_probe_code_generation_and_lineage(
@@ -54,10 +54,10 @@ def test_items_are_selected_by_probe_code_generation_and_lineage(
 
 def test_a_probe_asked_for_by_name_that_cannot_run_is_an_error(pytester: pytest.Pytester, shelf: Path) -> None:
     result = audited(pytester, shelf / "healthy", arguments=["-k", "perplexity"])
-    result.assert_outcomes(errors=2, deselected=16)
+    result.assert_outcomes(errors=2, deselected=2 * PROBES - 2)
     result.stdout.fnmatch_lines(["    asked for by name, but the records carry no nll"])
     audited(pytester, shelf / "healthy", arguments=["-k", "integrity or perp"]).assert_outcomes(
-        passed=2, skipped=2, deselected=14
+        passed=2, skipped=2, deselected=2 * PROBES - 4
     )
 
 
@@ -104,7 +104,7 @@ def test_warnings_that_a_project_makes_errors_do_not_change_an_audit(
         shelf / "healthy",
         arguments=["--collapse-audit-probes", probes, "-k", "letter-e", "-W", "error"],
     )
-    result.assert_outcomes(passed=2, deselected=18)
+    result.assert_outcomes(passed=2, deselected=2 * PROBES)
     result.stdout.fnmatch_lines(["*UserWarning: old"])
 
 
@@ -140,7 +140,7 @@ def test_without_positional_arguments_only_lineages_are_audited(pytester: pytest
     pytester.makepyfile(test_mine="def test_mine(): pass")
     pytester.makeini("[pytest]\ntestpaths = .\n")
     result = audited(pytester, shelf / "tiny", arguments=["--collect-only", "-q"])
-    assert [name.partition("::")[0] for name in item_ids(result)] == ["tiny"] * 9
+    assert [name.partition("::")[0] for name in item_ids(result)] == ["tiny"] * PROBES
     assert "test_mine" not in result.stdout.str()
 
 
@@ -149,7 +149,7 @@ def test_with_positional_arguments_both_run_and_the_projects_own_come_first(
 ) -> None:
     pytester.makepyfile(test_mine="def test_mine(): pass")
     result = audited(pytester, shelf / "healthy", arguments=["test_mine.py", "-v"])
-    result.assert_outcomes(passed=13, skipped=6)
+    result.assert_outcomes(passed=13, skipped=2 * WITHOUT_INPUT)
     result.stdout.fnmatch_lines(
         ["test_mine.py::test_mine PASSED *", "healthy::generation-1::token-divergence PASSED *"]
     )
@@ -158,10 +158,10 @@ def test_with_positional_arguments_both_run_and_the_projects_own_come_first(
 def test_settings_come_from_a_file_or_the_projects_pyproject(pytester: pytest.Pytester, shelf: Path) -> None:
     settings = pytester.makefile(".toml", settings="allow_inconclusive = true\n[probes.diversity]\nenabled = false\n")
     result = audited(pytester, shelf / "tiny", arguments=["--collapse-audit-config", settings, "--collect-only", "-q"])
-    assert len(item_ids(result)) == 8
+    assert len(item_ids(result)) == PROBES - 1
     pytester.makepyprojecttoml("[tool.collapse-audit]\nallow_inconclusive = true\n")
     result = audited(pytester, shelf / "tiny", arguments=["-k", "tail-mass"])
-    result.assert_outcomes(skipped=1, deselected=8)
+    result.assert_outcomes(skipped=1, deselected=PROBES - 1)
 
 
 # --------------------------------------------------------------------------------------------- ends without a verdict
@@ -187,7 +187,7 @@ def test_text_that_cannot_be_read_is_an_error_of_its_items_and_exit_code_4(
     broken = small_lineages.lineage(tmp_path / "broken", ["a"], ["b", {"text": 4}])
     pytester.makepyfile(test_mine="def test_mine(): pass")
     result = audited(pytester, broken, shelf / "healthy", arguments=["test_mine.py"])
-    result.assert_outcomes(errors=9, passed=13, skipped=6)  # what can be judged is
+    result.assert_outcomes(errors=PROBES, passed=13, skipped=2 * WITHOUT_INPUT)  # what can be judged is
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     message = f"{broken}/gen_1/holdout.jsonl:2: found text 4 (number); expected a string [[]bad-text]"
     result.stdout.fnmatch_lines([message])
@@ -198,7 +198,7 @@ def test_text_that_cannot_be_read_is_an_error_of_its_items_and_exit_code_4(
 
 def test_where_nothing_was_measured_the_session_does_not_end_well(pytester: pytest.Pytester, shelf: Path) -> None:
     result = audited(pytester, shelf / "healthy", arguments=["-k", "perp"])
-    result.assert_outcomes(skipped=2, deselected=16)
+    result.assert_outcomes(skipped=2, deselected=2 * PROBES - 2)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     result.stdout.fnmatch_lines(["not_measured: no probe found what it needs [[]exit 5]"])
     assert audited(pytester, shelf / "only_context").ret == pytest.ExitCode.NO_TESTS_COLLECTED
@@ -260,7 +260,7 @@ def test_a_plugin_that_has_taken_the_short_option_does_not_stop_pytest(pytester:
         "-k",
         "tail-mass",
     )
-    result.assert_outcomes(skipped=1, deselected=8)
+    result.assert_outcomes(skipped=1, deselected=PROBES - 1)
 
 
 def test_help_says_what_is_collected(pytester: pytest.Pytester) -> None:

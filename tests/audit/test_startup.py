@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-SLOW = ("numpy", "pyarrow", "scipy", "jsonschema", "jinja2")
+SLOW = ("numpy", "pyarrow", "scipy", "jsonschema", "jinja2", "matplotlib")
 # pandas is not here: pyarrow imports it wherever it is installed.
 FORBIDDEN = (
     "torch",
     "transformers",
-    "matplotlib",
     "datasets",
     "accelerate",
     "peft",
@@ -54,6 +53,13 @@ def test_a_whole_audit_of_text_imports_no_deep_learning_and_no_network(shelf: Pa
     assert (tmp_path / "out" / "report.json").exists()
     assert "numpy" in names
     assert not names & {*FORBIDDEN, "tokenizers", "pytest"}
+
+
+def test_an_audit_that_writes_no_page_loads_nothing_to_draw_one(shelf: Path, tmp_path: Path) -> None:
+    arguments = [str(shelf / "collapsed"), "--junitxml", "junit.xml", "-v"]
+    names = imported_by(f"from collapse_audit.cli import main; main({arguments!r})", cwd=tmp_path)
+    assert (tmp_path / "junit.xml").exists()
+    assert not names & {*FORBIDDEN, "matplotlib", "jinja2", "PIL"}
 
 
 PROBE_OF_PYTEST = """

@@ -200,8 +200,8 @@ FILES = f"reference.*, gen_<k>.* or gen_<k>/texts.* (also inside seed_<s>/), end
         pytest.param(
             ["gen_0.txt", "gen_1/Texts.txt", "gen_2/holdout.txt", "gen_3/"],
             [
-                f'L/gen_1/Texts.txt: found a file named "Texts.txt"; expected texts.* or holdout.*, ending in {ENDINGS}'
-                " [unknown-name]",
+                'L/gen_1/Texts.txt: found a file named "Texts.txt"; expected texts.*, holdout.* or control.*, '
+                f"ending in {ENDINGS} [unknown-name]",
                 f"L/gen_1: found generation 1 without texts; expected gen_1/texts.* or gen_1.*, ending in {ENDINGS}"
                 " [no-texts]",
                 "L/gen_2: found generation 2 without texts (only gen_2/holdout.txt); expected gen_2/texts.* or gen_2.*,"

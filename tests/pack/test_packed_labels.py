@@ -191,7 +191,9 @@ def test_one_text_of_a_group_or_prompt_is_compared() -> None:
 
 def test_too_few_texts_leave_every_finding_open() -> None:
     pair = packed_pair(texts(150, 1), texts(49, 2))
-    for name in PROBES:
+    for name, built in PROBES.items():
+        if built.needs <= {"tasks", "contexts"}:
+            continue
         beside = reading(pair, name)
         assert isinstance(beside, NotMeasured)
         assert not beside.neutral
@@ -217,7 +219,8 @@ def test_every_built_in_probe_can_be_answered() -> None:
     for built in BUILTIN:
         answered = packed(built)
         assert (answered.name, answered.code, answered.gates) == (built.name, built.code, built.gates)
-        assert all(isinstance(one, Estimate) for one in answered(pair))
+        if not built.needs <= {"tasks", "contexts"}:  # a pack is of texts, and knows no model
+            assert all(isinstance(one, Estimate) for one in answered(pair))
 
 
 def test_texts_that_models_are_trained_on_make_findings_one_sided() -> None:

@@ -8,7 +8,10 @@ import pytest
 from builders import estimate, estimates, pair, sample, words
 from scipy.stats import binomtest, fisher_exact
 
+from collapse_audit.probes.facts import Fact
 from collapse_audit.probes.integrity import integrity
+from collapse_audit.reports.document import Outcome
+from collapse_audit.verdict import judge
 
 EMPTY, CONSTANT, UNCHANGED = (gate.statistic for gate in integrity.gates)
 
@@ -127,3 +130,69 @@ def test_no_text_is_ever_shown() -> None:
     other = sample(["secret phrase", *words(20)], name="other")
     found = estimates(integrity, pair(["secret phrase"] * 21, ["secret phrase", *words(20)], others=(other,)))
     assert "secret" not in repr(found)
+
+
+def held(kind: str, ok: bool | None, *, noted: bool = False) -> Fact:
+    return Fact(kind=kind, ok=ok, sentence=f"about {kind}", noted=noted)
+
+
+@pytest.mark.parametrize(
+    "text", ["</s>", "<|endoftext|>", " <s> </s>", "<pad><pad></s>", "<|im_end|>\n", "<EOS>", "[PAD] [PAD]"]
+)
+def test_a_text_of_nothing_but_end_of_text_markers_is_empty(text: str) -> None:
+    found = estimate(integrity, pair(words(20), [text, "", *words(18)]), EMPTY)
+    assert found.value == pytest.approx(2 / 20)
+    assert found.raw == {
+        "baseline": 0.0, "generation": 2 / 20, "baseline_markers": 0.0, "generation_markers": 1 / 20
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["<b>", "</s> yes", "a | b", "<|", "x</s>", "s"])
+def test_markers_beside_other_text_are_text(text: str) -> None:
+    assert estimate(integrity, pair(words(20), [text, *words(19)]), EMPTY).value == 0.0
+
+
+def test_prompts_without_a_text_are_named_and_not_silently_left_out() -> None:
+    prompts = words(20, "p")
+    whole = sample(words(20), prompts=prompts)
+    found = estimate(integrity, pair(whole, sample(words(17, "v"), prompts=prompts[:17])), EMPTY)
+    assert found.notes == ("unanswered",)
+    assert found.explanation.startswith("3 of 20 prompts that the baseline answered have no text")
+    for asked in (prompts, words(20, "q"), [*prompts[:9], *words(11, "q")]):  # all answered, or other questions
+        assert estimate(integrity, pair(whole, sample(words(20, "v"), prompts=asked)), EMPTY).notes == ()
+
+
+@pytest.mark.parametrize(("copied", "notes"), [(18, ("near-identical",)), (17, ())])
+def test_nine_texts_in_ten_of_another_corpus_are_noted(copied: int, notes: tuple[str, ...]) -> None:
+    generation = sample([*words(copied), *words(20 - copied, "new")])
+    found = estimate(integrity, pair(sample(words(20, "b")), generation, others=(sample(words(20)),)), UNCHANGED)
+    assert found.value == pytest.approx(copied / 20)
+    assert found.notes == notes
+
+
+HELD = held("base", True)
+
+
+def test_one_broken_fact_makes_all_of_it_unchanged_and_every_fact_is_evidence() -> None:
+    facts = (HELD, held("one", False), held("two", False), held("three", None), held("four", True, noted=True))
+    found = estimate(integrity, pair(words(20), words(20, "v"), facts=facts), UNCHANGED)
+    assert found.value == found.low == found.high == 1.0
+    assert found.p_value is None
+    assert found.explanation == "about one; about two; about three; about four"
+    assert found.notes == ("four",)
+    assert [piece["status"] for piece in found.evidence] == ["broken", "broken", "unknown", "noted", "holds"]
+    assert {key: found.raw[key] for key in ("facts", "facts_broken", "facts_unknown")} == {
+        "facts": 5, "facts_broken": 2, "facts_unknown": 1
+    }  # fmt: skip
+    hidden = estimate(integrity, pair(words(20), words(20, "v"), facts=facts, evidence="none"), UNCHANGED)
+    assert hidden.evidence == ()
+
+
+def test_facts_that_hold_change_nothing_and_one_that_cannot_be_told_leaves_it_open() -> None:
+    sides = words(20), words(20, "v")
+    held_up = estimate(integrity, pair(*sides, facts=(HELD,)), UNCHANGED)
+    assert (held_up.low, held_up.high, held_up.explanation) == (0.0, 0.0, "")
+    open_ended = estimate(integrity, pair(*sides, facts=(HELD, held("adapter", None))), UNCHANGED)
+    assert (open_ended.low, open_ended.high, open_ended.explanation) == (0.0, 1.0, "about adapter")
+    [gate] = [gate for gate in integrity.gates if gate.statistic == UNCHANGED]
+    assert judge(open_ended, gate, p_adjusted=None, alpha=0.05).outcome is Outcome.INCONCLUSIVE

@@ -106,6 +106,20 @@ def test_two_tails_that_cancel_in_the_mean_are_seen() -> None:
     assert found.raw["right_mass_p"] < 0.05
 
 
+def test_the_signature_is_named_where_both_ends_have_gained() -> None:
+    n = 4000
+    rng = np.random.default_rng(6)
+    base = normal(n, 8)
+    both, left, right = normal(n, 7, mean=3.3), normal(n, 7, mean=3.3), normal(n, 7)
+    for moved in (both, right):
+        moved[rng.random(n) < 0.05] += 2.0
+    for moved, expected in ((both, True), (left, False), (right, False), (normal(n, 9), False)):
+        found = estimate(perplexity, scored(base, moved))
+        assert ("nature-signature" in found.notes) is expected
+        assert ("both ends of the histogram" in found.explanation) is expected
+        assert found.raw["signature_p"] == max(found.raw["left_mass_p"], found.raw["right_mass_p"])
+
+
 def test_mass_gains_are_shares_beyond_pooled_quantiles() -> None:
     baseline, generation = np.arange(100.0), np.arange(100.0) + 50
     x = np.concatenate((baseline, generation))

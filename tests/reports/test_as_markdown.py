@@ -235,8 +235,33 @@ def test_notes_of_the_audit_are_listed() -> None:
 def test_long_tables_are_cut_and_say_so() -> None:
     many = [finding("tail-mass", k, Outcome.FAIL, (0.5, 0.4, 0.6)) for k in range(1, 301)]
     root = page(as_markdown.render(audit(*many)))
-    assert len(table(root, "What failed")) == 200
+    (folded,) = root.xpath("//details[summary[text()='What failed: all 300']]")
+    assert len(folded.findall(".//tbody/tr")) == 200
     assert "100 more rows in report.json." in [paragraph.text_content() for paragraph in root.iter("p")]
+
+
+def test_many_failures_are_first_told_a_row_a_statistic_with_the_worst_of_each() -> None:
+    kept = [0.5, 0.7, 0.3, *[0.6] * 20]
+    many = [finding("tail-mass", k, Outcome.FAIL, (v, v - 0.1, v + 0.1)) for k, v in enumerate(kept, start=1)]
+    risen = [finding("looping", k, Outcome.FAIL, (0.2 + k / 10, 0.1, 0.9)) for k in (4, 2)]
+    rows = table(page(as_markdown.render(audit(*many, *risen))), "What failed")
+    told = [(row["finding"], row["comparisons"], row["from generation"], row["worst in"]) for row in rows]
+    assert told == [
+        ("tail-mass / ratio", "23", "1", "generation 3"),
+        ("repetition / looping", "2", "2", "generation 4"),
+    ]
+    assert rows[0]["worst value"] == "0.300 ratio"
+
+
+@pytest.mark.parametrize("longest", [5_000, 20_000, 1_000_000])
+def test_a_page_stays_under_its_limit_and_says_what_it_leaves_out(longest: int) -> None:
+    made = collapsed()
+    text = as_markdown.render(made, longest=longest)
+    whole = as_markdown.render(made)
+    assert len(text.encode()) <= longest
+    assert made.summary.split(",")[0] in text
+    assert ("Left out here" in text) == (len(whole.encode()) > longest)
+    assert text == whole or len(whole.encode()) > longest
 
 
 def test_seconds_do_not_change_the_page() -> None:

@@ -19,8 +19,8 @@ from collapse_audit.reports.write import FILES, write_file, write_report
 def test_folder_holds_every_file_of_the_report(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "out"
     written = write_report(collapsed(), folder)
-    assert written == tuple(folder / name for name in ("report.json", "report.md", "junit.xml"))
-    assert sorted(path.name for path in folder.iterdir()) == ["junit.xml", "report.json", "report.md"]
+    assert written == tuple(folder / name for name in ("report.json", "report.html", "report.md", "junit.xml"))
+    assert sorted(path.name for path in folder.iterdir()) == ["junit.xml", "report.html", "report.json", "report.md"]
     for name, file in FILES.items():
         assert (folder / file).read_bytes() == RENDERERS[name](collapsed()).encode("utf-8")
 
@@ -41,7 +41,7 @@ def test_older_report_is_replaced_and_other_files_are_left_alone(tmp_path: Path)
     write_report(healthy(), tmp_path)
     assert read(tmp_path / "report.json").summary == healthy().summary
     assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 @pytest.mark.parametrize("below", ["", "deeper/still"])
@@ -104,6 +104,6 @@ def test_files_are_as_readable_as_any_other_of_the_user(tmp_path: Path) -> None:
 
 
 def test_every_renderer_takes_a_report_and_gives_text() -> None:
-    assert list(RENDERERS) == ["json", "junit", "markdown", "text"]
+    assert list(RENDERERS) == ["html", "json", "junit", "markdown", "text"]
     assert all(render(healthy()).endswith("\n") for render in RENDERERS.values())
     assert set(FILES) <= set(RENDERERS)

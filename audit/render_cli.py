@@ -1,0 +1,66 @@
+"""``collapse-audit render REPORT``: a stored report in other formats, without auditing again."""
+
+from __future__ import annotations
+
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from pathlib import Path
+
+from collapse_audit.console import Parser, stdout, write
+from collapse_audit.exit_codes import ExitCode
+from collapse_audit.probes.errors import UsageError
+
+_EPILOG = """\
+Without an option the report is shown as text.
+
+exit codes:
+  0 rendered, whatever the verdict    2 interrupted    4 bad usage or input
+"""
+
+
+def render_parser() -> Parser:
+    """The parser of ``collapse-audit render``."""
+    parser = Parser(
+        prog="collapse-audit render",
+        description="Show a stored report, or write it in other formats.",
+        epilog=_EPILOG,
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("report", metavar="REPORT", help="a report.json, or the folder it is in")
+    parser.add_argument("--html", metavar="FILE", help="write the page there")
+    parser.add_argument("--history", metavar="FILE", help="a history: the page shows how it went run over run")
+    parser.add_argument("--md", metavar="FILE", help="write Markdown there")
+    parser.add_argument("--junitxml", metavar="FILE", help="write JUnit XML there")
+    parser.add_argument("--text", action="store_true", help="show it as text, too")
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="with text: a row for every finding")
+    return parser
+
+
+def render(argv: Sequence[str]) -> int:
+    """Run the command; the exit code. Raises UsageError and InputError, as the other commands do."""
+    options = render_parser().parse_args(argv)
+    if options.history and not options.html:
+        raise UsageError("--history is for the page; name its file: --html FILE")
+    from collapse_audit.history import read_history
+    from collapse_audit.reports import as_html, as_junit, as_markdown, as_text
+    from collapse_audit.reports.from_json import read
+    from collapse_audit.reports.write import write_file
+
+    path = Path(options.report)
+    report = read(path / "report.json" if path.is_dir() else path)
+    past = read_history(Path(options.history)).entries if options.history else ()
+    texts = {}
+    if options.html:
+        texts[options.html] = as_html.render(report, past=past)
+    if options.md:
+        texts[options.md] = as_markdown.render(report)
+    if options.junitxml:
+        texts[options.junitxml] = as_junit.render(report)
+    for file, text in texts.items():
+        write_file(Path(file), text)
+    if options.text or not texts:
+        console = stdout()
+        color = console.is_terminal and not console.no_color
+        write(as_text.render(report, width=console.width, color=color, verbosity=options.verbose))
+    return ExitCode.PASS

@@ -1,0 +1,295 @@
+"""What a lineage's files say of its models: adapters, digests of training texts, shares of human text, decoding.
+
+A silently unchanged generation passes every statistic: nothing has changed. So whatever shows that a generation is not
+the new model that it claims to be is gathered here as facts, from files alone; what needs the models themselves is
+``collapse-lineage validate --models``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from collapse_audit.lineages.adapters import WEIGHTS, Adapter, read_adapter, tensor_places
+from collapse_audit.lineages.ancestry import training_corpora
+from collapse_audit.lineages.corpus import Corpus
+from collapse_audit.lineages.digest import file_digest
+from collapse_audit.lineages.lineage import GenerationEntry, Lineage
+from collapse_audit.lineages.paths import locate, shown_name
+from collapse_audit.lineages.problems import printable
+from collapse_audit.lineages.readers.blocks import Broken
+from collapse_audit.probes.errors import InputError
+from collapse_audit.probes.facts import Fact
+
+_NO_LAW = frozenset({"batch_size"})
+"""Keys of a decoding that decide which random numbers meet which prompt, and not how texts are distributed."""
+_SHOWN = 3
+
+
+class Provenance:
+    """The facts of one lineage; every adapter is read once."""
+
+    def __init__(self, lineage: Lineage) -> None:
+        self.lineage = lineage
+        self._adapters: dict[Path, Adapter | None] = {}
+        self._layers: dict[str, Mapping[str, tuple[int, ...]]] = {}
+
+    def facts(self, entry: GenerationEntry) -> tuple[Fact, ...]:
+        """What is known of this generation's model; nothing where only texts are at hand.
+
+        Raises InputError where an adapter or a training file cannot be read.
+        """
+        decoding = _decoding(self.lineage, entry)
+        told = [] if decoding is None else [decoding]
+        return (*self._of_adapter(entry), *self._of_training(entry), *told)
+
+    # ------------------------------------------------------------------------------------------------------- adapters
+
+    def _of_adapter(self, entry: GenerationEntry) -> Iterator[Fact]:
+        others = [one for one in self.lineage.of_seed(entry.seed) if one.adapter is not None and one is not entry]
+        adapter = self._adapter(entry)
+        if adapter is None:
+            if entry.adapter is not None:
+                told = f"{self._place(entry)}/{WEIGHTS} is a git-lfs pointer and not the adapter: git lfs pull"
+                yield _fact("adapter-present", None, told)
+            elif others:
+                which = ", ".join(str(one.index) for one in others)
+                told = f"{_name(entry)} has no adapter, where generations {which} have one: its model is not at hand"
+                yield _fact("adapter-present", None, told)
+            return
+        where = self._place(entry)
+        yield _finite(adapter, where)
+        yield _changes(adapter, where)
+        yield self._distinct(entry, adapter, where)
+        yield self._fits(entry, adapter, where)
+        yield from _recorded(entry, where)
+        yield from _same_base(self.lineage, entry)
+
+    def _adapter(self, entry: GenerationEntry) -> Adapter | None:
+        if entry.adapter is None:
+            return None
+        if entry.adapter not in self._adapters:
+            where = f"{printable(self.lineage.root.name)}/{self._place(entry)}"
+            self._adapters[entry.adapter] = read_adapter(entry.adapter, where=where)
+        return self._adapters[entry.adapter]
+
+    def _place(self, entry: GenerationEntry) -> str:
+        assert entry.adapter is not None
+        return printable(entry.adapter.relative_to(self.lineage.root).as_posix())
+
+    def _distinct(self, entry: GenerationEntry, adapter: Adapter, where: str) -> Fact:
+        """From every generation before it, and from those of earlier seeds: the later of two is the copy."""
+        entries = self.lineage.generations
+        for other in entries[: entries.index(entry)]:
+            theirs = self._adapter(other)
+            if theirs is not None and theirs.digest == adapter.digest:
+                told = f"{where} holds the numbers of {self._place(other)}, one for one: it is no new model"
+                return _fact("adapter-distinct", False, told, digest=adapter.digest)
+        return _fact("adapter-distinct", True, f"{where} is no earlier generation's", digest=adapter.digest)
+
+    def _fits(self, entry: GenerationEntry, adapter: Adapter, where: str) -> Fact:
+        """Ranks agree within the adapter and with its configuration, and shapes with the base where that is at hand."""
+        wrong = list(_wrong_ranks(adapter))
+        name, base = self._base_layers(entry)
+        for layer, (a, b) in adapter.layers.items() if base else ():
+            weight = base.get(f"{layer.removeprefix('base_model.model.')}.weight")
+            shape = (adapter.shapes[b][0], adapter.shapes[a][-1])
+            if weight is not None and sorted(shape) != sorted(weight[:2]):
+                wrong.append(f"{layer} changes {shape[0]}x{shape[1]} numbers, of {weight[0]}x{weight[-1]} in {name}")
+        if wrong:
+            more = "" if len(wrong) <= _SHOWN else f", and {len(wrong) - _SHOWN} more"
+            told = f"{where} does not fit: {'; '.join(wrong[:_SHOWN])}{more}"
+            return _fact("adapter-shape", False, told)
+        return _fact("adapter-shape", True, f"{where} fits{f' {name}' if base else ' its own configuration'}")
+
+    def _base_layers(self, entry: GenerationEntry) -> tuple[str, Mapping[str, tuple[int, ...]]]:
+        """The base's name and the shapes of its weights, where the manifest names a folder of the lineage."""
+        name = entry.details.get("model", {}).get("base")
+        path = locate(self.lineage.root, name) if isinstance(name, str) and name else None
+        if path is None or isinstance(path, Broken) or not path.is_dir():
+            return "", {}
+        if name not in self._layers:
+            shapes: dict[str, tuple[int, ...]] = {}
+            for file in sorted(path.glob("*.safetensors")):
+                try:
+                    places = tensor_places(file, where=f"{name}/{file.name}")
+                except (InputError, OSError):  # the base is not what is audited: what cannot be read is not compared
+                    continue
+                shapes |= {key: place.shape for key, place in places.items()}
+            self._layers[name] = shapes
+        return f"the base {printable(name)}", self._layers[name]
+
+    # ------------------------------------------------------------------------------------------------- training texts
+
+    def _of_training(self, entry: GenerationEntry) -> Iterator[Fact]:
+        seen = {corpus.path for corpus in training_corpora(self.lineage, entry)}
+        ancestors = [one for one in self.lineage.generations if one.texts.path in seen and one is not entry]
+        checked = 0
+        for one in (entry, *ancestors):
+            for name, claimed, actual in _recorded_digests(self.lineage, one):
+                checked += 1
+                if claimed != actual:
+                    told = (
+                        f"{_name(one)} was trained on {name} with the digest {_short(claimed)}, and that file's is "
+                        f"{_short(actual)}: the chain is broken"
+                    )
+                    yield _fact("training-digest", False, told)
+                    return
+        if checked:
+            told = f"{checked} recorded digests of training texts, its ancestors' included, are those of the files"
+            yield _fact("training-digest", True, told)
+        yield from self._human_share(entry)
+
+    def _human_share(self, entry: GenerationEntry) -> Iterator[Fact]:
+        """Declared against counted: which of the records it was trained on stand in the reference."""
+        reference, sources = self.lineage.reference, entry.details.get("trained_on")
+        if entry.training is None or reference is None or sources is None:
+            return
+        human = {"reference", reference.shown}
+        own = [one for one in sources if "lineage" not in one]
+        share = sum(one["share"] for one in own if shown_name(one["corpus"]) in human)
+        names = {shown_name(one["corpus"]) for one in own} - human
+        written = [_keys(one.texts) for one in self.lineage.generations if one.texts.shown in names]
+        records, people = _keys(entry.training), _keys(reference)
+        by_people = pc.is_in(records, value_set=people)
+        by_models = pc.is_in(records, value_set=pa.concat_arrays([*written, people.slice(0, 0)]))
+        n = len(records)
+        most = int(pc.sum(by_people).as_py() or 0)
+        least = int(pc.sum(pc.and_not(by_people, by_models)).as_py() or 0)
+        strays = n - int(pc.sum(pc.or_(by_people, by_models)).as_py() or 0)
+        measured = f"{most:,}" if most == least else f"{least:,} to {most:,}"
+        told = f"{share:.4g} of {n:,} records declared human; by their digests {measured} are the reference's"
+        ok = least < share * n + 1 and share * n - 1 < most
+        if strays and len(own) == len(sources):
+            told, ok = f"{told}, and {strays:,} stand in none of the corpora named in trained_on", False
+        yield _fact("human-share", ok, f"{entry.training.shown}: {told}", least=least, most=most, records=n)
+
+
+def _finite(adapter: Adapter, where: str) -> Fact:
+    broken, total = adapter.not_finite, len(adapter.shapes)
+    if not broken:
+        return _fact("adapter-finite", True, f"all numbers of {where} are finite")
+    told = f"{len(broken)} of {total} tensors of {where} hold NaN or infinity, {printable(broken[0])} among them"
+    return _fact("adapter-finite", False, told)
+
+
+def _changes(adapter: Adapter, where: str) -> Fact:
+    if adapter.changes_nothing:
+        told = f"{where} changes nothing: every product B·A is zero, as before any training; its model is the base"
+        return _fact("adapter-trained", False, told)
+    idle = adapter.idle
+    told = f"{where} changes the base"
+    if idle:
+        told += f", but not in {len(idle)} of {len(adapter.layers)} layers ({printable(idle[0])}, …)"
+    return _fact("adapter-trained", True, told, noted=bool(idle))
+
+
+def _wrong_ranks(adapter: Adapter) -> Iterator[str]:
+    rank = adapter.config.get("r")
+    for layer, (a, b) in adapter.layers.items():
+        inner, outer = adapter.shapes[a][:1], adapter.shapes[b][1:2]
+        if inner != outer:
+            yield f"{printable(layer)} multiplies {list(adapter.shapes[b])} by {list(adapter.shapes[a])}"
+        elif isinstance(rank, int) and not adapter.config.get("rank_pattern") and inner != (rank,):
+            yield f"{printable(layer)} has rank {inner[0]}, and its configuration says {rank}"
+
+
+def _recorded(entry: GenerationEntry, where: str) -> Iterator[Fact]:
+    claimed = entry.details.get("model", {}).get("adapter_digest")
+    if claimed is None or entry.adapter is None:
+        return
+    actual = file_digest(entry.adapter / WEIGHTS)
+    ok = claimed == actual
+    told = f"{where}/{WEIGHTS} has the digest that the manifest records"
+    if not ok:
+        told = f"{where}/{WEIGHTS} has the digest {_short(actual)}, and the manifest records {_short(claimed)}"
+    yield _fact("adapter-digest", ok, told)
+
+
+def _same_base(lineage: Lineage, entry: GenerationEntry) -> Iterator[Fact]:
+    """Base of the first generation that names one, by digest."""
+    known = [(one, one.details.get("model", {}).get("base_digest")) for one in lineage.of_seed(entry.seed)]
+    known = [(one, digest) for one, digest in known if digest is not None]
+    mine = next((digest for one, digest in known if one is entry), None)
+    if mine is None or known[0][0] is entry:
+        return
+    first, theirs = known[0]
+    if mine == theirs:
+        yield _fact("base", True, f"made from the base of {_name(first)}")
+    else:
+        told = f"made from another base ({_short(mine)}) than {_name(first)} ({_short(theirs)})"
+        yield _fact("base", False, told)
+
+
+def _recorded_digests(lineage: Lineage, entry: GenerationEntry) -> Iterator[tuple[str, str, str]]:
+    """Name, recorded and actual digest of every corpus of this lineage that ``trained_on`` has a digest of."""
+    digests = {one.texts.shown: one.texts.digest for one in lineage.generations}
+    if lineage.reference is not None:
+        digests |= dict.fromkeys(("reference", lineage.reference.shown), lineage.reference.digest)
+    for source in entry.details.get("trained_on", ()):
+        name = shown_name(source["corpus"])
+        if "lineage" not in source and "digest" in source and name in digests:
+            yield name, source["digest"], digests[name]
+
+
+def _decoding(lineage: Lineage, entry: GenerationEntry) -> Fact | None:
+    """Against every earlier generation of its seed; the first that was decoded otherwise is named."""
+    mine = _law(entry)
+    earlier = [one for one in lineage.of_seed(entry.seed) if one.index < entry.index]
+    for other in earlier:
+        theirs = _law(other)
+        if mine is None and theirs is None:
+            continue
+        if mine is None or theirs is None:
+            silent = entry if mine is None else other
+            told = f"the decoding of {_name(silent)} is not recorded, so it may be another than the other generations'"
+            return _fact("decoding", True, told, noted=True)
+        keys = [key for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)]
+        if keys:
+            changes = ", ".join(f"{printable(key)} {_value(theirs, key)} -> {_value(mine, key)}" for key in keys)
+            told = (
+                f"{_name(entry)} was decoded otherwise than {_name(other)} ({changes}): what changed in its texts may "
+                "be decoding alone"
+            )
+            return _fact("decoding", True, told, noted=True)
+    if mine is None or not earlier:
+        return None
+    return _fact("decoding", True, "decoded as the generations before it")
+
+
+def _law(entry: GenerationEntry) -> dict[str, Any] | None:
+    decoding = entry.details.get("decoding")
+    return None if decoding is None else {key: value for key, value in decoding.items() if key not in _NO_LAW}
+
+
+def _value(decoding: Mapping[str, Any], key: str) -> str:
+    return printable(repr(decoding[key])) if key in decoding else "not said"
+
+
+def _keys(corpus: Corpus) -> pa.LargeStringArray:
+    """What makes a record the same record: prompt and text, with NUL between them, which no corpus holds."""
+    batches = [
+        pc.binary_join_element_wise(
+            pc.fill_null(batch.column("prompt").cast(pa.large_string()), ""),
+            batch.column("text").cast(pa.large_string()),
+            pa.scalar("\0", pa.large_string()),
+        )
+        for batch in corpus.batches()
+    ]
+    return pa.concat_arrays([*batches, pa.array([], pa.large_string())])
+
+
+def _name(entry: GenerationEntry) -> str:
+    return f"generation {entry.index}" + ("" if entry.seed is None else f" of seed {printable(entry.seed)}")
+
+
+def _short(digest: object) -> str:
+    return printable(str(digest).removeprefix("sha256:")[:12])
+
+
+def _fact(kind: str, ok: bool | None, sentence: str, *, noted: bool = False, **details: Any) -> Fact:
+    return Fact(kind=kind, ok=ok, sentence=sentence, noted=noted, details=details)

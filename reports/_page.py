@@ -1,0 +1,368 @@
+"""What stands on ``report.html``, ready for its template: rows, cards, matrices. All text in it is inert."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from collapse_audit.reports._format import (
+    WORDS,
+    Exhibit,
+    Shown,
+    alpha,
+    exhibit,
+    generations,
+    inert,
+    named_margins,
+    other_settings,
+    percent,
+    raw,
+    settings,
+    shown,
+    title,
+    where,
+)
+from collapse_audit.reports._margins import standing
+from collapse_audit.reports._sections import Section, sections
+from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
+
+VERDICTS = {
+    Verdict.PASS: ("pass", "No collapse found"),
+    Verdict.COLLAPSE: ("fail", "Collapse"),
+    Verdict.INCONCLUSIVE: ("inconclusive", "Inconclusive"),
+    Verdict.ERROR: ("error", "Error"),
+    Verdict.NOT_MEASURED: ("not_measured", "Nothing was measured"),
+}
+_SYMBOLS = {"pass": "✓", "fail": "✕", "inconclusive": "?", "not_measured": "–", "error": "!", "waived": "w"}
+"""Beside every colour stands one of these and a word."""
+_STAGES = {"none": "none", "early": "early", "late": "late", "undetermined": "undetermined"}
+_DECISIVE = {
+    Verdict.COLLAPSE: Outcome.FAIL,
+    Verdict.ERROR: Outcome.ERROR,
+    Verdict.INCONCLUSIVE: Outcome.INCONCLUSIVE,
+}
+"""The outcome that a verdict rests on."""
+_PROBLEMS = {
+    "failed": ("What failed", Outcome.FAIL),
+    "errors": ("Errors", Outcome.ERROR),
+    "inconclusive": ("Inconclusive", Outcome.INCONCLUSIVE),
+}
+_PROSE = 1000
+"""Characters of a reason, a note or a quoted text that are kept."""
+_EXHIBITS = 12
+"""Pieces of evidence that one finding shows."""
+_ROWS = 2000
+"""Rows of one table."""
+_COLUMNS = ("margin", "unit", "reason", "origin")
+"""Of the table of margins, the first columns."""
+_EDGE = 4.0
+"""Margins at which the small gauges end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One finding, ready to show; all text in it is inert."""
+
+    finding: Finding
+    title: str
+    seed: str
+    where: str
+    mark: str
+    """``pass``, ``fail``, …, ``waived``: a class of the style sheet."""
+    symbol: str
+    word: str
+    numbers: Shown
+    unit: str
+    baseline: str
+    margin: str
+    """With its sign: what lies beyond is damage."""
+    level: str
+    method: str
+    gauge: Gauge | None
+    reason: str
+    raw: str
+    notes: tuple[str, ...]
+    evidence: tuple[Exhibit, ...]
+    more_evidence: int
+    waiver: Mapping[str, str]
+    card: str
+    """Id of the card that holds it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gauge:
+    """An interval against its margin, in pixels of a strip 150 wide: no change at 30, the margin at 60."""
+
+    low: float
+    high: float
+    value: float
+    beyond: bool
+    """Whether the value lies beyond the strip."""
+    told: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One cell of the matrix and what opens behind it."""
+
+    id: str
+    probe: str
+    where: str
+    mark: str
+    symbol: str
+    word: str
+    gating: bool
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """Probes by generations, of one seed."""
+
+    seed: str | None
+    generations: tuple[int, ...]
+    absent: str
+    """Probes that measured nothing in any generation."""
+    rows: tuple[tuple[str, tuple[Card | None, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One statistic wherever it has one outcome."""
+
+    title: str
+    code: str
+    where: str
+    unit: str
+    rows: tuple[Row, ...]
+    shown_evidence: Row | None
+    """The row whose evidence stands below the table: the last generation's that has any."""
+
+
+def page(report: AuditReport) -> dict[str, Any]:
+    """What the template reads."""
+    everything = cells(report.findings)
+    cards = {id(cell): _card(report, cell, f"c{order}") for order, cell in enumerate(everything)}
+    rows = [row for card in cards.values() for row in card.rows]
+    matrices = _matrices(everything, cards)
+    mark, word = VERDICTS[report.verdict]
+    return {
+        "name": inert(report.lineage["name"]),
+        "verdict": word,
+        "mark": mark,
+        "symbol": _SYMBOLS[mark],
+        "summary": inert(report.summary, limit=_PROSE),
+        "because": _because(report, rows),
+        "facts": _facts(report),
+        "about": _about(report),
+        "symbols": _SYMBOLS,
+        "context": any(not card.gating for card in cards.values()),
+        "tool": f"{inert(report.tool['name'])} {inert(report.tool['version'])}",
+        "digest": inert(report.lineage["digest"]),
+        "matrices": matrices,
+        "cards": list(cards.values()),
+        "legend": _legend(matrices),
+        "problems": _problems(rows),
+        "sections": _tables(report),
+        "examples": [_example(example) for example in report.examples],
+        "not_measured": [
+            (", ".join(dict.fromkeys(map(title, findings))), inert(reason, limit=_PROSE))
+            for reason, findings in unmeasured(report.findings).items()
+        ],
+        "notes": [inert(note, limit=_PROSE) for note in report.notes],
+        "rows": [row for row in rows if row.numbers.value][:_ROWS],
+        "left_out": max(0, sum(1 for row in rows if row.numbers.value) - _ROWS),
+        "seeded": any(row.finding.seed is not None for row in rows),
+        "margins": _margins(report),
+        "settings": {"seed": str(report.seed)} | other_settings(report),
+        "environment": settings(report.environment),
+    }
+
+
+def _because(report: AuditReport, rows: Sequence[Row]) -> list[tuple[str, int, int, int]]:
+    """What the verdict rests on: statistic, the first generation that has it, in how many comparisons, of how many."""
+    wanted = _DECISIVE.get(report.verdict)
+    gating = [row for row in rows if row.finding.gating]
+    decisive = [row for row in gating if row.finding.outcome is wanted and row.finding.waiver is None]
+    told: dict[str, list[int]] = {}
+    for row in decisive:
+        told.setdefault(row.title, []).append(row.finding.generation)
+    totals = collections.Counter(row.title for row in gating)
+    return [(name, min(found), len(found), totals[name]) for name, found in sorted(told.items(), key=_most_first)]
+
+
+def _most_first(entry: tuple[str, list[int]]) -> int:
+    return -len(entry[1])
+
+
+def _facts(report: AuditReport) -> list[tuple[str, str, str]]:
+    """What a reader asks first: heading, value, and the mark it is shown with."""
+    gating = [finding for finding in report.findings if finding.gating]
+    facts: list[tuple[str, str, str]] = []
+    for outcome in (Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE, Outcome.PASS):
+        many = sum(1 for finding in gating if finding.outcome is outcome and finding.waiver is None)
+        if many or outcome in (Outcome.FAIL, Outcome.PASS):
+            heading = {"fail": "findings failed", "pass": "passed"}.get(outcome.value, WORDS[outcome].lower())
+            facts.append((heading, str(many), outcome.value if many else ""))
+    waived = sum(1 for finding in gating if finding.waiver is not None)
+    if waived:
+        facts.append(("waived", str(waived), "waived"))
+    facts.append(("stage", _STAGES[report.stage.value], ""))
+    return facts
+
+
+def _tables(report: AuditReport) -> list[Section]:
+    return [
+        section
+        for section in sections(report, everything=True)
+        if any(len(column) for column in section.columns.values())
+    ]
+
+
+def _about(report: AuditReport) -> list[tuple[str, str]]:
+    lineage = report.lineage
+    told = [(key, inert(lineage[key])) for key in ("scheme", "baseline", "tokens", "labels") if lineage.get(key)]
+    if lineage.get("seeds"):
+        told.insert(0, ("seeds", inert(", ".join(map(str, lineage["seeds"])))))
+    if lineage.get("generations"):
+        told.insert(0, ("generations", generations(lineage["generations"]).split(" ", 1)[1]))
+    return told
+
+
+def _example(example: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "seed": inert(example.get("seed", "")),
+        "prompt": inert(example["prompt"], limit=_PROSE),
+        "texts": [(inert(text["name"]), inert(text["text"], limit=_PROSE)) for text in example["texts"]],
+    }
+
+
+def _margins(report: AuditReport) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    listed = named_margins(report)
+    told = {key for about in listed.values() for key in about}
+    columns = sorted(told, key=lambda key: (_COLUMNS.index(key) if key in _COLUMNS else len(_COLUMNS), key))
+    return columns, [(name, [about.get(key, "") for key in columns]) for name, about in listed.items()]
+
+
+# ----------------------------------------------------------------------------------------------------- matrix and cards
+
+
+def _matrices(everything: Sequence[Cell], cards: Mapping[int, Card]) -> list[Matrix]:
+    made = []
+    for seed in dict.fromkeys(cell.seed for cell in everything):
+        group = [cell for cell in everything if cell.seed == seed]
+        columns = tuple(sorted({cell.generation for cell in group}))
+        at = {(cell.probe, cell.generation): cards[id(cell)] for cell in group}
+        measured = {cell.probe for cell in group if cell.outcome is not Outcome.NOT_MEASURED}
+        probes = dict.fromkeys(cell.probe for cell in group if cell.probe in measured or not measured)
+        absent = dict.fromkeys(inert(cell.probe) for cell in group if measured and cell.probe not in measured)
+        made.append(
+            Matrix(
+                seed=None if seed is None else inert(seed),
+                generations=columns,
+                absent=", ".join(absent),
+                rows=tuple((inert(probe), tuple(at.get((probe, each)) for each in columns)) for probe in probes),
+            )
+        )
+    return made
+
+
+def _card(report: AuditReport, cell: Cell, key: str) -> Card:
+    mark = "waived" if cell.waived else cell.outcome.value
+    return Card(
+        id=key,
+        probe=inert(cell.probe),
+        where=where(cell.generation, cell.seed),
+        mark=mark,
+        symbol=_SYMBOLS[mark],
+        word="waived" if cell.waived else WORDS[cell.outcome].lower(),
+        gating=cell.gating,
+        rows=tuple(_row(report, finding, key) for finding in cell.findings),
+    )
+
+
+def _row(report: AuditReport, finding: Finding, card: str) -> Row:
+    numbers = shown(finding, alpha=alpha(report))
+    mark = "waived" if finding.waiver is not None else finding.outcome.value
+    sign = ">" if finding.worse == "higher" else "<"
+    interval = finding.interval
+    return Row(
+        finding=finding,
+        title=title(finding),
+        seed="" if finding.seed is None else inert(finding.seed),
+        where=where(finding.generation, finding.seed),
+        mark=mark,
+        symbol=_SYMBOLS[mark],
+        word=WORDS[finding.outcome].lower() + (" (waived)" if finding.waiver is not None else ""),
+        numbers=numbers,
+        unit=inert(finding.unit),
+        baseline=inert(finding.baseline),
+        margin=f"{sign} {numbers.margin}" if numbers.margin else "",
+        level="" if interval is None else percent(interval.level),
+        method="" if interval is None else inert(interval.method),
+        gauge=_gauge(finding, numbers),
+        reason=inert(finding.reason, limit=_PROSE),
+        raw=raw(finding),
+        notes=tuple(map(inert, finding.notes)),
+        evidence=tuple(exhibit(entry) for entry in finding.evidence[:_EXHIBITS]),
+        more_evidence=max(0, len(finding.evidence) - _EXHIBITS),
+        waiver={} if finding.waiver is None else settings(finding.waiver),
+        card=card,
+    )
+
+
+def _gauge(finding: Finding, numbers: Shown) -> Gauge | None:
+    placed = standing(finding)
+    if placed is None:
+        return None
+    value, low, high = placed
+    told = f"{numbers.value}, interval {numbers.interval or 'not known'}, margin {numbers.margin}"
+    return Gauge(
+        low=_pixel(-1.0 if low is None else low),
+        high=_pixel(_EDGE if high is None else high),
+        value=_pixel(value),
+        beyond=value >= _EDGE,
+        told=told,
+    )
+
+
+def _pixel(margins: float) -> float:
+    return round(30 + 30 * min(max(margins, -1.0), _EDGE), 1)
+
+
+def _legend(matrices: Sequence[Matrix]) -> list[tuple[str, str, str]]:
+    present = {card.mark for matrix in matrices for _, row in matrix.rows for card in row if card is not None}
+    words = {"not_measured": "not measured", "fail": "fail: collapse"}
+    order = ("pass", "fail", "inconclusive", "waived", "not_measured", "error")
+    return [(mark, _SYMBOLS[mark], words.get(mark, mark)) for mark in order if mark in present]
+
+
+# ------------------------------------------------------------------------------------------------------------- problems
+
+
+def _problems(rows: Sequence[Row]) -> list[tuple[str, str, list[Problem]]]:
+    chapters = []
+    for slug, (heading, outcome) in _PROBLEMS.items():
+        own = [r for r in rows if r.finding.gating and r.finding.outcome is outcome and r.finding.waiver is None]
+        chapters.append((slug, heading, _grouped(own)))
+    chapters.append(("waived", "Waived", _grouped([row for row in rows if row.finding.waiver is not None])))
+    return [chapter for chapter in chapters if chapter[2]]
+
+
+def _grouped(rows: Sequence[Row]) -> list[Problem]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.title, []).append(row)
+    return [
+        Problem(
+            title=name,
+            code=inert(group[0].finding.code),
+            where=generations(row.finding.generation for row in group),
+            unit=group[0].unit,
+            rows=tuple(group),
+            shown_evidence=next((row for row in reversed(group) if row.evidence), None),
+        )
+        for name, group in groups.items()
+    ]

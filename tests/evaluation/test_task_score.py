@@ -1,0 +1,219 @@
+"""CA601 against enumeration, McNemar's test and closed forms; what it leaves out, and what it refuses to compare."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scored_tasks import GATES, compared, evaluated, task
+
+from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.task_results import TaskResults
+from collapse_audit.probes.task_score import task_score
+from collapse_audit.probes.types import Estimate, NotMeasured
+from collapse_audit.trial import sample_of
+from collapse_audit.verdict import judge
+
+
+def estimate(before: TaskResults, after: TaskResults, statistic: str = "drop", **details: Any) -> Estimate:
+    found = compared(before, after, **details)[statistic]
+    assert isinstance(found, Estimate), found
+    return found
+
+
+def refused(before: TaskResults | None, after: TaskResults | None) -> NotMeasured:
+    found = compared(before, after)
+    assert all(isinstance(reading, NotMeasured) for reading in found.values())
+    first = found["drop"]
+    assert isinstance(first, NotMeasured)
+    return first
+
+
+RIGHT = np.repeat([1.0, 0.0], [70, 30])
+
+
+def flipped(values: np.ndarray, places: Sequence[int]) -> list[float]:
+    other = values.copy()
+    other[list(places)] = 1 - other[list(places)]
+    return [float(value) for value in other]
+
+
+# One metric
+
+
+def test_a_drop_is_a_difference_of_shares_with_mcnemars_exact_test() -> None:
+    found = estimate(evaluated(task(RIGHT)), evaluated(task(flipped(RIGHT, [*range(9), 70, 71]))))
+    assert found.value == pytest.approx(7 / 100)
+    assert found.p_value == pytest.approx(stats.binom.cdf(2, 11, 0.5))
+    assert (found.n_baseline, found.n_generation) == (100, 100)
+    assert found.raw["baseline"] == pytest.approx(0.70)
+    assert found.raw["generation"] == pytest.approx(0.63)
+
+
+def test_a_metric_that_should_be_low_drops_when_it_rises() -> None:
+    low, high = [0.1] * 40, [0.1] * 30 + [0.5] * 10
+    found = estimate(evaluated(task(low, higher_is_better=False)), evaluated(task(high, higher_is_better=False)))
+    assert found.value == pytest.approx(0.1)
+    assert found.raw["generation"] == pytest.approx(found.raw["baseline"] + 0.1)
+
+
+def test_a_loss_is_the_logarithm_of_the_ratio_of_word_perplexities() -> None:
+    rng = np.random.default_rng(0)
+    words = rng.integers(3, 40, size=50).astype(float)
+    before, after = -words * rng.normal(2.0, 0.2, 50), -words * rng.normal(2.2, 0.2, 50)
+    sides = evaluated(task(loss=(before, words))), evaluated(task(loss=(after, words)))
+    found = estimate(*sides, "loss")
+    ratio = math.exp(-after.sum() / words.sum()) / math.exp(-before.sum() / words.sum())
+    assert found.value == pytest.approx(math.log(ratio))
+    assert isinstance(compared(*sides)["drop"], NotMeasured)
+
+
+@settings(max_examples=15)
+@given(lost=st.integers(0, 20), won=st.integers(0, 20))
+def test_exchanging_the_sides_turns_the_change_round(lost: int, won: int) -> None:
+    places = [*range(lost), *range(70, 70 + won)]
+    one = estimate(evaluated(task(RIGHT)), evaluated(task(flipped(RIGHT, places))), permutations=99)
+    other = estimate(evaluated(task(flipped(RIGHT, places))), evaluated(task(RIGHT)), permutations=99)
+    assert one.value == pytest.approx(-other.value) == pytest.approx((lost - won) / 100)
+
+
+@settings(max_examples=15)
+@given(lost=st.integers(0, 60))
+def test_more_damage_never_helps(lost: int) -> None:
+    less, more = (
+        estimate(evaluated(task(RIGHT)), evaluated(task(flipped(RIGHT, range(k)))), permutations=199)
+        for k in (lost, lost + 5)
+    )
+    assert less.value < more.value
+    assert less.p_value is not None
+    assert more.p_value is not None
+    assert more.p_value <= less.p_value + 0.02
+
+
+def test_a_lost_task_fails_and_a_kept_one_passes() -> None:
+    kept = flipped(np.repeat([1.0, 0.0], [280, 120]), [0, 281])
+    before = evaluated(task(np.repeat([1.0, 0.0], [280, 120])))
+    found = estimate(before, evaluated(task(kept)))
+    assert judge(found, GATES["drop"], p_adjusted=found.p_value, alpha=0.05).outcome.value == "pass"
+    found = estimate(before, evaluated(task([*[0.0] * 80, *[1.0] * 200, *[0.0] * 120])))
+    assert judge(found, GATES["drop"], p_adjusted=found.p_value, alpha=0.05).outcome.value == "fail"
+
+
+# Several metrics
+
+
+def test_of_several_metrics_the_worst_is_reported_and_all_flips_are_shared() -> None:
+    """The largest standardised sum under every one of the 2^10 flips, by enumeration."""
+    rng = np.random.default_rng(1)
+    one, other = (rng.random(10) for _ in range(2))
+    worse = {"acc": np.clip(one - 0.15, 0, 1), "f": np.clip(other + rng.normal(0, 0.2, 10), 0, 1)}
+    found = estimate(evaluated(task({"acc": one, "f": other})), evaluated(task(worse)))
+    damage = np.stack((one - worse["acc"], other - worse["f"]), axis=1)
+    spread = np.sqrt((damage**2).sum(axis=0))
+    largest = [(np.array(signs) @ damage / spread).max() for signs in itertools.product((1, -1), repeat=10)]
+    assert found.p_value == pytest.approx(np.mean(np.array(largest) >= largest[0] - 1e-12))
+    assert found.value == pytest.approx(damage.mean(axis=0).max())
+    assert found.raw["worst"] == "quiz / acc"
+
+
+def test_tasks_of_the_same_records_are_flipped_together_and_others_by_their_place() -> None:
+    """Two copies of one task add nothing: the test is that of one."""
+    after = flipped(RIGHT, range(8))
+    alone = estimate(evaluated(task(RIGHT)), evaluated(task(after)))
+    copies = [evaluated(*(task(values, name=name) for name in "ab")) for values in (RIGHT, after)]
+    twice = estimate(*copies)
+    assert twice.p_value == alone.p_value
+    assert twice.low <= alone.low  # simultaneous: each at half the level
+    assert twice.high >= alone.value
+
+
+def test_pass_needs_every_metric_within_the_margin_and_fail_one_beyond() -> None:
+    n = 1000
+    base = np.repeat([1.0, 0.0], [700, 300])
+    kept = task(flipped(base, [0, 701]), name="kept")
+    lost = task([*[0.0] * 120, *base[120:]], name="lost")
+    before = evaluated(task(base, name="kept"), task(base, name="lost"))
+    found = estimate(before, evaluated(kept, lost), permutations=999)
+    assert judge(found, GATES["drop"], p_adjusted=found.p_value, alpha=0.05).outcome.value == "fail"
+    assert found.value == pytest.approx(120 / n)
+    assert [item["metric"] for item in found.evidence] == ["kept / acc", "lost / acc"]
+
+
+def test_a_patient_is_one_unit_whatever_the_number_of_his_documents() -> None:
+    patients = [f"group {i // 10}" for i in range(100)]
+    after = flipped(RIGHT, range(10))  # one patient lost
+    found = estimate(evaluated(task(RIGHT, units=patients)), evaluated(task(after, units=patients)))
+    assert found.p_value == pytest.approx(1 / 2)  # one patient's sign
+
+
+# What is left out, and what is refused
+
+
+def test_a_task_that_the_baseline_cannot_do_has_nothing_to_lose() -> None:
+    hopeless = [task([1.0] * k + [0.0] * (100 - k), name="hard") for k in (2, 0)]
+    found = compared(evaluated(hopeless[0]), evaluated(hopeless[1]))["drop"]
+    assert isinstance(found, NotMeasured)
+    assert not found.neutral
+    assert "hard / acc: the baseline scores so little" in found.reason
+    beside = estimate(evaluated(task(RIGHT), hopeless[0]), evaluated(task(flipped(RIGHT, [1])), hopeless[1]))
+    assert beside.raw["worst"] == "quiz / acc"
+    assert any("hard / acc" in note for note in beside.notes)
+
+
+def test_without_results_it_is_not_measured_and_with_those_of_one_side_it_is_open() -> None:
+    assert refused(None, None).neutral
+    one = evaluated(task(RIGHT))
+    for before, after, side in ((one, None, "generation"), (None, one, "baseline")):
+        found = refused(before, after)
+        assert not found.neutral
+        assert f"the {side} has no lm-eval results" in found.reason
+
+
+def test_without_a_generation_as_baseline_it_is_not_measured() -> None:
+    texts = sample_of(["a b c"] * 3)
+    for reading in task_score(Pair(baseline=texts, generation=texts, permutations=99, seed=0)):
+        assert isinstance(reading, NotMeasured)
+        assert reading.neutral
+        assert "earlier generation" in reading.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"version": "2.0"}, "quiz has version 1.0 in the baseline and 2.0 in the generation"),
+        ({"settings": {"few-shot examples": "5"}}, "quiz: the few-shot examples differ (0 and 5)"),
+        ({"missing": "no samples"}, "no samples"),
+        ({"documents": np.arange(1, 101)}, "quiz was evaluated on different documents"),
+        ({"hashes": ("x", *(f"quiz{i}" for i in range(1, 100)))}, "quiz: 1 of 100 documents, prompts or targets"),
+    ],
+)
+def test_two_evaluations_that_differ_are_not_compared(changes: dict[str, Any], reason: str) -> None:
+    before, after = task(RIGHT), dataclasses.replace(task(flipped(RIGHT, [3])), **changes)
+    found = refused(evaluated(before), evaluated(after))
+    assert reason in found.reason
+    assert not found.neutral
+
+
+def test_another_limit_another_task_set_and_another_number_format_are_named() -> None:
+    before = evaluated(task(RIGHT))
+    assert "100 and on 99 documents (--limit)" in refused(before, evaluated(task(RIGHT[:99]))).reason
+    more = evaluated(task(RIGHT), task(RIGHT, name="extra"))
+    assert "the task extra was not evaluated on the baseline" in refused(before, more).reason
+    assert "the task extra was not evaluated on the generation" in refused(more, before).reason
+    loaded = [evaluated(task(RIGHT), settings={"quantization": one}) for one in ("nf4", "none")]
+    assert "the quantization differs: nf4 and none" in refused(*loaded).reason
+
+
+def test_the_same_likelihoods_to_the_last_digit_are_no_second_model() -> None:
+    same = [evaluated(task(RIGHT, likelihoods="sha256:0")) for _ in range(2)]
+    found = refused(*same)
+    assert "one model, or one use_cache" in found.reason
+    assert not found.neutral

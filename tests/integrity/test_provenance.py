@@ -1,0 +1,300 @@
+"""Each thing that can be wrong with a generation's model, in a lineage in which exactly that is wrong."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from models_on_disk import WEIGHTS, Folder, layer, tensors, write_adapter, write_texts
+from safetensors.numpy import load_file, save_file
+
+from collapse_audit import audit, load_lineage
+from collapse_audit.lineages.digest import file_digest
+from collapse_audit.lineages.provenance import Provenance
+from collapse_audit.probes.errors import InputError
+from collapse_audit.probes.facts import Fact
+from collapse_audit.reports.document import AuditReport, Finding, Outcome
+
+KINDS = (
+    *("adapter-finite", "adapter-trained", "adapter-distinct", "adapter-shape", "adapter-digest", "base"),
+    *("training-digest", "human-share", "decoding"),
+)
+"""Everything that is asked of a later generation."""
+
+
+def facts(root: Path, index: int) -> dict[str, Fact]:
+    lineage = load_lineage(root)
+    return {fact.kind: fact for fact in Provenance(lineage).facts(lineage.generations[index])}
+
+
+def wrong(root: Path) -> list[tuple[int, str, str]]:
+    """Generation, kind and status of every fact that does not simply hold."""
+    lineage = load_lineage(root)
+    provenance = Provenance(lineage)
+    found = [(entry.index, fact) for entry in lineage.generations for fact in provenance.facts(entry)]
+    return [(index, fact.kind, fact.status) for index, fact in found if fact.status != "holds"]
+
+
+def outcomes(report: AuditReport) -> dict[tuple[str, str, int], Outcome]:
+    return {(one.probe, one.statistic, one.generation): one.outcome for one in report.findings}
+
+
+def unchanged(report: AuditReport, index: int) -> Finding:
+    [finding] = [one for one in report.findings if one.statistic == "unchanged" and one.generation == index]
+    return finding
+
+
+def test_in_a_whole_lineage_every_fact_holds(folder: Folder) -> None:
+    root = folder.save()
+    assert wrong(root) == []
+    assert tuple(facts(root, 2)) == KINDS
+    report = audit(root)
+    for index in (1, 2):
+        assert unchanged(report, index).outcome is Outcome.PASS
+        assert unchanged(report, index).raw["facts"] == len(KINDS)
+
+
+def nan(folder: Folder) -> None:
+    folder.rewrite(1, lambda found: found[f"{layer(0)}.lora_A.weight"].__setitem__((0, 0), np.nan))
+
+
+def infinite(folder: Folder) -> None:
+    folder.rewrite(1, lambda found: found[f"{layer(2)}.lora_B.weight"].__setitem__((1, 1), -np.inf))
+
+
+def zeros(folder: Folder) -> None:
+    folder.rewrite(1, lambda found: found.update({name: value * 0 for name, value in found.items()}))
+
+
+def untrained(folder: Folder) -> None:
+    """As peft makes it: A is random, B is zero."""
+    fresh = {name: value * ("lora_A" in name) for name, value in tensors(77).items()}
+    folder.rewrite(1, lambda found: found.update(fresh))
+
+
+def the_parents(folder: Folder) -> None:
+    shutil.copytree(folder.adapter(0), folder.adapter(1), dirs_exist_ok=True)
+    folder.record(1)
+
+
+def the_parents_in_another_file(folder: Folder) -> None:
+    """The same numbers under another metadata: other bytes, no other model."""
+    save_file(load_file(folder.adapter(0) / WEIGHTS), folder.adapter(1) / WEIGHTS, metadata={"format": "pt"})
+    folder.record(1)
+    assert file_digest(folder.adapter(0) / WEIGHTS) != file_digest(folder.adapter(1) / WEIGHTS)
+
+
+def other_shape(folder: Folder) -> None:
+    name = f"{layer(1)}.lora_B.weight"
+    folder.rewrite(1, lambda found: found.update({name: np.ones((5, 2), np.float32)}))
+
+
+def other_rank(folder: Folder) -> None:
+    write_adapter(folder.adapter(1), tensors(1), r=8)
+
+
+def other_base(folder: Folder) -> None:
+    folder.generations[1]["model"]["base_digest"] = "sha256:" + "a" * 64
+
+
+def exchanged(folder: Folder) -> None:
+    """Another adapter than the one that was recorded."""
+    write_adapter(folder.adapter(1), tensors(99))
+
+
+def parents_texts_changed(folder: Folder) -> None:
+    folder.generations[1]["trained_on"][1]["digest"] = "sha256:" + "b" * 64
+
+
+def more_human_than_declared(folder: Folder) -> None:
+    """Four of forty records are declared human; ten are."""
+    lines = (folder.root / "reference.jsonl").read_text().splitlines()[:10]
+    rest = (folder.root / "gen_0" / "texts.jsonl").read_text().splitlines()[10:]
+    path = folder.root / "gen_1" / "training.jsonl"
+    path.write_text("\n".join([*lines, *rest]) + "\n")
+    folder.generations[1]["training_digest"] = file_digest(path)
+
+
+def records_of_nobody(folder: Folder) -> None:
+    path = folder.root / "gen_1" / "training.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:-1], '{"text": "from nowhere"}']) + "\n")
+    folder.generations[1]["training_digest"] = file_digest(path)
+
+
+SHORT = "a" * 12
+BROKEN = [
+    (nan, "adapter-finite", "1 of 6 tensors of gen_1/adapter hold NaN or infinity, " + layer(0)),
+    (infinite, "adapter-finite", "1 of 6 tensors of gen_1/adapter hold NaN or infinity, " + layer(2)),
+    (zeros, "adapter-trained", "gen_1/adapter changes nothing: every product B·A is zero"),
+    (untrained, "adapter-trained", "gen_1/adapter changes nothing: every product B·A is zero"),
+    (the_parents, "adapter-distinct", "gen_1/adapter holds the numbers of gen_0/adapter, one for one"),
+    (the_parents_in_another_file, "adapter-distinct", "gen_1/adapter holds the numbers of gen_0/adapter"),
+    (other_shape, "adapter-shape", f"gen_1/adapter does not fit: {layer(1)} changes 5x6 numbers, of 4x6 in the base"),
+    (other_rank, "adapter-shape", f"gen_1/adapter does not fit: {layer(0)} has rank 2, and its configuration says 8"),
+    (other_base, "base", f"made from another base ({SHORT}) than generation 0 ("),
+    (exchanged, "adapter-digest", "gen_1/adapter/adapter_model.safetensors has the digest "),
+    (parents_texts_changed, "training-digest", "on gen_0/texts.jsonl with the digest bbbbbbbbbbbb, and that"),
+    (more_human_than_declared, "human-share", "0.1 of 40 records declared human; by their digests 10 are the refer"),
+    (records_of_nobody, "human-share", "4 are the reference's, and 1 stand in none of the corpora named in trained_on"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("damage", "kind", "sentence"), BROKEN, ids=[case[0].__name__ for case in BROKEN])
+def test_a_broken_fact_fails_the_generation_and_nothing_else(
+    folder: Folder, damage: Callable[[Folder], None], kind: str, sentence: str
+) -> None:
+    before = outcomes(audit(folder.save()))
+    damage(folder)
+    report = audit(folder.save())
+    assert {kind} == {found for _, found, _ in wrong(folder.root)}
+    finding = unchanged(report, 1)
+    assert finding.outcome is Outcome.FAIL
+    assert sentence in finding.reason
+    [piece] = [piece for piece in finding.evidence if piece["status"] == "broken"]
+    assert (piece["kind"], sentence in piece["found"]) == (kind, True)
+    changed = {key for key, outcome in outcomes(report).items() if outcome is not before[key]}
+    descends = {("integrity", "unchanged", 2)} if kind == "training-digest" else set()
+    assert changed == {("integrity", "unchanged", 1)} | descends
+
+
+def test_a_generation_without_its_adapter_is_named_and_does_not_pass(folder: Folder) -> None:
+    before = outcomes(audit(folder.save()))
+    shutil.rmtree(folder.adapter(1))
+    report = audit(folder.save())
+    assert wrong(folder.root) == [(1, "adapter-present", "unknown")]
+    finding = unchanged(report, 1)
+    assert finding.outcome is Outcome.INCONCLUSIVE
+    assert "generation 1 has no adapter, where generations 0, 2 have one" in finding.reason
+    assert {key for key, outcome in outcomes(report).items() if outcome is not before[key]} == {
+        ("integrity", "unchanged", 1)
+    }
+
+
+def test_an_adapter_that_git_lfs_did_not_fetch_is_not_there(folder: Folder) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4\n"
+    (folder.adapter(1) / WEIGHTS).write_text(pointer)
+    report = audit(folder.save())
+    assert unchanged(report, 1).outcome is Outcome.INCONCLUSIVE
+    assert "a git-lfs pointer and not the adapter: git lfs pull" in unchanged(report, 1).reason
+
+
+def test_what_is_wrong_with_generation_0_is_told_where_it_is_the_baseline(folder: Folder) -> None:
+    """Generation 0 against the reference is context and gates nothing."""
+    nan_at_0 = f"{layer(0)}.lora_A.weight"
+    folder.rewrite(0, lambda found: found[nan_at_0].fill(np.nan))
+    report = audit(folder.save())
+    for index in (1, 2):
+        assert unchanged(report, index).outcome is Outcome.FAIL
+        assert "gen_0/adapter hold NaN" in unchanged(report, index).reason
+
+
+def test_another_decoding_is_noted_with_what_changed_and_nothing_fails(folder: Folder) -> None:
+    before = outcomes(audit(folder.save()))
+    folder.generations[2]["decoding"] = {"do_sample": True, "temperature": 0.6, "top_k": 40, "top_p": 1.0}
+    report = audit(folder.save())
+    told = (
+        "generation 2 was decoded otherwise than generation 0 (temperature 1.0 -> 0.6, top_k not said -> 40): what "
+        "changed in its texts may be decoding alone"
+    )
+    assert outcomes(report) == before
+    assert unchanged(report, 2).notes == ("decoding",)
+    assert told in unchanged(report, 2).reason
+    assert any(told in note for note in report.notes)
+    assert wrong(folder.root) == [(2, "decoding", "noted")]
+
+
+def test_a_decoding_that_is_not_recorded_is_noted(folder: Folder) -> None:
+    del folder.generations[1]["decoding"]
+    assert wrong(folder.save()) == [(1, "decoding", "noted"), (2, "decoding", "noted")]
+    assert facts(folder.root, 1)["decoding"].sentence.startswith("the decoding of generation 1 is not recorded")
+
+
+def test_a_layer_that_did_not_move_is_noted(folder: Folder) -> None:
+    name = f"{layer(1)}.lora_B.weight"
+    folder.rewrite(1, lambda found: found.update({name: found[name] * 0}))
+    assert wrong(folder.save()) == [(1, "adapter-trained", "noted")]
+    assert f"not in 1 of 3 layers ({layer(1)}" in facts(folder.root, 1)["adapter-trained"].sentence
+
+
+SHARES = [(0.1, 4, True), (0.11, 4, True), (0.124, 4, True), (0.125, 4, False), (0.12, 5, True), (0.075, 4, False)]
+
+
+@pytest.mark.parametrize(("share", "people", "ok"), SHARES)
+def test_a_declared_share_may_be_rounded_to_a_whole_number_of_records(
+    folder: Folder, share: float, people: int, ok: bool
+) -> None:
+    """Of 40 records: |count - 40 share| must be below 1 (4.96 is 4 or 5; 5.0 is not 4; 3.0 is not 4)."""
+    reference = (folder.root / "reference.jsonl").read_text().splitlines()[:people]
+    rest = (folder.root / "gen_0" / "texts.jsonl").read_text().splitlines()[people:]
+    path = folder.root / "gen_1" / "training.jsonl"
+    path.write_text("\n".join([*reference, *rest]) + "\n")
+    entry = folder.generations[1]
+    entry["training_digest"] = file_digest(path)
+    entry["trained_on"] = [entry["trained_on"][0] | {"share": share}, entry["trained_on"][1] | {"share": 1 - share}]
+    assert facts(folder.save(), 1)["human-share"].ok is ok
+
+
+def test_a_record_that_people_and_the_model_both_wrote_may_be_either_ones(folder: Folder) -> None:
+    """Ten records stand in both: between 4 and 14 of the training records are people's."""
+    shared = (folder.root / "reference.jsonl").read_text().splitlines()
+    own = (folder.root / "gen_0" / "texts.jsonl").read_text().splitlines()
+    texts = [*own[:30], *shared[30:]]
+    for name, lines in (("gen_0/texts.jsonl", texts), ("gen_1/training.jsonl", [*shared[:4], *texts[4:]])):
+        (folder.root / name).write_text("\n".join(lines) + "\n")
+    digest = file_digest(folder.root / "gen_0" / "texts.jsonl")
+    folder.generations[0]["texts_digest"] = digest
+    folder.generations[1]["trained_on"][1]["digest"] = digest
+    folder.generations[1]["training_digest"] = file_digest(folder.root / "gen_1" / "training.jsonl")
+    fact = facts(folder.save(), 1)["human-share"]
+    assert (fact.ok, fact.details["least"], fact.details["most"]) == (True, 4, 14)
+
+
+def test_adapters_of_other_seeds_are_looked_at_too(folder: Folder) -> None:
+    for entry in folder.generations:
+        entry["seed"] = 0
+    copy = {**folder.generations[2], "seed": 1, "index": 0, "texts": "x.jsonl", "adapter": "gen_2/adapter"}
+    del copy["holdout"], copy["training"], copy["training_digest"]
+    copy["texts_digest"] = write_texts(folder.root / "x.jsonl", ["one", "two"])
+    folder.manifest["generation"].append(copy)
+    assert wrong(folder.save()) == [(0, "adapter-distinct", "broken")]
+
+
+def test_a_bare_folder_of_texts_has_no_facts_and_passes_as_before(tmp_path: Path) -> None:
+    for index in range(2):
+        write_texts(tmp_path / f"gen_{index}" / "texts.jsonl", [f"text {index} {k}" for k in range(20)])
+    lineage = load_lineage(tmp_path)
+    assert [Provenance(lineage).facts(entry) for entry in lineage.generations] == [(), ()]
+    assert unchanged(audit(tmp_path), 1).outcome is Outcome.PASS
+
+
+def test_a_pickle_stops_the_audit_and_is_not_opened(folder: Folder) -> None:
+    (folder.adapter(1) / WEIGHTS).unlink()
+    (folder.adapter(1) / "adapter_model.bin").write_bytes(b"cos\nsystem\n(S'touch /tmp/opened'\ntR.")
+    with pytest.raises(InputError) as caught:
+        audit(folder.save())
+    assert str(caught.value) == (
+        "whole/gen_1/adapter: found adapter_model.bin, a pickle, which could run any code and is never opened; "
+        "expected adapter_model.safetensors: save it anew with safe_serialization=True [adapter-pickle]"
+    )
+
+
+def test_training_records_are_opened_and_held_against_their_digest(folder: Folder) -> None:
+    entry = folder.generations[1]
+    entry["training_digest"] = "sha256:" + "c" * 64
+    with pytest.raises(InputError, match=r"whole/gen_1/training\.jsonl: found sha256:.*expected sha256:cccc"):
+        load_lineage(folder.save())
+    del entry["training"]
+    with pytest.raises(InputError, match="training"):
+        load_lineage(folder.save())
+    del entry["training_digest"]
+    assert load_lineage(folder.save()).generations[1].training is None
+    assert "human-share" not in facts(folder.root, 1)
+
+
+def test_the_texts_of_a_record_stay_out_of_the_facts(folder: Folder) -> None:
+    records_of_nobody(folder)
+    assert "nowhere" not in repr(facts(folder.save(), 1))
