@@ -1,0 +1,294 @@
+"""The pages that are made from the code: docs/probes/*, and docs/reference/{cli,config,exit-codes,messages}.md.
+
+::
+
+    python -m docs.generate            write them
+    python -m docs.generate --check    say which are out of date, and exit with 1 if any is
+
+Every page is a pure function of the package, so the same code makes the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import inspect
+import itertools
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from collapse_audit import config
+from collapse_audit.exit_codes import ExitCode
+from collapse_audit.messages import MESSAGES
+from collapse_audit.probes.registry import BUILTIN
+from collapse_audit.probes.types import Gate, Probe
+from docs.command_lines import commands_page
+from docs.markdown import block, inline, table
+
+DOCS = Path(__file__).parent
+_MADE = "<!-- Made by docs/generate.py: edit the code that it reads, not this page. -->\n\n"
+
+
+def pages() -> dict[str, str]:
+    """Every generated page: path below docs/ -> its text."""
+    made = {f"probes/{probe.name}.md": probe_page(probe) for probe in BUILTIN}
+    made["probes/index.md"] = probes_page()
+    made["reference/cli.md"] = commands_page()
+    made["reference/config.md"] = config_page()
+    made["reference/exit-codes.md"] = exit_codes_page()
+    made["reference/messages.md"] = messages_page()
+    return {name: _MADE + text for name, text in made.items()}
+
+
+def outdated() -> dict[str, str | None]:
+    """Pages that are not as the code has them: what they should be; None for one that should not be there."""
+    wanted: dict[str, str | None] = dict(pages())
+    surplus = {f"probes/{path.name}" for path in (DOCS / "probes").glob("*.md")} - set(wanted)
+    return {name: text for name, text in wanted.items() if text != _read(DOCS / name)} | dict.fromkeys(surplus)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the pages, or with ``--check`` hold them against the code."""
+    parser = argparse.ArgumentParser(prog="python -m docs.generate", description="Make the generated pages.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
+    check = parser.parse_args(argv).check
+    stale = outdated()
+    for name, text in stale.items():
+        sys.stdout.write(f"docs/{name}: {'out of date' if check else 'removed' if text is None else 'written'}\n")
+        if not check:
+            _put(DOCS / name, text)
+    return 1 if check and stale else 0
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text("utf-8") if path.is_file() else None
+
+
+def _put(path: Path, text: str | None) -> None:
+    if text is None:
+        path.unlink()
+    else:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
+
+
+# Probes
+
+_PROBES = """\
+# Probes
+
+Each asks one question of a generation and its baseline. Its page says what is computed, in which unit, why that signals
+collapse, and when it misleads. `collapse-audit list` and `collapse-audit explain PROBE` show the same in the terminal.
+"""
+_CODES = """\
+Codes are permanent: an old report, a history or a waiver keeps its meaning. A probe of your own is a function in a file
+of yours: [add a probe](../how-to/add-a-probe.md).
+"""
+_RULE = """\
+A finding fails only if “no change” is rejected *and* its 95% bound lies beyond the margin; it passes only if a change
+of the margin would have been seen. Another margin is a setting ([how to choose one](../how-to/choose-a-margin.md)):
+"""
+
+
+def probe_page(probe: Probe) -> str:
+    """A probe's page: its docstring, section by section, then its gates and its source."""
+    (_, question), *sections = _sections(probe.doc)
+    parts = [f"# `{probe.name}`", f"*{inline(question)}* Code {probe.code}."]
+    for title, body in sections:
+        parts += [f"## {title}", inline(body)]
+    gates = [(f"`{gate.statistic}`", _limit(gate), gate.unit, inline(gate.because)) for gate in probe.gates]
+    parts += ["## Gates", table(("statistic", "fails where", "unit", "why this margin"), gates)]
+    parts += [
+        f"`{gate.statistic}` passes only beyond {gate.pass_margin:g}, and is inconclusive in between."
+        for gate in probe.gates
+        if gate.pass_margin is not None
+    ]
+    parts += [_RULE.rstrip(), block("toml", "\n".join(_setting(probe, gate) for gate in probe.gates))]
+    return "\n\n".join([*parts, "## Source", inline(probe.source)]) + "\n"
+
+
+def probes_page() -> str:
+    """The overview of all probes, and their order in the sidebar."""
+    rows = [
+        (
+            f"[`{probe.name}`]({probe.name}.md)",
+            probe.code,
+            inline(_sections(probe.doc)[0][1]),
+            ", ".join(sorted(probe.needs)),
+            "<br>".join(f"{gate.statistic} {_limit(gate)}" for gate in probe.gates),
+        )
+        for probe in BUILTIN
+    ]
+    contents = block("{toctree}", "\n".join([":hidden:", "", *(probe.name for probe in BUILTIN)]))
+    overview = table(("probe", "code", "asks", "needs", "fails where"), rows)
+    return "\n".join([_PROBES, overview, "", _CODES, contents, ""])
+
+
+def _sections(doc: str) -> list[tuple[str, str]]:
+    """A docstring's sections, titles and texts; the first, without a title, is the question."""
+    found = [("", "")]
+    for line in inspect.cleandoc(doc).splitlines():
+        if line and not line.startswith(" ") and found[0][1]:
+            found.append((line, ""))
+        else:
+            title, body = found[-1]
+            found[-1] = (title, f"{body}\n{line.removeprefix('    ')}".strip("\n"))
+    return found
+
+
+def _limit(gate: Gate) -> str:
+    return f"{'>' if gate.worse == 'higher' else '<'}\N{NO-BREAK SPACE}{gate.margin:g}"
+
+
+def _setting(probe: Probe, gate: Gate) -> str:
+    place = probe.name if len(probe.gates) == 1 else f"{probe.name}.{gate.statistic}"
+    return f"[probes.{place}]\nmargin = {gate.margin:g}\n"
+
+
+# Settings
+
+_SETTINGS = """\
+# Settings
+
+Of several sources the nearest wins: the command line, then `--config FILE`, then `collapse-audit.toml` in the lineage's
+folder or `[audit]` of its `lineage.toml`, then `[tool.collapse-audit]` of the `pyproject.toml` above the working
+directory, then the defaults. Unknown settings are refused, all problems of all sources together. Every report echoes
+what was in force, and where it came from.
+
+<!-- file: collapse-audit.toml -->
+```toml
+baseline = "generation-0"
+allow_inconclusive = true
+
+[probes.tail-coverage]
+margin = 0.85
+reason = "the vocabulary is controlled: a seventh of it may go"
+
+[probes.diversity.duplicates]
+margin = "auto"
+
+[probes.perplexity]
+enabled = false
+```
+
+In a `pyproject.toml` the same keys stand under `[tool.collapse-audit]`; on the command line one of them is
+`--set tail-coverage.margin=0.85`; in Python they are arguments of `audit(…)`.
+
+A lineage may not decide everything about its own audit: from its folder, `waivers` and `anytime`, texts as evidence,
+and a baseline outside the folder are refused.
+
+## Settings of an audit
+"""
+_MARGINS = """
+Also: `[[waivers]]` ([waivers](waivers.md)), and `[probes.NAME]` with `enabled`, `margin` and `reason`.
+
+## Margins
+
+`margin` is the size of change that matters; `reason` is echoed in every report. A probe with several statistics takes
+them one level deeper: `[probes.diversity.duplicates]`. `margin = "auto"` settles it on the baseline's own text
+([calibrate](calibrate.md)). [How to choose one](../how-to/choose-a-margin.md).
+"""
+
+
+def config_page() -> str:
+    """Every setting, what it may be, and every margin."""
+    told = _documented(config.AuditConfig)
+    settings = [
+        (f"`{item.name}`", f"`{_toml(item.default)}`", _allowed(item.name), inline(told.get(item.name, "")))
+        for item in dataclasses.fields(config.AuditConfig)
+        if item.name in config._CHECKS
+    ]
+    margins = [
+        (f"`{probe.name}.{gate.statistic}`", _limit(gate), gate.unit, config._range(gate)[2], inline(gate.because))
+        for probe in BUILTIN
+        for gate in probe.gates
+    ]
+    rows = table(("setting", "default", "allowed", ""), settings)
+    gates = table(("finding", "fails where", "unit", "allowed", "why"), margins)
+    return "\n".join([_SETTINGS, rows, _MARGINS, gates, ""])
+
+
+def _allowed(name: str) -> str:
+    """What a setting may be, in the words with which anything else is refused."""
+    try:
+        config._CHECKS[name](object())
+    except ValueError as allowed:
+        return str(allowed)
+    raise AssertionError(f"{name} allows anything")
+
+
+def _documented(kind: type[Any]) -> dict[str, str]:
+    """The strings below the fields or members of a class: name -> text."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(definition, ast.ClassDef)
+    told = {}
+    for node, after in itertools.pairwise(definition.body):
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            told |= {
+                each.id: inspect.cleandoc(str(after.value.value)) for each in targets if isinstance(each, ast.Name)
+            }
+    return told
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+# Exit codes and messages
+
+_EXIT_CODES = """\
+# Exit codes
+
+Pytest's own where it has one (0 to 5). The last line printed, the exit code and every report say the same thing.
+"""
+_ORDER = """
+Where several hold, the first of these decides: collapse (1), error (3), inconclusive (6), nothing measured (5), pass
+(0). The same order holds for several lineages in one command. An error is never a pass.
+
+A probe whose input is not there (no labels, no `nll`) is `not_measured` and neutral: the summary says so in one line. A
+probe that was asked for by name (`-k perplexity`) and could not run is an error.
+
+`--allow-inconclusive` turns 6 into 0 and nothing else. In pytest (`pytest --collapse-audit LINEAGE`) each probe on each
+generation is an item, and pytest's own exit code holds: `fail`, `error` and `inconclusive` fail their item.
+
+`collapse-audit compare` uses the same numbers for its own question: 0 nothing is worse, 1 something is worse, 5 nothing
+could be compared, 6 inconclusive. `collapse-audit calibrate` returns 5 where no margin could be settled.
+`collapse-lineage` returns 0, 2, 3 or 4.
+"""
+_MESSAGES = """\
+# Messages
+
+An error says what was found, where, and what is allowed; all problems of a file come together. Each has a slug, which
+never changes; behind a message about a file it stands in square brackets. `collapse-audit explain SLUG` shows what
+stands here.
+
+Exit code 4 (bad usage or bad input: nothing was judged, nothing written), except in the last section: 3.
+"""
+
+
+def exit_codes_page() -> str:
+    """What the commands return."""
+    told = _documented(ExitCode)
+    rows = [(f"**{code.value}**", code.name.lower().replace("_", " "), inline(told[code.name])) for code in ExitCode]
+    return "\n".join([_EXIT_CODES, table(("code", "name", "meaning"), rows), _ORDER])
+
+
+def messages_page() -> str:
+    """Every error with its remedy."""
+    header = ("slug", "what it says", "what to do")
+    parts = [_MESSAGES]
+    for section, errors in MESSAGES.items():
+        rows = [(f"`{slug}`", inline(meaning), inline(remedy)) for slug, (meaning, remedy) in errors.items()]
+        parts += [f"## {section}", "", table(header, rows), ""]
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,56 @@
+"""A folder such as a reader of the pages might have: some lineages under runs/, a file of texts, this repository's.
+
+The texts are sentences of made-up words, drawn independently from Zipf's law, so what is true of each lineage is known.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+_SYLLABLES = ("ka", "lo", "mi", "ren", "su", "ta", "vo", "zi", "ba", "do")
+_WORDS = [a + b + c for a in _SYLLABLES for b in _SYLLABLES for c in ("", "n", "ra")]
+_LENGTH = 30
+_DOCUMENTS = 250
+
+
+def make(place: Path) -> Path:
+    """Fill the empty folder ``place`` and return it."""
+    for name in ("lineages", "docs", "examples", "benchmarks"):
+        if (ROOT / name).is_dir():
+            (place / name).symlink_to(ROOT / name)
+    for seed, name in enumerate(("latest", "recursive", "cross", "new", "clinic")):
+        collapses = name in ("latest", "recursive")
+        lineage(place / "runs" / name, seed=seed, words=(300, 60) if collapses else (300, 300))
+    (place / "texts.txt").write_text("".join(f"{text}\n" for text in texts(99, 1500, 300)), "utf-8")
+    (place / "ci").mkdir()
+    return place
+
+
+def lineage(root: Path, *, seed: int, words: Sequence[int]) -> None:
+    """A bare folder: a reference, and one generation for each number of words that it knows."""
+    _write(root / "reference.jsonl", texts(1000 * seed, _DOCUMENTS, words[0]))
+    for index, known in enumerate(words):
+        _write(root / f"gen_{index}.jsonl", texts(1000 * seed + 2 * index + 1, _DOCUMENTS, known))
+        _write(root / f"gen_{index}.holdout.jsonl", texts(1000 * seed + 2 * index + 2, _DOCUMENTS, known))
+
+
+def texts(seed: int, count: int, words: int) -> list[str]:
+    """``count`` documents of 30 words from the ``words`` most frequent ones, with weights 1/10, 1/11, 1/12, …"""
+    rng = random.Random(seed)
+    weights = [1 / (rank + 10) for rank in range(words)]
+    return [" ".join(rng.choices(_WORDS[:words], weights, k=_LENGTH)) for _ in range(count)]
+
+
+def _write(path: Path, documents: Sequence[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{json.dumps({'text': text})}\n" for text in documents), "utf-8")
+
+
+def copy(made: Path, place: Path) -> Path:
+    """A copy of a folder that :func:`make` has filled."""
+    return Path(shutil.copytree(made, place, symlinks=True))
