@@ -190,12 +190,12 @@ def cells(findings: Iterable[Finding]) -> tuple[Cell, ...]:
 
 
 def unmeasured(findings: Iterable[Finding]) -> Mapping[str, tuple[Finding, ...]]:
-    """What was not measured, by its reason. Context that gates elsewhere, and was measured there, is left out."""
+    """What was not measured, by its reason. Context that gates elsewhere is left out: it is told there."""
     findings = tuple(findings)
-    measured = {(f.probe, f.statistic) for f in findings if f.gating and f.outcome is not Outcome.NOT_MEASURED}
+    gated = {(f.probe, f.statistic) for f in findings if f.gating}
     reasons: dict[str, list[Finding]] = {}
     for finding in findings:
-        told = not finding.gating and (finding.probe, finding.statistic) in measured
+        told = not finding.gating and (finding.probe, finding.statistic) in gated
         if finding.outcome is Outcome.NOT_MEASURED and not told:
             reasons.setdefault(finding.reason, []).append(finding)
     return {reason: tuple(group) for reason, group in reasons.items()}
