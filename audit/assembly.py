@@ -12,13 +12,13 @@ from collapse_audit.config import AuditConfig
 from collapse_audit.exit_codes import ExitCode
 from collapse_audit.plan import Plan
 from collapse_audit.probes.types import Probe
-from collapse_audit.recipe import recipe_claims
 from collapse_audit.reports.document import AuditReport, Finding, Outcome, Verdict
 from collapse_audit.reports.plain import plain
-from collapse_audit.stage import overall_stage, stages
-from collapse_audit.survival import survival
-from collapse_audit.training_log import training_losses
 from collapse_audit.verdict import overall
+from collapse_audit.whole.recipe import recipe_claims
+from collapse_audit.whole.stage import overall_stage, stages
+from collapse_audit.whole.survival import survival
+from collapse_audit.whole.training_log import training_losses
 
 
 def assembled(

@@ -316,7 +316,7 @@ def _list(argv: Sequence[str]) -> int:
         "--probes", action="append", default=[], metavar="FILE", help="a Python file with probes of yours"
     )
     options = parser.parse_args(argv)
-    from collapse_audit.explain import overview
+    from collapse_audit.commands.explain import overview
     from collapse_audit.probes.registry import all_probes
 
     console = stdout()
@@ -333,7 +333,7 @@ def _explain(argv: Sequence[str]) -> int:
         "--probes", action="append", default=[], metavar="FILE", help="a Python file with probes of yours"
     )
     options = parser.parse_args(argv)
-    from collapse_audit.explain import page
+    from collapse_audit.commands.explain import page
     from collapse_audit.messages import message
     from collapse_audit.probes.registry import all_probes, find
 
@@ -350,13 +350,13 @@ def _compare(argv: Sequence[str]) -> int:
 
 
 def _render(argv: Sequence[str]) -> int:
-    from collapse_audit.render_cli import render
+    from collapse_audit.commands.render import render
 
     return render(argv)
 
 
 def _calibrate(argv: Sequence[str]) -> int:
-    from collapse_audit.calibrate_cli import calibrate
+    from collapse_audit.commands.calibrate import calibrate
 
     return calibrate(argv)
 

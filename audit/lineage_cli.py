@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collapse_audit import __version__
+from collapse_audit.commands.evaluate import add_evaluate
+from collapse_audit.commands.pack import add_pack
+from collapse_audit.commands.redecode import add_redecode
+from collapse_audit.commands.score import add_score
+from collapse_audit.commands.simulate import add_simulate
+from collapse_audit.commands.train import add_train
 from collapse_audit.console import Parser, exit_with, stdout
 from collapse_audit.exit_codes import ExitCode
-from collapse_audit.lineage_evaluate import add_evaluate
-from collapse_audit.lineage_pack import add_pack
-from collapse_audit.lineage_redecode import add_redecode
-from collapse_audit.lineage_score import add_score
-from collapse_audit.lineage_simulate import add_simulate
-from collapse_audit.lineage_train import add_train
 from collapse_audit.probes.errors import InputError, Problem
 
 if TYPE_CHECKING:

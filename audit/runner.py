@@ -8,17 +8,17 @@ from typing import Any
 
 from collapse_audit.assembly import assembled
 from collapse_audit.config import AuditConfig
-from collapse_audit.examples import examples
 from collapse_audit.family import Family, Progress
-from collapse_audit.histograms import histograms
 from collapse_audit.judging import judged
 from collapse_audit.plan import Plan
 from collapse_audit.probes.tokens import tokenizer
 from collapse_audit.probes.trend import Trend
 from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport, Finding, Outcome, counted
-from collapse_audit.trending import seed_trends, told
 from collapse_audit.waivers import apply_waivers
+from collapse_audit.whole.examples import examples
+from collapse_audit.whole.histograms import histograms
+from collapse_audit.whole.trending import seed_trends, told
 
 
 def run(

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from calibrate_texts import pool, words
 
-from collapse_audit import calibrate_cli
 from collapse_audit.calibration.bench import NULL, Strengths, gates_in_force
 from collapse_audit.calibration.settled import Trial, tallies
 from collapse_audit.calibration.trials import NULLS, Kept, Setup, run_trials, schedule
+from collapse_audit.commands import calibrate as calibrate_cli
 from collapse_audit.config import AuditConfig, load_config
 from collapse_audit.console import exit_with
 from collapse_audit.lineages.lineage import load_lineage
@@ -235,7 +235,7 @@ def test_defaults_on_the_command_line_are_those_of_the_computation() -> None:
 
 def test_help_imports_nothing_slow() -> None:
     code = (
-        "import sys\nfrom collapse_audit.calibrate_cli import calibrate_parser\ncalibrate_parser().format_help()\n"
+        "import sys\nfrom collapse_audit.commands.calibrate import calibrate_parser\ncalibrate_parser().format_help()\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules} & {'numpy', 'pyarrow', 'scipy'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -243,7 +243,7 @@ def test_help_imports_nothing_slow() -> None:
 
 
 START = (
-    "import sys\nfrom collapse_audit.calibrate_cli import calibrate\n"
+    "import sys\nfrom collapse_audit.commands.calibrate import calibrate\n"
     "if __name__ == '__main__':\n    sys.exit(calibrate(sys.argv[1:]))\n"
 )
 

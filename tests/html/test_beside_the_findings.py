@@ -17,7 +17,7 @@ from collapse_audit.probes.tail_coverage import _by_rank
 from collapse_audit.reports import as_annotations, as_json, as_text
 from collapse_audit.reports.from_json import parse
 from collapse_audit.reports.write import write_report
-from collapse_audit.training_log import thinned, training_losses
+from collapse_audit.whole.training_log import thinned, training_losses
 
 
 def lineage(root: Path, *, log: str | None = None, prompts: bool = True) -> Path:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pack_examples import contents, holds, texts
 
+from collapse_audit.commands.pack import add_pack
 from collapse_audit.console import Parser, exit_with
-from collapse_audit.lineage_pack import add_pack
 from collapse_audit.lineages.pack import read_pack
 from collapse_audit.lineages.write import write_corpus
 from collapse_audit.probes.labels import label_rule
