@@ -18,6 +18,8 @@ from collapse_audit.probes.sample import Sample
 
 FloatArray = npt.NDArray[np.float64]
 
+_ALIKE = 1e-9
+"""Relative range within which values count as equal: bins narrower than rounding have no order."""
 _REACH = (0.001, 0.999)
 """Pooled quantiles between which the bins lie; what is beyond is counted as below and above."""
 _FEWEST, _MOST = 10, 100
@@ -81,7 +83,7 @@ def edges(first: FloatArray, pooled: FloatArray) -> FloatArray:
     """Edges of equal bins, shape (K + 1,), 10 <= K <= 100: as wide as Freedman & Diaconis would cut ``first`` (1981,
     doi 10.1007/BF01025868), from one extreme quantile of ``pooled`` to the other."""
     low, high = np.quantile(pooled, _REACH)
-    if not high > low:  # all alike
+    if high - low <= _ALIKE * max(1.0, abs(high)):
         low, high = low - 0.5, high + 0.5
     quartiles = np.quantile(first, [0.25, 0.75])
     width = 2.0 * (quartiles[1] - quartiles[0]) / first.size ** (1 / 3)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from small_lineages import write
 
@@ -19,6 +19,7 @@ from collapse_audit.whole.histograms import edges, shares
     st.lists(st.floats(0, 20), min_size=1, max_size=60),
     st.lists(st.floats(0, 20), min_size=1, max_size=60),
 )
+@example([0.0], [5e-324])
 def test_shares_and_both_overflows_are_all_there_is(first: list[float], other: list[float]) -> None:
     pooled = np.array(first + other)
     cuts = edges(np.array(first), pooled)
