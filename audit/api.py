@@ -25,7 +25,9 @@ from collapse_audit.probes.registry import all_probes
 from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport
 from collapse_audit.runner import run
-from collapse_audit.sequential import alpha_for, number_of
+from collapse_audit.sequential import alpha_for, bound, number_of
+
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +106,13 @@ class Prepared:
             return self.config, notes
         alpha = alpha_for(stored.looks, self.look, self.config.alpha)
         number = number_of(stored.looks, self.look)
-        notes.append(
-            f"look {number} of the history: alpha = {alpha:.3g} in this one, {self.config.alpha:.3g} in all together"
-        )
+        whole = bound(stored.spent, self.config.alpha)
+        notes.append(f"look {number} of the history: alpha = {alpha:.3g} in this one, {whole:.3g} in all together")
+        if whole > self.config.alpha * (1 + _ROUNDING):
+            notes.append(
+                f"earlier looks spent more than anytime would have given them of {self.config.alpha:.3g}; start a new "
+                "history, with anytime from its first look on"
+            )
         return replace(self.config, alpha=alpha), notes
 
 

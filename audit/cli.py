@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from collapse_audit import __version__
 from collapse_audit.console import Parser, exit_with, stderr, stdout, write
 from collapse_audit.exit_codes import ExitCode
-from collapse_audit.probes.errors import UsageError
+from collapse_audit.probes.errors import CollapseAuditError, UsageError
 
 if TYPE_CHECKING:
     from collapse_audit.api import Prepared
@@ -135,6 +135,22 @@ def _run(argv: Sequence[str]) -> int:
         parser.print_help()
         return ExitCode.USAGE
     options = parser.parse_args(argv)
+    try:
+        return _judge(options)
+    except CollapseAuditError as error:
+        if options.github_annotations:
+            write(_refusal(str(error)))
+        raise
+
+
+def _refusal(message: str) -> str:
+    """What ended the audit, as an annotation of the job; escaped as GitHub's runner undoes it."""
+    escaped = message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return f"::error title=collapse-audit::{escaped}\n"
+
+
+def _judge(options: Namespace) -> int:
+    """What ``run`` was asked for, once its arguments are known."""
     prepared = [_prepare(options, lineage) for lineage in options.lineages]
     if options.collect_only:
         return _collect_only(prepared)

@@ -254,7 +254,17 @@ class Family:
                 trained_on_baseline=comparison.trained_on_baseline,
             )
             about = {"seed": comparison.seed, "generation": comparison.generation}
-            found += [about | split.as_dict() for split in splits]
+            untold: dict[str, list[str]] = {}
+            for split in splits:
+                if isinstance(split, NotMeasured):
+                    untold.setdefault(split.reason, []).append(split.statistic)
+                else:
+                    found.append(about | split.as_dict())
+            shown = comparison.control.corpus.shown
+            self.notes.extend(
+                f"{shown}: {', '.join(names)} not told apart into decoding and training ({why})"
+                for why, names in untold.items()
+            )
         return found
 
     def _facts(self, comparison: Comparison) -> tuple[Fact, ...]:

@@ -89,6 +89,12 @@ class History:
         """Digest of every look, once, oldest first."""
         return tuple(dict.fromkeys(entry.look for entry in self.entries))
 
+    @property
+    def spent(self) -> tuple[float, ...]:
+        """What every look spent of alpha, in the order of :attr:`looks`."""
+        first = {entry.look: entry.alpha for entry in reversed(self.entries)}
+        return tuple(first[look] for look in self.looks)
+
     def fresh(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
         """Those of ``entries`` that are not there yet; the first of several in one place."""
         there = {entry.place for entry in self.entries}
@@ -320,8 +326,12 @@ def open_history(path: Path, *, patience: float = PATIENCE) -> Iterator[OpenHist
     """
     from filelock import FileLock, Timeout
 
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise UsageError(f"--history {path}: a file in an existing folder is needed", slug="history")
+    if path.is_dir():
+        raise UsageError(f"--history {path}: is a folder; a file is needed there", slug="history")
+    try:
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _refuse(path, f"its folder cannot be made: {error.strerror or error}", error)
     file = path.resolve()  # through a link, too, it is the same history
     lock = FileLock(file.with_name(f".{file.name}.lock"))
     try:

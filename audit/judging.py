@@ -66,6 +66,7 @@ def _finding(m: Measured, config: AuditConfig, asked_for: frozenset[str], p_adju
         "unit": gate.unit,
         "worse": gate.worse,
         "margin": gate.margin,
+        "pass_margin": None if gate.pass_margin == gate.margin else gate.pass_margin,
         "margin_reason": gate.because,
         "seconds": m.seconds,
     }

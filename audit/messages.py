@@ -14,7 +14,7 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "config": ("a setting is unknown or has a value that is not allowed", "correct every line that is named"),
         "output": ("standard output cannot be written to", "free space on the disk, or redirect to another place"),
         "report-folder": ("the report has nowhere to go", "name a folder that you may write to with `--report`"),
-        "history": ("the history file cannot be opened or locked", "name a file in an existing folder of your own"),
+        "history": ("the history file cannot be opened or locked", "name a file in a folder where you may write"),
         "history-unreadable": ("the history is there and cannot be read", "restore the file's permissions"),
         "history-line": ("a line of the history is not one", "restore the file from a backup; never edit it by hand"),
         "no-tracker": ("what `--log-to` needs is not installed", "run the pip command that the message names"),
@@ -134,6 +134,7 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "lm-eval-version": ("results of an lm-eval that is not known", "evaluate again with lm-eval 0.4"),
         "lm-eval-model": ("results of another adapter", "evaluate this generation again"),
         "lm-eval-samples": ("samples are not those that the results name", "evaluate this generation again"),
+        "no-words": ("texts without spaces have no word perplexity", "name tasks without it with `--task`"),
         "lm-eval-not-ours": ("results that something else wrote stand in the way", "move them, or name another place"),
     },
     "Reference packs": {
@@ -151,6 +152,7 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "report-json": ("a report is no strict JSON", "write it again"),
         "report-version": ("a newer version wrote the report", "upgrade collapse-audit"),
         "report-schema": ("a report does not fit its schema", "write it again; do not edit reports"),
+        "report-verdict": ("a report's verdict is not what its findings add up to", "audit again; do not edit reports"),
     },
     "Training: before it starts": {
         "training": ("a training cannot go on", "do what the message says"),
@@ -180,7 +182,7 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Training: the base and the adapters": {
         "base": (
             "the base cannot be loaded or is not complete",
-            "check its name and files; no network is needed for a folder",
+            "check its name and files; `validate --models` only looks into folders and the hub's cache",
         ),
         "base-tokenizer": ("the base's tokenizer has no end-of-text token", "choose a base that has one"),
         "base-elsewhere": ("the base belongs to another lineage, which is not trained yet", "train that one first"),

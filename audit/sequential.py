@@ -43,6 +43,12 @@ def number_of(looks: Sequence[str], look: str) -> int:
     return (known.index(look) if look in known else len(known)) + 1
 
 
+def bound(spent: Sequence[float], alpha: float) -> float:
+    """What all looks together may spend: those of a history as they were, and all that are to come by the schedule."""
+    scheduled = sum(alpha_at(look, alpha) for look in range(1, len(spent) + 1))
+    return sum(spent) + alpha - scheduled
+
+
 def permutations_for(size: int, alpha: float, *, least: int, blocks: int) -> int:
     """How many permutations a family of ``size`` tests needs at ``alpha``, with ``blocks`` blocks in a comparison.
 

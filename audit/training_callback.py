@@ -104,8 +104,10 @@ class CollapseAuditCallback(TrainerCallback):  # type: ignore[misc]
                 "CollapseAuditCallback lets the first process write by itself, and under FSDP or DeepSpeed no process "
                 "has the whole model; audit checkpoints instead: collapse-audit RUN --generation last"
             )
-        if self._tokenizer(rest) is None:
+        tokenizer = self._tokenizer(rest)
+        if tokenizer is None:
             raise UsageError("CollapseAuditCallback has no tokenizer: give tokenizer=…, or processing_class to Trainer")
+        self._refuse_long_prompts(tokenizer, _context(rest.get("model")))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> Any:  # noqa: ARG002
         """Audit where it is time to."""
@@ -125,6 +127,12 @@ class CollapseAuditCallback(TrainerCallback):  # type: ignore[misc]
                 f"made, the first because of {type(first).__name__}: {first}"
             )
             raise AuditError(message) from first
+        if state.is_world_process_zero and not any(_LOOK in entry for entry in state.log_history):
+            logger.warning(
+                "training ended at step %d and was never audited: every_steps = %d; nothing is known of collapse",
+                state.global_step,
+                self.every_steps,
+            )
 
     # ------------------------------------------------------------------------------------------------- one look
 
@@ -175,10 +183,29 @@ class CollapseAuditCallback(TrainerCallback):  # type: ignore[misc]
         return sample_of(texts, prompts=prompts, name=f"look {number}")
 
     def _ids(self, tokenizer: Any, prompt: str | None) -> list[int]:
-        if prompt is not None:
-            return list(tokenizer(self._template.format(prompt=prompt))["input_ids"])
+        """Of one prompt; the start of a text where there is none, or it has no token."""
+        ids = [] if prompt is None else list(tokenizer(self._template.format(prompt=prompt))["input_ids"])
         start = tokenizer.bos_token_id
-        return [tokenizer.eos_token_id if start is None else start]
+        return ids or [tokenizer.eos_token_id if start is None else start]
+
+    def _refuse_long_prompts(self, tokenizer: Any, context: int | None) -> None:
+        """A prompt cut to fit would be another prompt than the baseline answered."""
+        if context is None:
+            return
+        lengths = [len(self._ids(tokenizer, prompt)) for prompt in self._shown]
+        longest = max(lengths)
+        if longest >= context:
+            raise UsageError(
+                f"{sum(one >= context for one in lengths)} of {len(lengths)} prompts leave no room to answer: the "
+                f"longest has {longest:,} tokens, and the model holds {context:,}; shorten or leave out such prompts",
+                slug="context",
+            )
+
+
+def _context(model: Any) -> int | None:
+    """Tokens that the model can read, as its configuration says; None where it does not."""
+    found = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def _read(baseline: Sequence[str] | str | os.PathLike[str]) -> Sample:

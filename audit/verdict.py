@@ -48,7 +48,7 @@ def judge(
         )
     if within:
         moved = p_adjusted is not None and significant
-        size = "a real change, but smaller than the margin" if moved else "a change of the margin would have been seen"
+        size = "a real change, but smaller than the margin" if moved else f"{_limit(gate)} would have been seen"
         return _judged(
             Outcome.PASS,
             f"{size}: the 95% bound {_short(far)} lies within {_short(pass_at)}",
@@ -56,6 +56,13 @@ def judge(
             notes=("shift",) if moved else (),
         )
     return _inconclusive(estimate, beyond, significant, fail_at=fail_at, pass_at=pass_at, unit=unit)
+
+
+def _limit(gate: Gate) -> str:
+    """The change that a pass excludes."""
+    if gate.pass_margin is None or gate.pass_margin == gate.margin:
+        return "a change of the margin"
+    return f"a change {'to' if gate.unit == 'ratio' else 'of'} {_short(gate.pass_margin)}"
 
 
 def _inconclusive(

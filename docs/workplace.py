@@ -27,7 +27,8 @@ def make(place: Path) -> Path:
         collapses = name in ("latest", "recursive")
         lineage(place / "runs" / name, seed=seed, words=(300, 60) if collapses else (300, 300))
     (place / "texts.txt").write_text("".join(f"{text}\n" for text in texts(99, 1500, 300)), "utf-8")
-    (place / "ci").mkdir()
+    lineage(place / "runs" / "tidy", seed=5, words=(300, 60))
+    _write(place / "runs" / "tidy" / "gen_1.control.jsonl", texts(5099, _DOCUMENTS, 120))
     return place
 
 

@@ -3,11 +3,12 @@
 ``gen_<k>/concentration.jsonl``, read without torch. The first line says on which contexts and by which model, each
 further one is a context::
 
-    {"format": 1, "contexts": "sha256:…", "model": "sha256:…", "adapter": "sha256:…"}
+    {"format": 1, "contexts": "sha256:…", "model": "sha256:…", "adapter": "sha256:…", "rows": 200}
     {"id": "synthetic-00001", "entropy": 0.73215, "top1": 0.81021, "n_positions": 14}
 
 ``entropy`` is the mean entropy of the next-token distribution, nats, and ``top1`` the mean probability of the most
-probable token, over the positions of the context whose next token is learned in training.
+probable token, over the positions of the context whose next token is learned in training. ``rows`` is the number of
+contexts; files without it are read too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from collapse_audit.lineages.adapters import WEIGHTS, is_pointer
+from collapse_audit.lineages.digest import file_digest
 from collapse_audit.lineages.lineage import GenerationEntry
 from collapse_audit.lineages.problems import ProblemList, problem, shorten
 from collapse_audit.probes.contexts import Contexts
@@ -32,7 +35,8 @@ _EXPECTED = '{"id", "entropy": 0 or more, "top1": over 0 and at most 1, "n_posit
 
 def lines(contexts: Contexts) -> bytes:
     """The file's bytes; five significant digits."""
-    about = {"format": FORMAT, "contexts": contexts.digest, "model": contexts.model, "adapter": contexts.adapter}
+    digests = {"contexts": contexts.digest, "model": contexts.model, "adapter": contexts.adapter}
+    about: Mapping[str, Any] = {"format": FORMAT, **digests, "rows": len(contexts.ids)}
     rows: list[Mapping[str, Any]] = [
         {"id": name, "entropy": float(f"{entropy:.5g}"), "top1": float(f"{top1:.5g}"), "n_positions": int(count)}
         for name, entropy, top1, count in zip(
@@ -63,6 +67,9 @@ def read_concentration(path: Path, where: str) -> Contexts:
     names = [row["id"] for row in rows if row is not None and "id" in row]
     if len(set(map(str, names))) != len(names):
         problems.add("an id twice", "each context once", "duplicate-id")
+    if "rows" in about and about["rows"] != len(rows):
+        expected = f"{shorten(about['rows'])}, as its first line says; copy the file again, or score again"
+        problems.add(f"{len(rows)} contexts", expected, "bad-contexts")
     if not rows:
         problems.add("no context", "at least one", "bad-contexts")
     if len(problems):
@@ -73,18 +80,28 @@ def read_concentration(path: Path, where: str) -> Contexts:
 def asked_of(entry: GenerationEntry, root: Path) -> Contexts | None:
     """What the generation's model expects; None where it was not asked.
 
-    Raises InputError where the file cannot be read, or speaks of another adapter than the manifest.
+    Raises InputError where the file cannot be read, or speaks of another adapter than the manifest's, or where that
+    records none, than the one in the generation's folder.
     """
     if entry.concentration is None:
         return None
     where = entry.concentration.relative_to(root).as_posix()
     found = read_concentration(entry.concentration, where)
-    claimed = entry.details.get("model", {}).get("adapter_digest")
-    if claimed is not None and found.adapter != claimed:
-        expected = f"of {claimed}, the generation's own; run collapse-lineage score --contexts again"
+    own = entry.details.get("model", {}).get("adapter_digest") or _digest_on_disk(entry)
+    if own is not None and found.adapter != own:
+        expected = f"of {own}, the generation's own; run collapse-lineage score --contexts again"
         words = f"expectations of the adapter {found.adapter}"
         raise InputError([problem(where, words, expected, "contexts-of-another")])
     return found
+
+
+def _digest_on_disk(entry: GenerationEntry) -> str | None:
+    """Of the adapter's weights; None where they are not at hand."""
+    path = None if entry.adapter is None else entry.adapter / WEIGHTS
+    try:
+        return None if path is None or is_pointer(path) else file_digest(path)
+    except OSError:  # no such file, or no permission: integrity tells it
+        return None
 
 
 def contexts_of(rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> Contexts:

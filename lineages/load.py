@@ -110,15 +110,16 @@ def _held_out_and_trained_on(
 
 def _no_control(manifest: Manifest, entries: Sequence[GenerationEntry]) -> Iterator[Problem]:
     """A control is what generation 0 wrote under a later generation's decoding: nobody's texts, and none of its own."""
-    texts = {corpus.path for entry in entries for corpus in (entry.texts, entry.holdout) if corpus is not None}
+    texts = {corpus.digest: corpus for one in entries for corpus in (one.texts, one.holdout) if corpus is not None}
     for number, entry in enumerate(entries):
         keys = ("generation", number, "control")
         if entry.control is not None and entry.index == 0:
             expected = "a control of a later generation: what generation 0 wrote under that one's decoding"
             yield manifest.problem(keys, "a control of generation 0", expected, "control-of-generation-0")
-        elif entry.control is not None and entry.control.path in texts:
-            found = f'"{entry.control.shown}" both as texts and as a control'
-            yield manifest.problem(keys, found, "a file of its own for the control", "control-is-texts")
+        elif entry.control is not None and entry.control.digest in texts:
+            found = f'"{entry.control.shown}", byte for byte {texts[entry.control.digest].shown}'
+            expected = "texts that generation 0 wrote anew, under this generation's decoding"
+            yield manifest.problem(keys, found, expected, "control-is-texts")
 
 
 def _unknown_sources(

@@ -7,6 +7,7 @@ answer the same few texts of the lineage; compared are the log-probabilities of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ MERGED_TOLERANCE = {"F64": 1e-3, "F32": 1e-3}
 format in which the merged weights are stored."""
 _ROUNDED = 0.05
 """The same for 16-bit weights: merging rounds W + BA to 8 bits (bfloat16) or 11 (float16) of precision."""
+_TWIN = 1e-3
+"""Two models whose answers move from the base's by changes that differ by less, as a share of the larger, are one."""
 _TEXTS = 8
 _TOKENS = 64
 
@@ -54,11 +57,32 @@ def check_models(lineage: Lineage, *, where: str) -> tuple[list[ModelRow], list[
 
     A row for every model that could be opened, and everything that is wrong. Needs the training stack.
     """
-    recipe = _recipe(lineage)
-    texts = _texts(lineage)
+    with _offline():
+        return _checked(lineage, _recipe(lineage), _texts(lineage), where)
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Within: the hub's client looks only into its cache; a check of files downloads no model."""
+    try:
+        from huggingface_hub import constants
+    except ImportError:  # what needs it says so
+        yield
+        return
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _checked(
+    lineage: Lineage, recipe: Recipe | None, texts: list[str], where: str
+) -> tuple[list[ModelRow], list[Problem]]:
     rows: list[ModelRow] = []
     problems: list[Problem] = []
-    answers: dict[str, FloatArray] = {}
+    answers: dict[str, tuple[FloatArray, FloatArray]] = {}
     opened: dict[str, _Bench] = {}
     having = [entry for entry in lineage.generations if entry.adapter is not None]
     for entry in lineage.generations:
@@ -84,17 +108,21 @@ def check_models(lineage: Lineage, *, where: str) -> tuple[list[ModelRow], list[
             continue
         rows.append(row)
         problems += _judged(row, place, _number_format(entry))
-        twin = next((other for other, theirs in answers.items() if np.array_equal(theirs, answer)), None)
+        apart = {other: _apart(theirs, answer) for other, theirs in answers.items()}
+        twin = next((other for other, distance in apart.items() if distance < _TWIN), None)
         if twin is not None:
-            expected = "a model of its own"
-            problems.append(problem(place, f"a model that answers exactly as {twin} does", expected, "adapter-twin"))
+            found = f"a model that answers exactly as {twin} does"
+            if apart[twin]:
+                found = f"a model that answers as {twin} does but for rounding (relative difference {apart[twin]:.1e})"
+            problems.append(problem(place, found, "a model of its own", "adapter-twin"))
         answers[row.name] = answer
     if not having:
         problems.append(problem(where, "no generation with an adapter", "models to be opened", "no-models"))
     return rows, problems
 
 
-def _look_at(bench: _Bench, entry: GenerationEntry, place: str) -> tuple[ModelRow, FloatArray]:
+def _look_at(bench: _Bench, entry: GenerationEntry, place: str) -> tuple[ModelRow, tuple[FloatArray, FloatArray]]:
+    """The row, and the answers with and without the adapter."""
     assert entry.adapter is not None
     read_adapter(entry.adapter, where=place)  # a pickle, and what is broken, is refused before anything is loaded
     with_adapter, without = bench.answers(entry.adapter, place)
@@ -102,7 +130,16 @@ def _look_at(bench: _Bench, entry: GenerationEntry, place: str) -> tuple[ModelRo
     apart = None if merged is None else bench.merged_apart(entry.adapter, merged, place)
     name = f"generation {entry.index}" + ("" if entry.seed is None else f" of seed {entry.seed}")
     change = float(np.abs(with_adapter - without).max())
-    return ModelRow(name=name, base=bench.name, change=change, merged=apart), with_adapter
+    return ModelRow(name=name, base=bench.name, change=change, merged=apart), (with_adapter, without)
+
+
+def _apart(one: tuple[FloatArray, FloatArray], other: tuple[FloatArray, FloatArray]) -> float:
+    """|x - y| / max(|x - base|, |y - base|) of two models' answers x and y; infinite where they do not compare."""
+    if one[0].shape != other[0].shape or not np.isfinite([*one, *other]).all():
+        return np.inf
+    changes = [float(np.linalg.norm(x - base)) for x, base in (one, other)]
+    difference = float(np.linalg.norm(one[0] - other[0]))
+    return difference / max(changes) if max(changes) else np.inf
 
 
 def _judged(row: ModelRow, place: str, number_format: str | None) -> Iterator[Problem]:
@@ -179,13 +216,17 @@ def _plain(name: str, revision: str | None, *, tokenizer: bool = True) -> tuple[
         place, _ = device()
         try:
             dtype = torch.float32 if place.type == "cpu" else "auto"
+            asked: dict[str, Any] = {"revision": revision or "main"}
             model, info = AutoModelForCausalLM.from_pretrained(
-                name, revision=revision or "main", dtype=dtype, output_loading_info=True, use_safetensors=True
+                name, dtype=dtype, output_loading_info=True, use_safetensors=True, **asked
             )
-            cutter = AutoTokenizer.from_pretrained(name, revision=revision or "main") if tokenizer else None
+            cutter = AutoTokenizer.from_pretrained(name, **asked) if tokenizer else None
         except Exception as error:  # some twenty kinds, of the hub's client, safetensors and the loaders
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            expected = "config.json, the weights (safetensors) and the tokenizer, or a hub id in reach"
+            expected = "config.json, the weights (safetensors) and the tokenizer"
+            if not Path(name).is_dir():
+                reason = f"no such folder, and not whole in the hub's cache: {reason}"
+                expected = f"a folder, or a hub id whose files are here: hf download {name}"
             raise InputError([problem(name, f"a model that cannot be loaded ({reason})", expected, "base")]) from error
     guards.refuse_random_weights(info, name)
     return model.to(place).requires_grad_(False).eval(), cutter

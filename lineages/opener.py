@@ -30,6 +30,7 @@ _BESIDE = {
 }
 """Where the rest of a generation lies in its folder when the manifest does not say."""
 
+_DATED = re.compile(r"_\d{4}-\d{2}-\d{2}T[\d.\-+:]+\.json$")
 _GENERATION_FILE = re.compile(r"(^|/)gen_\d+$")
 
 
@@ -129,8 +130,15 @@ class Opener:
             return None
         name = f"{folder}/{_BESIDE[role]}"
         if role == "lm_eval" and not os.path.lexists(self.root / name):
-            name = f"{folder}/{role}"  # the folder that was given to lm_eval --output_path
+            name = self._dated(folder) or f"{folder}/{role}"  # the folder that was given to lm_eval --output_path
         return self._find(name, (*keys, "texts")) if os.path.lexists(self.root / name) else None
+
+    def _dated(self, folder: str) -> str | None:
+        """What lm_eval made of ``--output_path gen_k/lm_eval.json``: the file, or the folder if there are several."""
+        if os.path.lexists(self.root / folder / "lm_eval"):
+            return None
+        found = [path.name for path in (self.root / folder).glob("lm_eval_*.json") if _DATED.search(path.name)]
+        return None if not found else f"{folder}/{found[0]}" if len(found) == 1 else folder
 
     def _check(self, path: Path | None, entry: Mapping[str, Any], role: str) -> None:
         """Compare the digest of a file beside the texts with the manifest's, where that has one."""

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collapse_audit.lineages.adapters import WEIGHTS, Adapter, read_adapter, tensor_places
+from collapse_audit.lineages.adapters import CONFIG, WEIGHTS, Adapter, read_adapter, tensor_places
 from collapse_audit.lineages.ancestry import training_corpora
 from collapse_audit.lineages.corpus import Corpus
 from collapse_audit.lineages.digest import file_digest
@@ -28,6 +29,12 @@ from collapse_audit.probes.facts import Fact
 _NO_LAW = frozenset({"batch_size"})
 """Keys of a decoding that decide which random numbers meet which prompt, and not how texts are distributed."""
 _SHOWN = 3
+_TWIN = 1e-3
+"""Two adapters whose changes of the base differ by less, as a share of the larger, are one but for rounding: bfloat16
+keeps 2^-9 of a number, and errors of many numbers average out in a norm."""
+_FEWEST_DRAWN = 4.0
+"""Standard deviations below the expected number of distinct records, down to which records may be drawn with
+replacement."""
 
 
 class Provenance:
@@ -63,11 +70,14 @@ class Provenance:
             return
         where = self._place(entry)
         yield _finite(adapter, where)
+        if not adapter.config:
+            told = f"{where} has no {CONFIG}: by what its matrices are multiplied, and for which base, is not known"
+            yield _fact("adapter-config", None, told)
         yield _changes(adapter, where)
         yield self._distinct(entry, adapter, where)
         yield self._fits(entry, adapter, where)
         yield from _recorded(entry, where)
-        yield from _same_base(self.lineage, entry)
+        yield from self._same_base(entry, adapter, where)
 
     def _adapter(self, entry: GenerationEntry) -> Adapter | None:
         if entry.adapter is None:
@@ -86,14 +96,24 @@ class Provenance:
         entries = self.lineage.generations
         for other in entries[: entries.index(entry)]:
             theirs = self._adapter(other)
-            if theirs is not None and theirs.digest == adapter.digest:
+            if theirs is None:
+                continue
+            if theirs.digest == adapter.digest:
                 told = f"{where} holds the numbers of {self._place(other)}, one for one: it is no new model"
                 return _fact("adapter-distinct", False, told, digest=adapter.digest)
+            apart = adapter.distance(theirs, below=_TWIN)
+            if apart is not None:
+                told = (
+                    f"{where} changes the base as {self._place(other)} does but for rounding (relative difference "
+                    f"{apart:.1e}): it is no new model"
+                )
+                return _fact("adapter-distinct", False, told, digest=adapter.digest, apart=apart)
         return _fact("adapter-distinct", True, f"{where} is no earlier generation's", digest=adapter.digest)
 
     def _fits(self, entry: GenerationEntry, adapter: Adapter, where: str) -> Fact:
-        """Ranks agree within the adapter and with its configuration, and shapes with the base where that is at hand."""
-        wrong = list(_wrong_ranks(adapter))
+        """A and B are there, ranks agree, also with the configuration, and shapes with a base that is at hand."""
+        wrong = [f"{printable(name)} stands alone, where a pair A, B is needed" for name in adapter.unpaired]
+        wrong += _wrong_ranks(adapter)
         name, base = self._base_layers(entry)
         for layer, (a, b) in adapter.layers.items() if base else ():
             weight = base.get(f"{layer.removeprefix('base_model.model.')}.weight")
@@ -105,6 +125,41 @@ class Provenance:
             told = f"{where} does not fit: {'; '.join(wrong[:_SHOWN])}{more}"
             return _fact("adapter-shape", False, told)
         return _fact("adapter-shape", True, f"{where} fits{f' {name}' if base else ' its own configuration'}")
+
+    def _same_base(self, entry: GenerationEntry, adapter: Adapter, where: str) -> Iterator[Fact]:
+        """Base of the first generation that names one: by digest where digests are recorded, else by its name."""
+        known = [(one, one.details.get("model", {}).get("base_digest")) for one in self.lineage.of_seed(entry.seed)]
+        known = [(one, digest) for one, digest in known if digest is not None]
+        mine = next((digest for one, digest in known if one is entry), None)
+        if mine is None:
+            yield from self._same_base_name(entry, adapter, where)
+        elif known[0][0] is not entry:
+            first, theirs = known[0]
+            if mine == theirs:
+                yield _fact("base", True, f"made from the base of {_name(first)}")
+            else:
+                told = f"made from another base ({_short(mine)}) than {_name(first)} ({_short(theirs)})"
+                yield _fact("base", False, told)
+
+    def _same_base_name(self, entry: GenerationEntry, adapter: Adapter, where: str) -> Iterator[Fact]:
+        """Noted where it differs: one base may have two names, and a chain may merge each model into the next base."""
+        mine = adapter.config.get("base_model_name_or_path")
+        for other in self.lineage.of_seed(entry.seed):
+            earlier = self._adapter(other) if other.index < entry.index else None
+            theirs = earlier.config.get("base_model_name_or_path") if earlier is not None else None
+            if mine and theirs and self._resolved(mine) != self._resolved(theirs):
+                told = (
+                    f"{where}/{CONFIG} names the base {printable(str(mine))}, and {self._place(other)} was made for "
+                    f"{printable(str(theirs))}: what changed may be the base"
+                )
+                yield _fact("base", True, told, noted=True)
+                return
+
+    def _resolved(self, base: object) -> str:
+        """A folder of the lineage by its place, anything else by its name."""
+        name = str(base)
+        folder = locate(self.lineage.root, name)
+        return name if isinstance(folder, Broken) or not folder.is_dir() else str(folder)
 
     def _base_layers(self, entry: GenerationEntry) -> tuple[str, Mapping[str, tuple[int, ...]]]:
         """The base's name and the shapes of its weights, where the manifest names a folder of the lineage."""
@@ -147,26 +202,63 @@ class Provenance:
     def _human_share(self, entry: GenerationEntry) -> Iterator[Fact]:
         """Declared against counted: which of the records it was trained on stand in the reference."""
         reference, sources = self.lineage.reference, entry.details.get("trained_on")
-        if entry.training is None or reference is None or sources is None:
+        if sources is None:
             return
-        human = {"reference", reference.shown}
+        human = {"reference"} if reference is None else {"reference", reference.shown}
         own = [one for one in sources if "lineage" not in one]
         share = sum(one["share"] for one in own if shown_name(one["corpus"]) in human)
+        if entry.training is None or reference is None:
+            if 0 < share < 1:
+                what = "records that it was trained on" if entry.training is None else "reference"
+                told = f"{share:.4g} human text declared for {_name(entry)}, not measured: the {what} are not at hand"
+                told = told.replace("the reference are", "the reference is")
+                yield _fact("human-share", True, told, noted=True, declared=share)
+            return
         names = {shown_name(one["corpus"]) for one in own} - human
         written = [_keys(one.texts) for one in self.lineage.generations if one.texts.shown in names]
         records, people = _keys(entry.training), _keys(reference)
         by_people = pc.is_in(records, value_set=people)
         by_models = pc.is_in(records, value_set=pa.concat_arrays([*written, people.slice(0, 0)]))
         n = len(records)
-        most = int(pc.sum(by_people).as_py() or 0)
+        counted = int(pc.sum(by_people).as_py() or 0)
         least = int(pc.sum(pc.and_not(by_people, by_models)).as_py() or 0)
         strays = n - int(pc.sum(pc.or_(by_people, by_models)).as_py() or 0)
-        measured = f"{most:,}" if most == least else f"{least:,} to {most:,}"
+        measured = f"{counted:,}" if counted == least else f"{least:,} to {counted:,}"
         told = f"{share:.4g} of {n:,} records declared human; by their digests {measured} are the reference's"
-        ok = least < share * n + 1 and share * n - 1 < most
+        ok, noted = least < share * n + 1 and share * n - 1 < counted, False
+        distinct, most = _without_repeats(records.filter(by_people), people, share * n)
+        if ok and most <= share * n - 1:
+            told = f"{told}, but only {distinct:,} distinct ones, of {len(people):,}"
+            ok = noted = distinct >= _fewest_drawn(len(people.unique()), round(share * n))
+            told += ": drawn with replacement, as it seems" if ok else ": the same few again and again"
         if strays and len(own) == len(sources):
             told, ok = f"{told}, and {strays:,} stand in none of the corpora named in trained_on", False
-        yield _fact("human-share", ok, f"{entry.training.shown}: {told}", least=least, most=most, records=n)
+        found = {"least": least, "most": counted, "distinct": distinct, "records": n}
+        yield _fact("human-share", ok, f"{entry.training.shown}: {told}", noted=noted and ok, **found)
+
+
+def _without_repeats(found: pa.LargeStringArray, people: pa.LargeStringArray, declared: float) -> tuple[int, int]:
+    """Distinct records among ``found``, and how many remain where none counts more often than it stands in ``people``.
+
+    Where more are declared than ``people`` holds, all of them must be repeated: each counts so many times more.
+    """
+    rounds = max(1, -(-round(declared) // max(1, len(people))))
+    mine, theirs = found.value_counts(), people.value_counts()
+    there = theirs.field("counts").take(pc.index_in(mine.field("values"), value_set=theirs.field("values")))
+    capped = np.minimum(mine.field("counts").to_numpy(), rounds * there.to_numpy())
+    return len(mine), int(capped.sum())
+
+
+def _fewest_drawn(size: int, draws: int) -> float:
+    """So many distinct ones, at least, has a sample of ``draws`` with replacement from ``size``.
+
+    Mean size (1 - q), q = (1 - 1/size)^draws; that one is drawn makes others rarer, so the variance is at most
+    size q (1 - q).
+    """
+    if not size:
+        return 0.0
+    q = (1 - 1 / size) ** draws
+    return float(size * (1 - q) - _FEWEST_DRAWN * np.sqrt(size * q * (1 - q)))
 
 
 def _finite(adapter: Adapter, where: str) -> Fact:
@@ -178,13 +270,29 @@ def _finite(adapter: Adapter, where: str) -> Fact:
 
 
 def _changes(adapter: Adapter, where: str) -> Fact:
+    layers, idle, beside = adapter.layers, adapter.idle, adapter.beside
     if adapter.changes_nothing:
-        told = f"{where} changes nothing: every product B·A is zero, as before any training; its model is the base"
+        why, largest = "as before any training", max((adapter.changes[one] or 0.0 for one in layers), default=0.0)
+        if adapter.config.get("lora_alpha") == 0:
+            why = f"by lora_alpha = 0 in {CONFIG}"
+        elif largest:
+            why = f"or too small to change a weight (largest norm {largest:.1e})"
+        told = f"{where} changes nothing: every product B·A is zero, {why}; its model is the base"
         return _fact("adapter-trained", False, told)
-    idle = adapter.idle
-    told = f"{where} changes the base"
+    others = f"{len(beside)} tensors that are no LoRA matrices ({printable(beside[0])}, …)" if beside else ""
+    if len(idle) == len(layers) and adapter.unpaired:
+        told = f"{where} holds no product B·A that is not zero: {len(adapter.unpaired)} matrices stand alone"
+        return _fact("adapter-trained", False, told)
+    if len(idle) == len(layers):
+        told = f"{where} holds {others}, and no product B·A that is not zero: whether it changes the base is not known"
+        known = not layers and not adapter.is_lora  # another kind of adapter, which has no such product
+        return _fact("adapter-trained", True if known else None, told, noted=known)
+    if not adapter.is_lora or not any(adapter.changes[layer] for layer in layers if layer not in idle):
+        told = f"{where} holds matrices that are not zero; their product was not computed"
+        return _fact("adapter-trained", True, told, noted=True)
+    told = f"{where} changes the base: {len(layers) - len(idle)} of its products B·A are not zero"
     if idle:
-        told += f", but not in {len(idle)} of {len(adapter.layers)} layers ({printable(idle[0])}, …)"
+        told = f"{where} changes the base, but not in {len(idle)} of {len(layers)} layers ({printable(idle[0])}, …)"
     return _fact("adapter-trained", True, told, noted=bool(idle))
 
 
@@ -208,21 +316,6 @@ def _recorded(entry: GenerationEntry, where: str) -> Iterator[Fact]:
     if not ok:
         told = f"{where}/{WEIGHTS} has the digest {_short(actual)}, and the manifest records {_short(claimed)}"
     yield _fact("adapter-digest", ok, told)
-
-
-def _same_base(lineage: Lineage, entry: GenerationEntry) -> Iterator[Fact]:
-    """Base of the first generation that names one, by digest."""
-    known = [(one, one.details.get("model", {}).get("base_digest")) for one in lineage.of_seed(entry.seed)]
-    known = [(one, digest) for one, digest in known if digest is not None]
-    mine = next((digest for one, digest in known if one is entry), None)
-    if mine is None or known[0][0] is entry:
-        return
-    first, theirs = known[0]
-    if mine == theirs:
-        yield _fact("base", True, f"made from the base of {_name(first)}")
-    else:
-        told = f"made from another base ({_short(mine)}) than {_name(first)} ({_short(theirs)})"
-        yield _fact("base", False, told)
 
 
 def _recorded_digests(lineage: Lineage, entry: GenerationEntry) -> Iterator[tuple[str, str, str]]:

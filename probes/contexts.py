@@ -51,4 +51,7 @@ def not_asked(asked: Asked | None) -> NotMeasured | None:
     if before.model != after.model:
         reason = "the two models have different bases; run collapse-lineage score --contexts on all of them"
         return NotMeasured(reason=reason, neutral=False)
+    if before.adapter == after.adapter:
+        reason = "both files are of the same adapter: run collapse-lineage score --contexts on all generations"
+        return NotMeasured(reason=reason, neutral=False)
     return None

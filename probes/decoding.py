@@ -64,7 +64,7 @@ class DecodingSplit:
     share: Part | None = None
     """Share of the total that is decoding's, on the additive scale; only where the total's interval excludes none."""
     reason: str = ""
-    """Why total and decoding are not told."""
+    """Why total and decoding are not told, or have no interval."""
 
     def as_dict(self) -> dict[str, Any]:
         """Finite numbers; an interval that is not known is left out."""
@@ -92,16 +92,16 @@ def decoding_splits(
     seed: int,
     labels: LabelRule | None = None,
     trained_on_baseline: bool = False,
-) -> tuple[DecodingSplit, ...]:
-    """Split every followed statistic. ``control``: the baseline's author, under the decoding of the generation.
+) -> tuple[DecodingSplit | NotMeasured, ...]:
+    """Split every followed statistic, or say why it cannot be.
 
+    ``control``: what the baseline's author wrote under the decoding of the generation.
     ``trained_on_baseline``: the generation descends from a model trained on these very baseline texts.
     """
     line = Succession(baseline=baseline, generations=(control, generation), permutations=permutations, seed=seed)
     return tuple(
-        _split(each, line)
+        each if isinstance(each, NotMeasured) else _split(each, line)
         for each in followed(line, labels, trained=trained_on_baseline)
-        if not isinstance(each, NotMeasured)
     )
 
 
@@ -127,6 +127,7 @@ def _split(each: Followed, line: Succession) -> DecodingSplit:
     known = bool(enough.all())
     return dataclasses.replace(
         split,
+        reason="" if known else f"no intervals: a side has fewer than {MIN_UNITS} independent texts",
         total=_part(TOTAL, each, covariance, enough=known),
         decoding=_part(DECODING, each, covariance, enough=known),
         share=_share(each, covariance) if known else None,
@@ -153,7 +154,7 @@ def _share(each: Followed, covariance: FloatArray) -> Part | None:
     contrasts = np.stack((DECODING, -TOTAL))
     apart, slope = (float(contrast @ each.values) for contrast in contrasts)
     of_both = contrasts @ covariance @ contrasts.T
-    if slope**2 <= Z**2 * of_both[1, 1]:
+    if slope**2 <= Z**2 * of_both[1, 1] or of_both[1, 1] <= 0:
         return None
     low, high = crossing(apart, slope, of_both)
     return Part(value=-apart / slope, low=float(low), high=float(high))

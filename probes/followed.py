@@ -105,20 +105,25 @@ def _rare_labels(line: Succession, rule: LabelRule) -> Followed | NotMeasured:
 
 
 def _rare(line: Succession, table: CountTable, bottom: FloatArray, **details: Any) -> Followed | NotMeasured:
-    """Occurrences of types outside the defining half's frequent 90%, over ``bottom`` (shape (K,))."""
+    """Occurrences of types outside the defining half's frequent 90%, over ``bottom`` (shape (K,)).
+
+    A prompt or group whose baseline text defines what is rare leaves the comparison whole: what the generations write
+    to the same prompt shares its words, and those are no longer rare then.
+    """
     counts, first = table.on(line.defining), line.layout.column == 0
+    taken = np.isin(line.layout.unit, line.layout.unit[line.defining])
     if not counts.any():
         return NotMeasured(statistic=details["statistic"], reason="the half of the baseline that defines it holds none")
     tail, seen = ~head(counts, line.stream(details["statistic"], of_baseline=True)), counts > 0
-    compared = first & ~line.defining
+    before, after = first & ~taken, ~first & ~taken
     novel, everything = occurrences(table, ~seen), occurrences(table, counts >= 0)
     # Decided on all generations together, so that no relabelling changes it and the test stays exact.
-    junk = novel[~first].sum() * everything[compared].sum() > JUNK * novel[compared].sum() * everything[~first].sum()
+    junk = novel[after].sum() * everything[before].sum() > JUNK * novel[before].sum() * everything[after].sum()
     top = occurrences(table, tail & seen if junk else tail)
     return _ratio(
         line,
-        np.where(line.defining, 0.0, top),
-        np.where(line.defining, 0.0, bottom),
+        np.where(taken, 0.0, top),
+        np.where(taken, 0.0, bottom),
         scale="log",
         worse="lower",
         notes=("unseen-types-left-out",) if junk else (),

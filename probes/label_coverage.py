@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,7 +125,8 @@ def label_coverage(pair: Pair) -> Estimate | NotMeasured:
 
     What it measures
         For every category that the baseline holds: the share of its baseline frequency that the generation retained.
-        The finding shows the category that stands worst, and its evidence shows all of them.
+        The finding shows the category that stands worst, and its evidence shows all of them. Its lower bound is the
+        least of all categories: all must be present for a pass.
 
     Formula and unit
         Retained share = (x/n of the generation)/(x/n of the baseline), with exact conditional bounds, and Fisher's
@@ -147,7 +149,10 @@ def label_coverage(pair: Pair) -> Estimate | NotMeasured:
     table = _survival(pair, *labels)
     if not table:
         return NotMeasured(reason="no baseline text carries a category")
-    worst = _worst(table)
+    depleted = [row for row in table if row.bounds[1] < _DEPLETED]
+    worst = _worst(depleted or table, by=1 if depleted else 0)
+    # Of several that are depleted the one that chance explains least is the test, and the gravest is shown.
+    p_value = min((row.p_value for row in depleted), default=worst.p_value)
     seen = sum(1 for row in table if row.generation)
     expected = sum(1 - (1 - row.baseline / row.n_baseline) ** row.n_generation for row in table)
     low = min(row.bounds[0] for row in table)
@@ -156,7 +161,7 @@ def label_coverage(pair: Pair) -> Estimate | NotMeasured:
         low=min(low, worst.bounds[1]),
         high=worst.bounds[1],
         method="exact conditional (Clopper-Pearson); the lower bound is the least of all categories",
-        p_value=min(1.0, len(table) * worst.p_value),
+        p_value=min(1.0, len(table) * p_value),
         n_baseline=worst.n_baseline,
         n_generation=worst.n_generation,
         minimum_detectable=None,
@@ -170,7 +175,7 @@ def label_coverage(pair: Pair) -> Estimate | NotMeasured:
             "unseen_mass_generation": _unseen_mass(labels[1]),
         },
         evidence=tuple(_evidence(row) for row in table) if pair.evidence != "none" else (),
-        explanation=_explanation(worst, seen, len(table), expected, named=pair.evidence != "none"),
+        explanation=_explanation(depleted or [worst], seen, len(table), expected, named=pair.evidence != "none"),
     )
 
 
@@ -234,12 +239,9 @@ def _by_unit(carried: npt.NDArray[np.bool_], unit: npt.NDArray[np.int64]) -> npt
     return any_of
 
 
-def _worst(table: tuple[Survival, ...]) -> Survival:
-    """The category that decides: a depleted one before an untestable one, then the least surely retained."""
-    depleted = [row for row in table if row.bounds[1] < _DEPLETED]
-    if depleted:
-        return min(depleted, key=lambda row: (row.p_value, row.bounds[1], row.label))
-    return min(table, key=lambda row: (row.bounds[0], row.retained, row.label))
+def _worst(rows: Sequence[Survival], *, by: int) -> Survival:
+    """The category that retained least, by its lower (0) or upper (1) bound."""
+    return min(rows, key=lambda row: (row.bounds[by], row.retained, row.label))
 
 
 def _needed(table: tuple[Survival, ...]) -> float:
@@ -264,8 +266,11 @@ def _evidence(row: Survival) -> dict[str, object]:
     }
 
 
-def _explanation(worst: Survival, seen: int, categories: int, expected: float, *, named: bool) -> str:
-    return (
-        f"{seen} of {categories} categories seen, {expected:.2f} expected; {worst.label if named else 'the worst'}: "
-        f"{worst.generation} of {worst.n_generation} texts against {worst.baseline} of {worst.n_baseline}"
+def _explanation(rows: Sequence[Survival], seen: int, categories: int, expected: float, *, named: bool) -> str:
+    """Every depleted category, or the worst of those that are not, the gravest first."""
+    told = "; ".join(
+        f"{row.label if named else 'a category'}: {row.generation} of {row.n_generation} texts against "
+        f"{row.baseline} of {row.n_baseline}"
+        for row in sorted(rows, key=lambda row: (row.bounds[1], row.label))
     )
+    return f"{seen} of {categories} categories seen, {expected:.2f} expected; {told}"

@@ -30,7 +30,10 @@ from collapse_audit.probes.types import Reading, Worse
 _Keys = tuple[IntArray, IntArray]
 EvidenceLevel = Literal["none", "terms", "texts"]
 
-CURE = "a few hundred more texts that nothing is trained on (gen_<k>/holdout) make the comparison fair"
+CURE = (
+    "a few hundred more texts that nothing is trained on (gen_<k>.holdout.* or gen_<k>/holdout.*) make the comparison "
+    "fair"
+)
 _ALIKE = 0.001
 """Lower-tail p of the divergence from which two samples are more alike than independent ones can be."""
 

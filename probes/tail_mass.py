@@ -42,8 +42,10 @@ def tail_mass(pair: Pair) -> Reading:
 
     When it misleads
         Junk tokens are "rare": where the generation's mass of unseen types is over 1.25 times the baseline's, only tail
-        types seen in A count, and the finding says so. Against its own training texts a generation seems to lose tail
-        mass that it has not lost: the finding may then pass but not fail.
+        types seen in A count, and the finding says so. The interval is that of the tail which A defines: in small or
+        uneven text another draw of A (``--seed``) defines another tail and may give another ratio. Against its own
+        training texts a generation seems to lose tail mass that it has not lost: the finding may then pass but not
+        fail.
 
     Needs
         Text.

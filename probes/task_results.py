@@ -29,7 +29,8 @@ class TaskResult:
     name: str
     version: str
     settings: Mapping[str, str]
-    """What else decides the numbers: few-shot examples, generation settings, filters; as text."""
+    """What else decides the numbers, as text: few-shot examples, generation settings, filters, and as far as the
+    results say them: base models, number formats, quantizations."""
     values: Mapping[str, float]
     """Every aggregated number as the harness printed it."""
     documents: IntArray
@@ -40,8 +41,14 @@ class TaskResult:
     """What each document is resampled with: its group, its record, or itself. Length n."""
     scores: tuple[Scores, ...] = ()
     loss: Scores | None = None
-    likelihoods: str | None = None
-    """Digest of every log-likelihood: no two models share it. None where the task has none."""
+    unpaired: Mapping[str, str] = field(default_factory=dict)
+    """Metrics of the samples that cannot be paired by document, each with the reason."""
+    answers: str | None = None
+    """Digest of every log-likelihood, or of every generated answer: no two models share it. None where they may."""
+    pretrained: str = ""
+    """The model that lm-eval was told to load; empty where the results do not say."""
+    adapter: str = ""
+    """The adapter that lm-eval was told to load on it; empty where there was none, or the results do not say."""
     missing: str = ""
     """Why there is nothing to pair, if so."""
 
@@ -53,11 +60,13 @@ class TaskResults:
     where: str
     """The file, as a user would name it."""
     tasks: Mapping[str, TaskResult]
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """How the model was loaded, as far as it moves numbers: number format, quantization."""
+    doubt: str = ""
+    """Why these may not be of this generation's model; empty where nothing says so."""
     harness: str = ""
     """Its version."""
 
+
+ONE_MODEL = "one model, or one use_cache, evaluated twice"
 
 Evaluated = tuple[TaskResults | None, TaskResults | None]
 """What was measured on the baseline's model and on the generation's."""

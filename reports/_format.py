@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,8 +58,9 @@ def _visible(character: str) -> str:
 # ----------------------------------------------------------------------------------------------------------- numbers
 
 
-def number(value: float, *, beside: Iterable[float] = (), apart: Iterable[float] = ()) -> str:
-    """``value`` with as many decimals as the largest of it and ``beside`` needs for three significant digits or so.
+def number(value: float, *, beside: Iterable[float] = (), apart: Iterable[float] = (), least: int = 0) -> str:
+    """``value`` with as many decimals as the largest of it and ``beside`` needs for three significant digits or so, and
+    at least ``least``.
 
     More where it would otherwise look equal to one of ``apart`` and is not: 0.01 and 0.0100004 never both read
     "0.0100". (Both sides must be told to keep apart: one of them may round onto the other.) An int is a count and stays
@@ -72,8 +73,8 @@ def number(value: float, *, beside: Iterable[float] = (), apart: Iterable[float]
     if largest < 1e6 and all(each == round(each) for each in group):
         return count(round(value))
     if largest != 0 and not 1e-5 <= largest < 1e6:
-        return _rounded(value, apart, first=2, kind="e")
-    return _rounded(value, apart, first=_decimals(largest), kind="f")
+        return _rounded(value, apart, first=max(2, least), kind="e")
+    return _rounded(value, apart, first=max(_decimals(largest), least), kind="f")
 
 
 def _decimals(largest: float) -> int:
@@ -94,6 +95,14 @@ def _rounded(value: float, apart: Iterable[float], *, first: int, kind: str) -> 
 def count(n: int) -> str:
     """12345 -> "12,345"."""
     return f"{n:,}"
+
+
+def enough(n: int) -> str:
+    """An n that would do, rounded up to two significant digits, since it is an extrapolation: 1210 -> "1,300"."""
+    if n > 1_000_000:
+        return "over a million"
+    step = int(10 ** max(0, len(str(n)) - 2))
+    return count(-(-n // step) * step)
 
 
 def percent(share: float) -> str:
@@ -120,18 +129,53 @@ class Shown:
 
     value: str
     interval: str
-    """``0.0190 to 0.0272``, ``at least 0.0190`` or ``at most 0.0272``."""
+    """``0.0190 to 0.0272``, ``at least 0.0190``, ``at most 0.0272`` or ``unbounded``."""
     margin: str
     p: str
     p_adjusted: str
     n: str
     """``2,000 / 1,800``: baseline, then generation."""
     n_needed: str
+    """To two significant digits."""
     detectable: str
 
+    @property
+    def would_settle(self) -> str:
+        """``about 1,300 a side``."""
+        about = "" if self.n_needed.startswith("over") else "about "
+        return f"{about}{self.n_needed} a side" if self.n_needed else ""
 
-def shown(finding: Finding, *, alpha: float | None = None) -> Shown:
-    """Round the numbers of ``finding``, all in its unit to the same number of decimals."""
+
+_FINER = 2
+"""Decimals by which a column may follow its finest row; a row that needs more of them, because it all but touches its
+margin, has them alone."""
+
+
+def shown_together(findings: Sequence[Finding], *, alpha: float | None = None) -> list[Shown]:
+    """The numbers of ``findings``, those of one statistic to the same number of decimals."""
+    alone = [shown(finding, alpha=alpha) for finding in findings]
+    needs = [_places(numbers) for numbers in alone]
+    groups: dict[tuple[str, str], list[int]] = {}
+    for finding, need in zip(findings, needs, strict=True):
+        groups.setdefault((finding.probe, finding.statistic), []).append(need)
+    common = {
+        key: max(need for need in group if need <= min(filter(None, group), default=0) + _FINER)
+        for key, group in groups.items()
+    }
+    return [
+        shown(finding, alpha=alpha, least=max(need, common[finding.probe, finding.statistic])) if need else numbers
+        for finding, numbers, need in zip(findings, alone, needs, strict=True)
+    ]
+
+
+def _places(numbers: Shown) -> int:
+    """The most decimals that one of ``numbers`` has."""
+    told = f"{numbers.value} {numbers.interval} {numbers.margin} {numbers.detectable}".split()
+    return max((len(each.partition("e")[0].partition(".")[2]) for each in told), default=0)
+
+
+def shown(finding: Finding, *, alpha: float | None = None, least: int = 0) -> Shown:
+    """Round the numbers of ``finding``, all in its unit to the same number of decimals, and to at least ``least``."""
     interval, margin = finding.interval, finding.margin
     low, high = (None, None) if interval is None else (interval.low, interval.high)
     told = (finding.value, low, high, finding.minimum_detectable)
@@ -141,7 +185,7 @@ def shown(finding: Finding, *, alpha: float | None = None) -> Shown:
     def in_unit(value: float | None) -> str:
         # What equals the margin looks like it, however many decimals the margin came to need.
         wanted = around if value == margin else limit
-        return "" if value is None else number(float(value), beside=around + limit, apart=wanted)
+        return "" if value is None else number(float(value), beside=around + limit, apart=wanted, least=least)
 
     def chance(p: float | None) -> str:
         return "" if p is None else probability(p, alpha=alpha).removeprefix("= ")
@@ -149,12 +193,12 @@ def shown(finding: Finding, *, alpha: float | None = None) -> Shown:
     sides = (finding.n_baseline, finding.n_generation)
     return Shown(
         value=in_unit(finding.value),
-        interval=_range(in_unit(low), in_unit(high)),
+        interval="" if interval is None else _range(in_unit(low), in_unit(high)) or "unbounded",
         margin=in_unit(margin),
         p=chance(finding.p_value),
         p_adjusted=chance(finding.p_adjusted),
         n="" if sides == (None, None) else " / ".join("?" if n is None else count(n) for n in sides),
-        n_needed="" if finding.n_needed is None else count(finding.n_needed),
+        n_needed="" if finding.n_needed is None else enough(finding.n_needed),
         detectable=in_unit(finding.minimum_detectable),
     )
 
@@ -187,7 +231,7 @@ def sentence(finding: Finding, *, alpha: float | None = None) -> str:
     if numbers.detectable:
         parts.append(f"detectable from {numbers.detectable}")
     if numbers.n_needed:
-        parts.append(f"about {numbers.n_needed} a side would settle it")
+        parts.append(f"{numbers.would_settle} would settle it")
     return "; ".join(parts)
 
 
@@ -241,21 +285,45 @@ def exhibit(entry: Mapping[str, Any]) -> Exhibit:
     return Exhibit(", ".join([*parts, *_facts(rest)]), None if quoted is None else inert(quoted))
 
 
+def exhibits(evidence: Iterable[Mapping[str, Any]]) -> list[Exhibit]:
+    """Word all evidence of a finding. Repeated texts that are not quoted tell nothing one by one, so they are one."""
+    entries = list(evidence)
+    copies = [entry for entry in entries if _is_unquoted_copy(entry)]
+    made = [exhibit(entry) for entry in entries if not _is_unquoted_copy(entry)]
+    if copies:
+        texts = f"{count(len(copies))} repeated text{'s' if len(copies) > 1 else ''}"
+        before, after = (sum(entry[key] for entry in copies) for key in _COPIES)
+        made.insert(0, Exhibit(f"{texts}: {count(before)} -> {count(after)} copies", None))
+    return made
+
+
+_COPIES = ("baseline_copies", "generation_copies")
+
+
+def _is_unquoted_copy(entry: Mapping[str, Any]) -> bool:
+    whole = all(type(entry.get(key)) is int for key in _COPIES)
+    return whole and entry.get("kind") == "duplicates" and "text" not in entry
+
+
 def raw(finding: Finding) -> str:
-    """The familiar numbers beside a gated one, in a line; lists and tables among them are left to ``report.json``."""
+    """The familiar numbers beside a gated one, in a line; lists and tables among them are left to ``report.json``.
+
+    The statistic's own values, which have no name of their own there, take its name.
+    """
     flat = {key: value for key, value in finding.raw.items() if not isinstance(value, Mapping | list | tuple)}
-    return ", ".join(_facts({str(key): value for key, value in flat.items() if value is not None}))
+    named = {str(key): value for key, value in flat.items() if value is not None}
+    return ", ".join(_facts(named, bare=finding.statistic or finding.probe))
 
 
-def _facts(entry: Mapping[str, Any]) -> list[str]:
-    """``key value`` for each entry. A pair of baseline and generation becomes a change from one to the other, and
-    ``key_low`` and ``key_high`` the interval of ``key``."""
+def _facts(entry: Mapping[str, Any], *, bare: str = "") -> list[str]:
+    """``key value`` for each entry. A pair of baseline and generation becomes a change from one to the other, under the
+    name ``bare`` where it has none, and ``key_low`` and ``key_high`` the interval of ``key``."""
     pairs = {key: _other_side(key) for key in entry if _other_side(key) in entry}
     told = {*pairs.values(), *(f"{key}{end}" for key in entry for end in ("_low", "_high"))}
     facts = []
     for key in entry:
         if key in pairs:
-            name = key.removeprefix("baseline").removesuffix("baseline")
+            name = key.removeprefix("baseline").removesuffix("baseline") or bare
             facts.append(_named(name, _change(entry[key], entry[pairs[key]])))
         elif key not in told:
             facts.append(_named(key, _bounded(key, entry)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from collapse_audit.reports._format import (
@@ -12,7 +12,7 @@ from collapse_audit.reports._format import (
     Exhibit,
     Shown,
     alpha,
-    exhibit,
+    exhibits,
     generations,
     inert,
     named_margins,
@@ -20,11 +20,11 @@ from collapse_audit.reports._format import (
     percent,
     raw,
     settings,
-    shown,
+    shown_together,
     title,
     where,
 )
-from collapse_audit.reports._margins import standing
+from collapse_audit.reports._margins import standing, worst_first
 from collapse_audit.reports._sections import Section, sections
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
 
@@ -99,7 +99,9 @@ class Gauge:
     high: float
     value: float
     beyond: bool
-    """Whether the value lies beyond the strip."""
+    """Whether the value lies beyond the strip's right end."""
+    before: bool
+    """Whether it lies beyond the left one."""
     told: str
 
 
@@ -137,14 +139,18 @@ class Problem:
     where: str
     unit: str
     rows: tuple[Row, ...]
+    worst: Row
+    """The worst of the rows; its reason stands below the table."""
     shown_evidence: Row | None
-    """The row whose evidence stands below the table: the last generation's that has any."""
+    """The worst row that has evidence, which stands below it."""
 
 
 def page(report: AuditReport) -> dict[str, Any]:
     """What the template reads."""
     everything = cells(report.findings)
-    cards = {id(cell): _card(report, cell, f"c{order}") for order, cell in enumerate(everything)}
+    told = shown_together(report.findings, alpha=alpha(report))
+    numbers = {id(finding): each for finding, each in zip(report.findings, told, strict=True)}
+    cards = {id(cell): _card(cell, f"c{order}", numbers) for order, cell in enumerate(everything)}
     rows = [row for card in cards.values() for row in card.rows]
     matrices = _matrices(everything, cards)
     mark, word = VERDICTS[report.verdict]
@@ -153,7 +159,7 @@ def page(report: AuditReport) -> dict[str, Any]:
         "verdict": word,
         "mark": mark,
         "symbol": _SYMBOLS[mark],
-        "summary": inert(report.summary, limit=_PROSE),
+        "summary": _summary(report),
         "because": _because(report, rows),
         "facts": _facts(report),
         "about": _about(report),
@@ -179,6 +185,13 @@ def page(report: AuditReport) -> dict[str, Any]:
         "settings": {"seed": str(report.seed)} | other_settings(report),
         "environment": settings(report.environment),
     }
+
+
+def _summary(report: AuditReport) -> str:
+    """The last line of the terminal, without the word that the heading above it has just said."""
+    told = inert(report.summary, limit=_PROSE)
+    word = f"{VERDICTS[report.verdict][1].lower()}: "
+    return told[len(word) :] if told.lower().startswith(word) else told
 
 
 def _because(report: AuditReport, rows: Sequence[Row]) -> list[tuple[str, int, int, int]]:
@@ -269,7 +282,7 @@ def _matrices(everything: Sequence[Cell], cards: Mapping[int, Card]) -> list[Mat
     return made
 
 
-def _card(report: AuditReport, cell: Cell, key: str) -> Card:
+def _card(cell: Cell, key: str, numbers: Mapping[int, Shown]) -> Card:
     mark = "waived" if cell.waived else cell.outcome.value
     return Card(
         id=key,
@@ -279,12 +292,12 @@ def _card(report: AuditReport, cell: Cell, key: str) -> Card:
         symbol=_SYMBOLS[mark],
         word="waived" if cell.waived else WORDS[cell.outcome].lower(),
         gating=cell.gating,
-        rows=tuple(_row(report, finding, key) for finding in cell.findings),
+        rows=tuple(_row(finding, key, numbers[id(finding)]) for finding in cell.findings),
     )
 
 
-def _row(report: AuditReport, finding: Finding, card: str) -> Row:
-    numbers = shown(finding, alpha=alpha(report))
+def _row(finding: Finding, card: str, numbers: Shown) -> Row:
+    pieces = exhibits(finding.evidence)
     mark = "waived" if finding.waiver is not None else finding.outcome.value
     sign = ">" if finding.worse == "higher" else "<"
     interval = finding.interval
@@ -304,13 +317,17 @@ def _row(report: AuditReport, finding: Finding, card: str) -> Row:
         method="" if interval is None else inert(interval.method),
         gauge=_gauge(finding, numbers),
         reason=inert(finding.reason, limit=_PROSE),
-        raw=raw(finding),
+        raw=_arrowed(raw(finding)),
         notes=tuple(map(inert, finding.notes)),
-        evidence=tuple(exhibit(entry) for entry in finding.evidence[:_EXHIBITS]),
-        more_evidence=max(0, len(finding.evidence) - _EXHIBITS),
+        evidence=tuple(replace(piece, facts=_arrowed(piece.facts)) for piece in pieces[:_EXHIBITS]),
+        more_evidence=max(0, len(pieces) - _EXHIBITS),
         waiver={} if finding.waiver is None else settings(finding.waiver),
         card=card,
     )
+
+
+def _arrowed(facts: str) -> str:
+    return facts.replace(" -> ", " → ")
 
 
 def _gauge(finding: Finding, numbers: Shown) -> Gauge | None:
@@ -324,6 +341,7 @@ def _gauge(finding: Finding, numbers: Shown) -> Gauge | None:
         high=_pixel(_EDGE if high is None else high),
         value=_pixel(value),
         beyond=value >= _EDGE,
+        before=value < -1.0,
         told=told,
     )
 
@@ -355,6 +373,7 @@ def _grouped(rows: Sequence[Row]) -> list[Problem]:
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.title, []).append(row)
+    worst = {name: _worst_first(group) for name, group in groups.items()}
     return [
         Problem(
             title=name,
@@ -362,7 +381,13 @@ def _grouped(rows: Sequence[Row]) -> list[Problem]:
             where=generations(row.finding.generation for row in group),
             unit=group[0].unit,
             rows=tuple(group),
-            shown_evidence=next((row for row in reversed(group) if row.evidence), None),
+            worst=worst[name][0],
+            shown_evidence=next((row for row in worst[name] if row.evidence), None),
         )
         for name, group in groups.items()
     ]
+
+
+def _worst_first(rows: Sequence[Row]) -> list[Row]:
+    of = {id(row.finding): row for row in rows}
+    return [of[id(finding)] for finding in worst_first(row.finding for row in rows)]

@@ -50,7 +50,13 @@ def _stages(readings: Sequence[Mapping[str, Any]], everything: bool) -> Section 
     told = {name: list(column) for name, column in zip(headings, zip(*runs, strict=True), strict=False)}
     return Section(
         title="stage",
-        columns=_shown({"seed": told.pop("seed", []), "": [generations(numbers) for numbers in runs.values()], **told}),
+        columns=_shown(
+            {
+                "seed": told.pop("seed", []),
+                "generations": [generations(numbers).split(" ", 1)[1] for numbers in runs.values()],
+                **told,
+            }
+        ),
         caption=(
             "Early: tails or rare classes are lost; late: the bulk's variance is. Sharpening took the tail's "
             "probability; drift lost types and left it. Descriptive: it does not gate."
@@ -101,7 +107,7 @@ def _recipe(claims: Sequence[Mapping[str, Any]], everything: bool) -> Section | 
         "mean": [_number(claim.get("value"), claim) for claim in kept],
         "90% interval": [_interval(claim) for claim in kept],
         "margin": [_number(claim["margin"], claim) for claim in kept],
-        "": [_LETTERS[claim["outcome"]] for claim in kept],
+        "outcome": [_LETTERS[claim["outcome"]] for claim in kept],
     }
     if everything:
         columns |= {
@@ -198,7 +204,7 @@ def _decoding(rows: Sequence[Mapping[str, Any]], everything: bool) -> Section | 
                 "seed": [_seed(row) for row in kept],
                 "gen": [str(row["generation"]) for row in kept],
                 "statistic": [inert(row["statistic"]) for row in kept],
-                "": ["times" if row["scale"] == "log" else "plus" for row in kept],
+                "change": ["times" if row["scale"] == "log" else "plus" for row in kept],
                 **{name: [_part(row.get(name)) for row in kept] for name in ("total", "decoding", "training")},
                 "p (training)": [_chance(row["p_value"]) for row in kept],
                 "decoding's share": [_part(row.get("share")) for row in kept],

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from collapse_audit.reports._format import alpha, inert, sentence, title, where
+from collapse_audit.reports._margins import worst_first
 from collapse_audit.reports.document import AuditReport, Finding, Outcome
 
 _SHOWN = 10
@@ -41,15 +42,13 @@ def render_all(reports: Sequence[AuditReport]) -> str:
 
 
 def _each_statistic_first(report: AuditReport) -> list[Finding]:
-    """What counts, one finding of every statistic before any second one."""
-    groups: dict[tuple[Outcome, str, str], int] = {}
-    ordered: list[tuple[int, Finding]] = []
+    """What counts, of every statistic the worst finding before any second one."""
+    groups: dict[tuple[Outcome, str, str], list[Finding]] = {}
     for finding in report.findings:
         if finding.gating and finding.waiver is None:
-            key = finding.outcome, finding.probe, finding.statistic
-            groups[key] = groups.get(key, -1) + 1
-            ordered.append((groups[key], finding))
-    return [finding for _, finding in sorted(ordered, key=lambda each: each[0])]
+            groups.setdefault((finding.outcome, finding.probe, finding.statistic), []).append(finding)
+    ranked = [each for group in groups.values() for each in enumerate(worst_first(group))]
+    return [finding for _, finding in sorted(ranked, key=lambda each: each[0])]
 
 
 def _told(report: AuditReport, finding: Finding) -> tuple[str, str]:

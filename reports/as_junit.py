@@ -21,7 +21,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 
-from collapse_audit.reports._format import WORDS, alpha, exhibit, inert, raw, sentence, settings, title, where
+from collapse_audit.reports._format import WORDS, alpha, exhibits, inert, raw, sentence, settings, title, where
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, cells, counted
 from collapse_audit.reports.plain import to_dict
 
@@ -131,12 +131,12 @@ def body(findings: Iterable[Finding], report: AuditReport) -> str:
     lines = []
     for finding in findings:
         lines.append(_described(finding, report))
-        for entry in finding.evidence[:_EXHIBITS]:
-            piece = exhibit(entry)
+        pieces = exhibits(finding.evidence)
+        for piece in pieces[:_EXHIBITS]:
             quoted = [] if piece.quoted is None else [f'"{piece.quoted}"']
             lines.append("    " + "  ".join(filter(None, [piece.facts, *quoted])))
-        if len(finding.evidence) > _EXHIBITS:
-            lines.append(f"    and {len(finding.evidence) - _EXHIBITS:,} more in report.json")
+        if len(pieces) > _EXHIBITS:
+            lines.append(f"    and {len(pieces) - _EXHIBITS:,} more in report.json")
     return "\n".join(["", *lines, ""])
 
 

@@ -6,14 +6,13 @@ sentences are escaped. On GitHub that also keeps "@name" and "#12" in somebody's
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from collapse_audit.reports._format import (
     WORDS,
     alpha,
-    exhibit,
+    exhibits,
     generations,
     inert,
     named_margins,
@@ -21,10 +20,10 @@ from collapse_audit.reports._format import (
     percent,
     raw,
     settings,
-    shown,
+    shown_together,
     title,
 )
-from collapse_audit.reports._margins import standing
+from collapse_audit.reports._margins import worst_first
 from collapse_audit.reports._sections import sections
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
 from collapse_audit.reports.plain import to_dict
@@ -159,6 +158,7 @@ def _problems(report: AuditReport) -> Iterable[str]:
         if len(findings) > _OPEN:
             yield _by_statistic(groups)
             yield _folded(f"{heading}: all {len(findings):,}", _findings(report, findings, why=True))
+            findings = [f for f in (_worst_with_evidence(group) for group in groups.values()) if f is not None]
         else:
             yield _findings(report, findings, why=True)
         exhibits = [line for finding in findings if finding.evidence for line in _evidence(finding)]
@@ -166,12 +166,16 @@ def _problems(report: AuditReport) -> Iterable[str]:
             yield _folded(f"Evidence ({heading.lower()})", "\n".join(exhibits[: 2 * _ROWS]).strip())
 
 
+def _worst_with_evidence(group: Sequence[Finding]) -> Finding | None:
+    return next((finding for finding in worst_first(group) if finding.evidence), None)
+
+
 def _by_statistic(groups: Mapping[tuple[str, str], Sequence[Finding]]) -> str:
     """A row a statistic: in how many comparisons, from which generation on, and the worst of them."""
     rows = []
     for group in groups.values():
-        worst = max(group, key=_margins_of_damage)
-        numbers = shown(worst)
+        worst = worst_first(group)[0]
+        numbers = shown_together(group)[[id(finding) for finding in group].index(id(worst))]
         seed = "" if worst.seed is None else f", seed {code(worst.seed)}"
         rows.append(
             [
@@ -187,14 +191,9 @@ def _by_statistic(groups: Mapping[tuple[str, str], Sequence[Finding]]) -> str:
     return _table(["finding", "comparisons", "from generation", "worst value", "interval", "margin", "worst in"], rows)
 
 
-def _margins_of_damage(finding: Finding) -> float:
-    placed = standing(finding)
-    return -math.inf if placed is None else placed[0]
-
-
 def _findings(report: AuditReport, findings: Sequence[Finding], *, why: bool) -> str:
     """A table of findings, without the columns that would stay empty: ``why`` for a reader, otherwise in full."""
-    numbers = [shown(finding, alpha=alpha(report)) for finding in findings]
+    numbers = shown_together(findings, alpha=alpha(report))
     both = list(zip(findings, numbers, strict=True))
     levels = {percent(finding.interval.level) for finding in findings if finding.interval is not None}
     baselines = {finding.baseline for finding in findings}
@@ -242,12 +241,12 @@ def _word(outcome: Outcome, *, gating: bool) -> str:
 def _evidence(finding: Finding) -> Iterable[str]:
     seed = "" if finding.seed is None else f", seed {code(finding.seed)}"
     yield f"\n{code(title(finding))}, generation {finding.generation}{seed} (baseline -> generation):\n"
-    for entry in finding.evidence[:_EXHIBITS]:
-        piece = exhibit(entry)
+    pieces = exhibits(finding.evidence)
+    for piece in pieces[:_EXHIBITS]:
         parts = [prose(piece.facts)] if piece.facts else []
         yield "- " + "  ".join(parts if piece.quoted is None else [*parts, code(piece.quoted)])
-    if len(finding.evidence) > _EXHIBITS:
-        yield f"- and {len(finding.evidence) - _EXHIBITS:,} more in `report.json`"
+    if len(pieces) > _EXHIBITS:
+        yield f"- and {len(pieces) - _EXHIBITS:,} more in `report.json`"
 
 
 def _matrices(report: AuditReport) -> Iterable[str]:

@@ -18,7 +18,7 @@ from rich.text import Text
 from collapse_audit.reports._format import (
     WORDS,
     alpha,
-    exhibit,
+    exhibits,
     generations,
     inert,
     named_margins,
@@ -27,9 +27,11 @@ from collapse_audit.reports._format import (
     raw,
     sentence,
     shown,
+    shown_together,
     title,
     where,
 )
+from collapse_audit.reports._margins import worst_first
 from collapse_audit.reports._sections import Section, sections
 from collapse_audit.reports._terminal import NARROWEST, drawn
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
@@ -88,17 +90,19 @@ def render(report: AuditReport, *, width: int = 80, color: bool = False, verbosi
 def _brief(report: AuditReport) -> Iterable[RenderableType]:
     for outcome in (Outcome.FAIL, Outcome.ERROR):
         for group in _problems(report, outcome):
-            first = group[0]
-            told = sentence(first, alpha=alpha(report)) or inert(first.reason, limit=_PROSE)
+            worst = worst_first(group)[0]
+            told = sentence(worst, alpha=alpha(report)) or inert(worst.reason, limit=_PROSE)
             yield Text.assemble((_MARKS[outcome], _STYLES[outcome]), f"  {_brief_line(group, told)}")
     for group in _waived(report):
-        yield Text.assemble((_WAIVED, "dim"), f"  {_brief_line(group, inert(group[0].reason, limit=_PROSE))}")
+        yield Text.assemble(
+            (_WAIVED, "dim"), f"  {_brief_line(group, inert(worst_first(group)[0].reason, limit=_PROSE))}"
+        )
 
 
 def _brief_line(group: Sequence[Finding], told: str) -> str:
-    first = group[0]
+    worst = worst_first(group)[0]
     rest = f" (and {len(group) - 1} more like it)" if len(group) > 1 else ""
-    return f"{title(first)}, {where(first.generation, first.seed)}: {told}{rest}"
+    return f"{title(worst)}, {where(worst.generation, worst.seed)}: {told}{rest}"
 
 
 def _page(report: AuditReport, *, width: int, verbose: bool) -> Iterable[RenderableType]:
@@ -239,19 +243,21 @@ def _problem(report: AuditReport, group: Sequence[Finding], *, width: int, verbo
         columns = _columns(measured, report, detectable=verbose or first.outcome is Outcome.INCONCLUSIVE)
         parts.append(_indented(_conditions(measured, columns, verbose=verbose)))
         parts.append(_rows(columns, width=width, limit=len(measured) if verbose else _ROWS))
-    for finding in group if verbose or not measured else group[:1]:
+    for finding in group if verbose or not measured else worst_first(group)[:1]:
         tags = f" [{', '.join(map(inert, finding.notes))}]" if finding.notes else ""
         told = inert(finding.reason, limit=_PROSE)
         parts.append(_indented(f"{where(finding.generation, finding.seed)}: {told}{tags}"))
         if raw(finding):
             parts.append(_indented(f"raw: {raw(finding)}"))
-        parts += _evidence(finding, limit=20 if verbose else 5)
+        parts += _evidence(finding, limit=20) if verbose else []
+    if not verbose:
+        parts += next((_evidence(each, limit=5) for each in worst_first(group) if each.evidence), [])
     return Group(*parts, Text(""))
 
 
 def _columns(findings: Sequence[Finding], report: AuditReport, *, detectable: bool) -> dict[str, list[str]]:
     """Heading -> one cell a finding, for every number that any of ``findings`` has."""
-    numbers = [shown(finding, alpha=alpha(report)) for finding in findings]
+    numbers = shown_together(findings, alpha=alpha(report))
     levels = {percent(finding.interval.level) for finding in findings if finding.interval is not None}
     columns = {
         "seed": ["" if finding.seed is None else inert(finding.seed) for finding in findings],
@@ -302,12 +308,14 @@ def _rows(columns: dict[str, list[str]], *, width: int, limit: int) -> Renderabl
 
 
 def _evidence(finding: Finding, *, limit: int) -> list[RenderableType]:
-    pieces = [exhibit(entry) for entry in finding.evidence[:limit]]
+    told = exhibits(finding.evidence)
+    pieces = told[:limit]
     widest = min(max((cell_len(piece.facts) for piece in pieces), default=0), 30)
     lines = [_line(piece.facts.ljust(widest), piece.quoted) for piece in pieces]
-    if len(finding.evidence) > limit:
-        lines.append(f"and {len(finding.evidence) - limit:,} more in report.json")
-    caption = [_indented("evidence (baseline -> generation):")] if lines else []
+    if len(told) > limit:
+        lines.append(f"and {len(told) - limit:,} more in report.json")
+    whose = where(finding.generation, finding.seed)
+    caption = [_indented(f"evidence, {whose} (baseline -> generation):")] if lines else []
     return [*caption, *(_indented(line, by=_INDENT + 4) for line in lines)]
 
 

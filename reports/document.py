@@ -72,6 +72,8 @@ class Finding:
     """``higher`` or ``lower``: the direction of damage."""
     interval: Interval | None = None
     margin: float | None = None
+    pass_margin: float | None = None
+    """Where pass starts, if that is not where fail ends."""
     margin_reason: str | None = None
     p_value: float | None = None
     p_adjusted: float | None = None

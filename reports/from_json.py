@@ -13,10 +13,37 @@ from typing import Any, NoReturn
 import jsonschema
 
 from collapse_audit.probes.errors import InputError, Problem
-from collapse_audit.reports.document import FORMAT_VERSION, AuditReport, Finding, Interval, Outcome, Stage, Verdict
+from collapse_audit.reports.document import (
+    FORMAT_VERSION,
+    AuditReport,
+    Finding,
+    Interval,
+    Outcome,
+    Stage,
+    Verdict,
+    counted,
+    worst,
+)
 
 _TABLES = ("stages", "trends", "survival", "recipe", "histograms", "copying", "decoding", "training", "examples")
 """What older reports of the same format may lack."""
+_VERDICTS = {
+    Outcome.FAIL: Verdict.COLLAPSE,
+    Outcome.ERROR: Verdict.ERROR,
+    Outcome.INCONCLUSIVE: Verdict.INCONCLUSIVE,
+    Outcome.PASS: Verdict.PASS,
+    Outcome.NOT_MEASURED: Verdict.NOT_MEASURED,
+}
+"""What the outcomes of all gating findings together make of the whole."""
+_KINDS: Mapping[type, str] = {
+    type(None): "null",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "a list",
+    dict: "an object",
+}
 
 
 @functools.cache
@@ -31,21 +58,49 @@ def read(path: Path) -> AuditReport:
     """The report in the file ``path``. Raises InputError, listing every problem, for anything but a valid report."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        _refuse(str(path), found=str(error), expected="a readable report.json in UTF-8", slug="report-unreadable")
+    except OSError as error:
+        found = error.strerror or "that it cannot be read"
+        _refuse(str(path), found=found, expected="a readable report.json in UTF-8", slug="report-unreadable")
+    except UnicodeDecodeError as error:
+        found = f"bytes that are not UTF-8, from byte {error.start + 1:,} on"
+        _refuse(str(path), found=found, expected="a readable report.json in UTF-8", slug="report-unreadable")
     return parse(text, name=str(path))
 
 
 def parse(text: str, *, name: str = "report.json") -> AuditReport:
-    """The report in ``text``; ``name`` is what errors call it. Raises InputError like :func:`read`."""
+    """The report in ``text``; ``name`` is what errors call it. Raises InputError like :func:`read`.
+
+    A verdict that the findings contradict is refused, too: no renderer would notice.
+    """
     try:
         data = json.loads(text, parse_constant=_not_json, parse_float=_finite, object_pairs_hook=_distinct)
         _validate(data, name)
     except RecursionError:
         _refuse(name, found="brackets nested too deeply", expected="strict JSON", slug="report-json")
-    except ValueError as error:  # JSONDecodeError is one
+    except json.JSONDecodeError as error:
+        found = f"text that is no JSON, at line {error.lineno}, column {error.colno}" if text.strip() else "no text"
+        _refuse(name, found=found, expected="strict JSON", slug="report-json")
+    except ValueError as error:
         _refuse(name, found=str(error), expected="strict JSON", slug="report-json")
-    return from_dict(data)
+    report = from_dict(data)
+    _agrees(report, name)
+    return report
+
+
+def _agrees(report: AuditReport, name: str) -> None:
+    """Refuse a verdict other than the one that the findings add up to; a waived finding counts as a pass."""
+    gating = [finding for finding in report.findings if finding.gating]
+    wanted = _VERDICTS[outcome := worst(map(counted, gating))]
+    if report.verdict is not wanted:
+        many = sum(counted(finding) is outcome for finding in gating)
+        told = outcome.value.replace("_", " ")
+        of_these = f"{many} of {len(gating)} findings that count are {told}" if gating else "no finding counts"
+        _refuse(
+            name,
+            found=f"the verdict {report.verdict.value}, although {of_these}",
+            expected=f"the verdict {wanted.value}; a report is not to be edited",
+            slug="report-verdict",
+        )
 
 
 def _validate(data: Any, name: str) -> None:
@@ -61,7 +116,7 @@ def _validate(data: Any, name: str) -> None:
     problems = [
         Problem(
             where=name,
-            found=f"{error.json_path}: {_short(error.message)}",
+            found=f"{error.json_path}: {_short(_told(error))}",
             expected=f"what report.schema.json allows ({error.validator}: {_short(json.dumps(error.validator_value))})",
             slug="report-schema",
         )
@@ -69,6 +124,17 @@ def _validate(data: Any, name: str) -> None:
     ]
     if problems:
         raise InputError(problems)
+
+
+def _told(error: jsonschema.ValidationError) -> str:
+    """What is wrong, in the words of JSON: the library's own name Python's types."""
+    if error.validator != "type":
+        return str(error.message)
+    return f"{_KINDS.get(type(error.instance), 'something else')}, not {_type(error.validator_value)}"
+
+
+def _type(expected: Any) -> str:
+    return " or ".join(expected) if isinstance(expected, list) else str(expected)
 
 
 def from_dict(data: Mapping[str, Any]) -> AuditReport:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from argparse import RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from collapse_audit.console import Parser, stdout, write
+from collapse_audit.console import Parser, count, stdout, write
 from collapse_audit.exit_codes import ExitCode
 from collapse_audit.probes.errors import UsageError
 
@@ -31,6 +31,7 @@ def render_parser() -> Parser:
     parser.add_argument("--html", metavar="FILE", help="write the page there")
     parser.add_argument("--history", metavar="FILE", help="a history: the page shows how it went run over run")
     parser.add_argument("--md", metavar="FILE", help="write Markdown there")
+    parser.add_argument("--longest", metavar="BYTES", type=count, help="leave out of the Markdown what does not fit")
     parser.add_argument("--junitxml", metavar="FILE", help="write JUnit XML there")
     parser.add_argument("--text", action="store_true", help="show it as text, too")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="with text: a row for every finding")
@@ -42,25 +43,52 @@ def render(argv: Sequence[str]) -> int:
     options = render_parser().parse_args(argv)
     if options.history and not options.html:
         raise UsageError("--history is for the page; name its file: --html FILE")
+    if options.longest and not options.md:
+        raise UsageError("--longest is for Markdown; name its file: --md FILE")
     from collapse_audit.history import read_history
     from collapse_audit.reports import as_html, as_junit, as_markdown, as_text
     from collapse_audit.reports.from_json import read
     from collapse_audit.reports.write import write_file
 
     path = Path(options.report)
-    report = read(path / "report.json" if path.is_dir() else path)
+    source = path / "report.json" if path.is_dir() else path
+    wanted = {"--html": options.html, "--md": options.md, "--junitxml": options.junitxml}
+    outputs = {flag: Path(file) for flag, file in wanted.items() if file is not None}
+    _check_outputs(outputs, {"REPORT": source} | ({"--history": Path(options.history)} if options.history else {}))
+    if options.verbose and outputs and not options.text:
+        raise UsageError("-v is for the text, and none is shown; add --text, or leave -v out")
+    report = read(source)
     past = read_history(Path(options.history)).entries if options.history else ()
     texts = {}
-    if options.html:
-        texts[options.html] = as_html.render(report, past=past)
-    if options.md:
-        texts[options.md] = as_markdown.render(report)
-    if options.junitxml:
-        texts[options.junitxml] = as_junit.render(report)
+    if "--html" in outputs:
+        texts[outputs["--html"]] = as_html.render(report, past=past)
+    if "--md" in outputs:
+        texts[outputs["--md"]] = as_markdown.render(report, **({"longest": options.longest} if options.longest else {}))
+    if "--junitxml" in outputs:
+        texts[outputs["--junitxml"]] = as_junit.render(report)
     for file, text in texts.items():
-        write_file(Path(file), text)
+        write_file(file, text)
     if options.text or not texts:
         console = stdout()
         color = console.is_terminal and not console.no_color
         write(as_text.render(report, width=console.width, color=color, verbosity=options.verbose))
     return ExitCode.PASS
+
+
+def _check_outputs(outputs: Mapping[str, Path], inputs: Mapping[str, Path]) -> None:
+    """Refuse, before anything is read, an output that is a folder, an input, or another output."""
+    taken = dict(inputs)
+    for flag, file in outputs.items():
+        if not file.name or file.is_dir():
+            raise UsageError(f"{flag}: {str(file)!r} is a folder, and a file is needed; name the file in it")
+        for other, path in taken.items():
+            if _is_same(file, path):
+                what = "the file that is read" if other in inputs else "the file of another format"
+                raise UsageError(f"{flag}: {str(file)!r} is also {other}, {what}; name another file")
+        taken[flag] = file
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()

@@ -6,12 +6,16 @@ import json
 import re
 from argparse import Namespace, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from collapse_audit import __version__
 from collapse_audit.console import Parser, stderr, stdout, write
 from collapse_audit.probes.errors import InputError, Problem, UsageError
+
+if TYPE_CHECKING:
+    from collapse_audit.reports.document import AuditReport
 
 FORMAT_VERSION = 1
 """Of what ``--json`` writes."""
@@ -80,17 +84,32 @@ def kind_of(path: Path) -> Kind:
 def _reports(options: Namespace) -> int:
     from collapse_audit.comparison.difference import difference
     from collapse_audit.comparison.text import difference_text
-    from collapse_audit.reports.from_json import read
 
     if options.sets or options.seed is not None:
         raise UsageError("--set and --seed are for lineages: a stored report is read as it is, not audited again")
     paths = [Path(path, "report.json") if Path(path).is_dir() else Path(path) for path in (options.a, options.b)]
-    found = difference(read(paths[0]), read(paths[1]), generation=options.generation)
+    found = difference(_read(paths[0]), _read(paths[1]), generation=options.generation)
     _write_json(options, {"kind": "reports", **found.summarised(str(paths[0]), str(paths[1]))})
     console = stdout()
     color = console.is_terminal and not console.no_color
     write(difference_text(found, (str(paths[0]), str(paths[1])), width=console.width, color=color))
     return found.exit_code
+
+
+def _read(path: Path) -> AuditReport:
+    """The report in ``path``; what is wrong with it in one line for each rule that it breaks."""
+    from collapse_audit.reports.from_json import read
+
+    try:
+        return read(path)
+    except InputError as error:
+        rules: dict[tuple[str, str], list[Problem]] = {}
+        for problem in error.problems:
+            rules.setdefault((problem.expected, problem.slug), []).append(problem)
+        raise InputError(
+            replace(group[0], found=f"{group[0].found} (and {len(group) - 1} more)") if len(group) > 1 else group[0]
+            for group in rules.values()
+        ) from None
 
 
 def _lineages(options: Namespace) -> int:

@@ -24,7 +24,7 @@ import numpy as np
 from collapse_audit.api import Prepared
 from collapse_audit.comparison.claims import Contrast, Held, claims, told
 from collapse_audit.comparison.prompts import DoubleDifference, Quartet, double_differences, quartet
-from collapse_audit.comparison.seeds import MIN_SEEDS, ONLY_SEED, margin_on_scale, over_seeds
+from collapse_audit.comparison.seeds import MIN_SEEDS, ONLY_SEED, Key, margin_on_scale, over_seeds
 from collapse_audit.exit_codes import ExitCode
 from collapse_audit.family import Progress, read_side
 from collapse_audit.plan import Comparison
@@ -35,7 +35,7 @@ from collapse_audit.probes.types import Z
 from collapse_audit.reports._format import settings
 from collapse_audit.reports.document import AuditReport
 
-_HARMLESS = frozenset({"permutations", "evidence", "allow_inconclusive"})
+_HARMLESS = frozenset({"permutations", "evidence", "allow_inconclusive", "waivers"})
 """Settings that change no estimate and no margin."""
 _NO_RECIPE = ("profile.", "notes.", "seeds", "generations", "partner", "base.folder")
 """Keys of a recipe that do not say how a generation is made."""
@@ -80,9 +80,10 @@ def contrast(a: Prepared, b: Prepared, *, generation: str = "last", progress: Pr
     first = a.run(progress=lambda line: progress(f"A: {line}"))
     second = b.run(progress=lambda line: progress(f"B: {line}"))
     _same_terms(*({key: report.lineage.get(key) for key in ("tokens", "labels")} for report in (first, second)))
-    recipe = [over_seeds(first, second, index) for index in common]
+    defaults = {key: gate.margin for key, gate in a.config.automatic(a.probes).items()}
+    recipe = [over_seeds(first, second, index, defaults) for index in common]
     recipe[common.index(judged)] = claims(recipe[common.index(judged)], alpha=a.config.alpha)
-    documents, notes = _by_prompts(a, planned, judged, first, progress)
+    documents, notes = _by_prompts(a, planned, judged, first, defaults, progress)
     code, summary = _verdict(recipe[common.index(judged)], documents)
     return Contrasted(
         a=_about(first),
@@ -92,7 +93,7 @@ def contrast(a: Prepared, b: Prepared, *, generation: str = "last", progress: Pr
         seed=a.config.seed,
         recipe=tuple(each for found in recipe for each in found),
         documents=documents,
-        notes=(*_extent(planned), *_recipes(a, b), *notes),
+        notes=(*_extent(planned), *_recipes(a, b), *_automatic(defaults), *notes),
         exit_code=int(code),
         summary=f"{summary} [exit {int(code)}]",
     )
@@ -146,16 +147,19 @@ def _chosen(common: Sequence[int], asked: str) -> int:
 
 
 def _distinct_seeds(name: str, planned: _Planned, judged: int) -> None:
-    """Refuse two seeds of a lineage that wrote the same file: they are one."""
+    """Refuse two seeds of a lineage that wrote the same file, judged or trained on: they are one."""
     seeds: dict[str, str] = {}
     for (seed, index), comparison in planned.items():
-        digest = comparison.current.corpus.digest
-        if index == judged and seeds.setdefault(digest, seed) != seed:
-            raise UsageError(
-                f"{name}: seeds {seeds[digest]} and {seed} have the same file for generation {judged}; "
-                "seeds are the units of a comparison, and a copy is not another one",
-                slug="same-seeds",
-            )
+        if index != judged:
+            continue
+        written = [comparison.current.corpus] + ([] if comparison.entry is None else [comparison.entry.texts])
+        for digest in (corpus.digest for corpus in written):
+            if seeds.setdefault(digest, seed) != seed:
+                raise UsageError(
+                    f"{name}: seeds {seeds[digest]} and {seed} have the same file for generation {judged}; "
+                    "seeds are the units of a comparison, and a copy is not another one",
+                    slug="same-seeds",
+                )
 
 
 def _extent(planned: tuple[_Planned, _Planned]) -> list[str]:
@@ -187,15 +191,27 @@ def _recipes(a: Prepared, b: Prepared) -> list[str]:
     return [f"the recipes also differ in {', '.join(apart)}: a contrast is of all of it"] if apart else []
 
 
+def _automatic(defaults: Mapping[Key, float]) -> list[str]:
+    """Which margins stand in for automatic ones."""
+    named = ", ".join(f"{probe} / {statistic} {margin:g}" for (probe, statistic), margin in defaults.items())
+    why = 'margin = auto starts fail at "no change", which is no size of change'
+    return [f"{why}: between A and B the default margins hold ({named})"] if defaults else []
+
+
 # ----------------------------------------------------------------------------------------------- prompts as the units
 
 
 def _by_prompts(
-    a: Prepared, planned: tuple[_Planned, _Planned], judged: int, report: AuditReport, progress: Progress
+    a: Prepared,
+    planned: tuple[_Planned, _Planned],
+    judged: int,
+    report: AuditReport,
+    defaults: Mapping[Key, float],
+    progress: Progress,
 ) -> tuple[tuple[Contrast, ...], list[str]]:
     """The double differences of every seed that both lineages have, each seed a family of its own, and notes."""
     cutter = tokenizer(a.config.tokens)
-    margins = {(finding.probe, finding.statistic): margin_on_scale(finding) for finding in report.findings}
+    margins = {(each.probe, each.statistic): margin_on_scale(each, defaults) for each in report.findings}
     rule = _rule(a, report)
     found: list[Contrast] = []
     notes: dict[str, list[str]] = {}

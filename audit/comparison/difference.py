@@ -3,7 +3,7 @@ with like. Nothing is measured here; two stored documents are read side by side.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from collapse_audit.exit_codes import ExitCode
 from collapse_audit.probes.errors import UsageError
 from collapse_audit.reports._format import inert, settings
-from collapse_audit.reports.document import AuditReport, Finding, Outcome
+from collapse_audit.reports.document import AuditReport, Finding, Outcome, counted
 from collapse_audit.reports.plain import called, place
 
 Key = tuple[str, str, str, int]
@@ -26,7 +26,8 @@ class Kind(StrEnum):
     """What became of a finding."""
 
     WORSE = "worse"
-    """Its outcome changed for the worse: it newly fails, errs, is inconclusive, or is not measured any more."""
+    """Its outcome, as it counts, changed for the worse: it newly fails, errs, is inconclusive, or is not measured any
+    more, or the waiver that covered it has gone."""
     MOVED_WORSE = "moved-worse"
     """Same outcome, and the value lies beyond the old interval on the side of damage."""
     BETTER = "better"
@@ -58,7 +59,7 @@ class Change:
         """What this change alone would exit with."""
         if self.kind is not Kind.WORSE:
             return ExitCode.PASS
-        outcome = Outcome.NOT_MEASURED if self.new is None else self.new.outcome
+        outcome = Outcome.NOT_MEASURED if self.new is None else counted(self.new)
         return {Outcome.FAIL: ExitCode.COLLAPSE, Outcome.ERROR: ExitCode.INTERNAL_ERROR}.get(
             outcome, ExitCode.INCONCLUSIVE
         )
@@ -119,6 +120,7 @@ def _numbers(finding: Finding | None) -> dict[str, Any] | None:
     interval = finding.interval
     return {
         "outcome": finding.outcome.value,
+        "waiver": finding.waiver,
         "value": finding.value,
         "low": None if interval is None else interval.low,
         "high": None if interval is None else interval.high,
@@ -144,7 +146,7 @@ def difference(old: AuditReport, new: AuditReport, *, generation: str | None = N
         new=new,
         changes=tuple(changes),
         unlike=tuple(_unlike(old, new, before, after)),
-        notes=tuple(_notes(old, new, changes, len(both))),
+        notes=(*_notes(old, new, changes, len(both)), *_waived(after.values())),
         compared=len(both),
         exit_code=int(code),
         summary=f"{summary} [exit {int(code)}]",
@@ -182,24 +184,25 @@ def _change(old: Finding | None, new: Finding | None, audited: set[tuple[str | N
 
 
 def _kind(old: Finding | None, new: Finding | None, audited: set[tuple[str | None, int]]) -> Kind | None:
-    if (old is None or old.outcome is Outcome.NOT_MEASURED) and (new is None or new.outcome is Outcome.NOT_MEASURED):
+    was, now = (Outcome.NOT_MEASURED if each is None else counted(each) for each in (old, new))
+    if was is now is Outcome.NOT_MEASURED:
         return None
     if new is None:
         # A generation that was not audited again says nothing; a finding lost from one that was may hide a failure.
-        lost = old is not None and old.outcome in _MEASURED and (old.seed, old.generation) in audited
+        lost = old is not None and was in _MEASURED and (old.seed, old.generation) in audited
         return Kind.WORSE if lost else Kind.GONE
-    if old is None or old.outcome is Outcome.NOT_MEASURED:
-        return Kind.WORSE if new.outcome in (Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE) else Kind.NEW
-    if old.outcome is new.outcome:
+    if old is None or was is Outcome.NOT_MEASURED:
+        return Kind.WORSE if now in (Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE) else Kind.NEW
+    if was is now:
         return _moved(old, new)
     worse = {
         Outcome.FAIL: True,
         Outcome.ERROR: True,
         Outcome.NOT_MEASURED: True,
-        Outcome.INCONCLUSIVE: old.outcome is Outcome.PASS,
+        Outcome.INCONCLUSIVE: was is Outcome.PASS,
         Outcome.PASS: False,
     }
-    return Kind.WORSE if worse[new.outcome] else Kind.BETTER
+    return Kind.WORSE if worse[now] else Kind.BETTER
 
 
 def _moved(old: Finding, new: Finding) -> Kind | None:
@@ -225,10 +228,11 @@ def _unlike(
         )
     yield from _told("version of collapse-audit", old.tool["version"], new.tool["version"])
     yield from _told("seed of the audit", old.seed, new.seed)
+    both = [(before[key], after[key]) for key in before if key in after]
     flat = [_settings(report) for report in (old, new)]
     for name in {**flat[0], **flat[1]}:
         yield from _told(name, flat[0].get(name), flat[1].get(name))
-    both = [(before[key], after[key]) for key in before if key in after]
+    yield from _margins(old, new, both)
     told = {key: None for a, b in both for key in _told("compared with", a.baseline, b.baseline)}
     yield from told
     yield from _sizes(both)
@@ -253,17 +257,41 @@ def _told(what: str, old: Any, new: Any) -> Iterator[str]:
 
 
 def _settings(report: AuditReport) -> dict[str, str]:
-    """Settings in force, flat; of margins only the number, not where it came from."""
-    config = {key: value for key, value in report.config.items() if key not in _HARMLESS}
-    margins = config.pop("margins", None)
-    flat = settings(config)
-    if isinstance(margins, Mapping):
-        flat |= {
-            f"margin of {name}": inert(about["margin"])
-            for name, about in margins.items()
-            if isinstance(about, Mapping) and "margin" in about
-        }
-    return flat
+    """Settings in force but for the margins, flat."""
+    return settings({key: value for key, value in report.config.items() if key not in _HARMLESS | {"margins"}})
+
+
+def _margins(old: AuditReport, new: AuditReport, both: list[tuple[Finding, Finding]]) -> Iterator[str]:
+    """Margins that differ: by the findings, as automatic ones are settled anew in every audit, else by the settings."""
+    asked = [_asked_margins(report) for report in (old, new)]
+    measured: dict[str, dict[tuple[float | None, float | None], None]] = {}
+    for pair in both:
+        if all(finding.value is not None for finding in pair):
+            measured.setdefault(_gate(pair[0]), {})[pair[0].margin, pair[1].margin] = None
+    for name in {**asked[0], **asked[1], **measured}:
+        settings_ = asked[0].get(name), asked[1].get(name)
+        for margins in measured.get(name, {settings_: None}):
+            if margins[0] != margins[1]:
+                automatic = (
+                    f"{margin:g} (auto)" if given == "auto" and isinstance(margin, float) else margin
+                    for margin, given in zip(margins, settings_, strict=True)
+                )
+                yield from _told(f"margin of {name}", *automatic)
+
+
+def _asked_margins(report: AuditReport) -> dict[str, Any]:
+    """The margins that the settings name, a number or "auto", by probe/statistic."""
+    margins = report.config.get("margins")
+    if not isinstance(margins, Mapping):
+        return {}
+    return {
+        name: about["margin"] for name, about in margins.items() if isinstance(about, Mapping) and "margin" in about
+    }
+
+
+def _gate(finding: Finding) -> str:
+    """What the settings call the gate of a finding."""
+    return f"{finding.probe}/{finding.statistic}"
 
 
 def _baselines(both: list[tuple[Finding, Finding]]) -> Iterator[str]:
@@ -283,12 +311,35 @@ def _notes(old: AuditReport, new: AuditReport, changes: list[Change], compared: 
         yield "both reports are of the very same files: only the audit can differ"
     if old.lineage["name"] != new.lineage["name"]:
         yield "the reports are of two lineages; which of them holds better is asked of their folders, not of reports"
+    asked = [_asked_margins(report) for report in (old, new)]
+    automatic = [name for name, margin in asked[0].items() if margin == asked[1].get(name) == "auto"]
+    if automatic:
+        yield (
+            "margin = auto settles in each audit anew how large a change passes, and reports do not keep that size, so "
+            f"it may not be the same in both ({', '.join(automatic)})"
+        )
     moved = [change for change in changes if change.kind in (Kind.MOVED_WORSE, Kind.MOVED_BETTER)]
     if moved:
         yield (
             f"{len(moved)} of {compared} values lie beyond their old interval with the same outcome; between two "
             "independent samples of the same model chance alone puts about one value in four there"
         )
+
+
+def _waived(findings: Iterable[Finding]) -> Iterator[str]:
+    """What the new report would have said without its waivers, a line for everyone who waives."""
+    by: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.waiver is not None:
+            by.setdefault(waived_by(finding.waiver), []).append(finding)
+    for who, group in by.items():
+        names = ", ".join(dict.fromkeys(map(called, group)))
+        yield f"{len(group)} in the new report {who}: counted as passed, as its audit did ({names})"
+
+
+def waived_by(waiver: Mapping[str, Any]) -> str:
+    """``waived by OWNER until DAY``."""
+    return f"waived by {waiver['owner']} until {waiver['expires']}"
 
 
 # ------------------------------------------------------------------------------------------------------------ verdict

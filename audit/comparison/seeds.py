@@ -42,13 +42,16 @@ Key = tuple[str, str]
 """Probe and statistic."""
 
 
-def over_seeds(a: AuditReport, b: AuditReport, generation: int) -> tuple[Contrast, ...]:
+def over_seeds(
+    a: AuditReport, b: AuditReport, generation: int, defaults: Mapping[Key, float] | None = None
+) -> tuple[Contrast, ...]:
     """A contrast of every gated statistic of ``generation``: difference, interval and p, not yet judged.
 
-    Plain facts (findings without a p-value) are no damage on a scale and are left out.
+    Plain facts (findings without a p-value) are no damage on a scale and are left out. ``defaults`` as in
+    :func:`margin_on_scale`.
     """
     of_a, of_b = (_by_seed(report, generation) for report in (a, b))
-    return tuple(_contrast(key, of_a.get(key, {}), of_b.get(key, {})) for key in {**of_a, **of_b})
+    return tuple(_contrast(key, of_a.get(key, {}), of_b.get(key, {}), defaults or {}) for key in {**of_a, **of_b})
 
 
 def _by_seed(report: AuditReport, generation: int) -> dict[Key, dict[str, Finding]]:
@@ -61,7 +64,7 @@ def _by_seed(report: AuditReport, generation: int) -> dict[Key, dict[str, Findin
     return sorted_out
 
 
-def _contrast(key: Key, a: Mapping[str, Finding], b: Mapping[str, Finding]) -> Contrast:
+def _contrast(key: Key, a: Mapping[str, Finding], b: Mapping[str, Finding], defaults: Mapping[Key, float]) -> Contrast:
     first = next(iter((*a.values(), *b.values())))
     scale: Scale = "log" if first.unit == "ratio" else "linear"
     blank = Contrast(
@@ -73,18 +76,23 @@ def _contrast(key: Key, a: Mapping[str, Finding], b: Mapping[str, Finding]) -> C
         unit=first.unit,
         worse="higher" if first.worse == "higher" else "lower",
         scale=scale,
-        margin=margin_on_scale(first),
+        margin=margin_on_scale(first, defaults),
         error=any(finding.outcome is Outcome.ERROR for finding in (*a.values(), *b.values())),
     )
     unfit = _unfit(key, a, b, scale)
     return dataclasses.replace(blank, reason=unfit) if unfit else _compared(blank, a, b)
 
 
-def margin_on_scale(finding: Finding) -> float | None:
-    """How far the margin lies from "no change", which is 0, or a ratio of 1 (then on logarithms)."""
-    if finding.margin is None:
+def margin_on_scale(finding: Finding, defaults: Mapping[Key, float]) -> float | None:
+    """How far the margin lies from "no change", which is 0, or a ratio of 1 (then on logarithms).
+
+    ``defaults`` holds the margins that stand in for automatic ones, where fail starts at "no change" itself: within
+    that no two recipes ever are.
+    """
+    margin = defaults.get((finding.probe, finding.statistic), finding.margin)
+    if margin is None:
         return None
-    return abs(math.log(finding.margin) if finding.unit == "ratio" else finding.margin)
+    return abs(math.log(margin) if finding.unit == "ratio" else margin)
 
 
 def _unfit(key: Key, a: Mapping[str, Finding], b: Mapping[str, Finding], scale: Scale) -> str:

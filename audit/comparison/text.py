@@ -15,7 +15,7 @@ from rich.text import Text
 from collapse_audit import __version__
 from collapse_audit.comparison.claims import Contrast, Held, told
 from collapse_audit.comparison.contrast import Contrasted
-from collapse_audit.comparison.difference import Change, Difference, Kind
+from collapse_audit.comparison.difference import Change, Difference, Kind, waived_by
 from collapse_audit.reports._format import WORDS, generations, inert, number, probability, shown, title, where
 from collapse_audit.reports._terminal import NARROWEST, drawn
 from collapse_audit.reports.document import AuditReport, Finding
@@ -246,7 +246,7 @@ def _counted(changes: Sequence[Change]) -> Iterable[str]:
     """``generations 1-2 (seed 0): 20 pass, 8 FAIL``: whole generations, not each of their findings."""
     for seed in dict.fromkeys(change.finding.seed for change in changes):
         found = [change.finding for change in changes if change.finding.seed == seed]
-        outcomes = [WORDS[finding.outcome] for finding in found]
+        outcomes = [_outcome(finding) for finding in found]
         counts = ", ".join(f"{outcomes.count(word)} {word}" for word in dict.fromkeys(outcomes))
         of_seed = "" if seed is None else f" (seed {inert(seed)})"
         yield f"{generations(finding.generation for finding in found)}{of_seed}: {counts}"
@@ -256,7 +256,7 @@ def _change(change: Change) -> str:
     """``tail-mass, generation 3: pass -> FAIL, 0.95 (0.90 to 1.00) -> 0.62 (0.58 to 0.66) ratio; margin 0.80``."""
     finding = change.finding
     place = f"{title(finding)}, {where(finding.generation, finding.seed)}"
-    old, new = (None if each is None else WORDS[each.outcome] for each in (change.old, change.new))
+    old, new = (None if each is None else _outcome(each) for each in (change.old, change.new))
     outcome = f"{old} -> {new}" if old and new and old != new else new or f"{old} -> no longer measured"
     values = " -> ".join(
         _value(each) for each in (change.old, change.new) if each is not None and each.value is not None
@@ -266,6 +266,12 @@ def _change(change: Change) -> str:
     margin = f"; margin {' -> '.join(margins.values())}" if values and any(margins.values()) else ""
     why = "" if values else f" ({inert(finding.reason, limit=_PROSE)})"
     return f"{place}: {outcome}{why}{', ' if values else ''}{values}{unit}{margin}"
+
+
+def _outcome(finding: Finding) -> str:
+    """The outcome as it was found, and who waives it."""
+    word = WORDS[finding.outcome]
+    return word if finding.waiver is None else f"{word} ({inert(waived_by(finding.waiver))})"
 
 
 def _value(finding: Finding) -> str:

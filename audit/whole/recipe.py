@@ -9,6 +9,7 @@ It never gates.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,12 +64,16 @@ def recipe_claims(
     ``gate_of`` gives the gate in force for a finding. Holm's correction is over the statistics of a generation: each
     generation is a claim of its own ("after k rounds"). One seed alone says nothing of a recipe, and no claim is made.
     """
+    findings = tuple(findings)
+    # A copy of another run, or a run that wrote nothing new, is no further run.
+    no_run = {(f.seed, f.generation) for f in findings if f.probe == "integrity" and f.outcome is Outcome.FAIL}
     groups: dict[tuple[str, str, int], list[Finding]] = {}
     for finding in findings:
-        if finding.gating and finding.value is not None and finding.probe not in _TELLS_MODELS_APART:
+        usable = finding.gating and finding.value is not None and (finding.seed, finding.generation) not in no_run
+        if usable and finding.probe not in _TELLS_MODELS_APART:
             groups.setdefault((finding.probe, finding.statistic, finding.generation), []).append(finding)
     groups = {key: group for key, group in groups.items() if len({finding.seed for finding in group}) > 1}
-    gates = {key: gate_of(group[0]) for key, group in groups.items()}
+    gates = {key: _gate(group, gate_of(group[0])) for key, group in groups.items()}
     estimates = {key: _over_seeds(group, gates[key]) for key, group in groups.items()}
     adjusted: dict[tuple[str, str, int], float] = {}
     for generation in {key[2] for key in groups}:
@@ -77,12 +82,27 @@ def recipe_claims(
     return tuple(_claim(group, gates[key], estimates[key], adjusted.get(key), alpha) for key, group in groups.items())
 
 
+def _gate(group: Sequence[Finding], gate: Gate) -> Gate:
+    """The margins in force, which an automatic one settles for each seed: the strictest of those that pass."""
+    margins = [finding.margin for finding in group if finding.margin is not None]
+    passes = [finding.margin if finding.pass_margin is None else finding.pass_margin for finding in group]
+    strictest = min if gate.worse == "higher" else max
+    known = [margin for margin in passes if margin is not None]
+    return dataclasses.replace(
+        gate,
+        margin=strictest(margins, default=gate.margin),
+        pass_margin=strictest(known) if known else gate.pass_margin,
+    )
+
+
 def _over_seeds(group: Sequence[Finding], gate: Gate) -> Estimate | None:
     """Mean over seeds with Student's t interval and its one-sided p-value; None where there are too few seeds."""
     theta, log = _thetas(group, gate)
     seeds = theta.size
     spread = float(theta.std(ddof=1))
-    if seeds < MIN_SEEDS or spread == 0:
+    if spread == 0 and not theta.any():
+        spread = _own_error(group, log=log)
+    if seeds < MIN_SEEDS or spread == 0 or _one_sided(group):
         return None
     mean, error = float(theta.mean()), spread / math.sqrt(seeds)
     reach = float(student.ppf((1 + LEVEL) / 2, seeds - 1)) * error
@@ -98,6 +118,28 @@ def _over_seeds(group: Sequence[Finding], gate: Gate) -> Estimate | None:
         n_generation=seeds,
         n_needed=lambda margin: _seeds_needed(mean, math.log(margin) if log else margin, spread, seeds),
     )
+
+
+def _one_sided(group: Sequence[Finding]) -> bool:
+    """Whether any seed was compared with what its models were trained on: a bias that all seeds share."""
+    return any("one-sided" in finding.notes for finding in group)
+
+
+def _own_error(group: Sequence[Finding], *, log: bool) -> float:
+    """Root mean square of the seeds' own standard errors; 0 where a seed has none. Where nothing
+    changed in any (no duplicates, say), that is still known no better than the documents tell."""
+    errors = _errors(group, log=log)
+    return 0.0 if errors is None else float(np.sqrt(np.mean(errors**2)))
+
+
+def _errors(group: Sequence[Finding], *, log: bool) -> FloatArray | None:
+    """Standard error of every seed from its own interval, shape (S,); None where an interval is open."""
+    bounds = [(f.interval.low, f.interval.high) for f in group if f.interval is not None]
+    closed = [(low, high) for low, high in bounds if low is not None and high is not None and (low > 0 or not log)]
+    if len(closed) < len(group):
+        return None
+    ends = np.log(closed) if log else np.array(closed)
+    return np.asarray((ends[:, 1] - ends[:, 0]) / (2 * Z))
 
 
 def _thetas(group: Sequence[Finding], gate: Gate) -> tuple[FloatArray, bool]:
@@ -130,11 +172,12 @@ def _claim(
     }
     if estimate is None:
         few = len(group) < MIN_SEEDS
-        why = (
-            f"{len(group)} seeds carry no claim about a recipe; at least {MIN_SEEDS} do"
-            if few
-            else "all seeds agree to the last digit: they are no independent runs, or there is nothing to measure"
-        )
+        if few:
+            why = f"{len(group)} seeds carry no claim about a recipe; at least {MIN_SEEDS} do"
+        elif _one_sided(group):
+            why = "the models were trained on their baseline's texts, a bias that all seeds share; hold texts out"
+        else:
+            why = "all seeds agree to the last digit: they are no independent runs, or there is nothing to measure"
         needed = MIN_SEEDS if few else None
         return RecipeClaim(outcome=Outcome.INCONCLUSIVE, reason=why, n_needed=needed, **common)
     judged = judge(estimate, gate, p_adjusted=p_adjusted, alpha=alpha, unit="seeds")
@@ -154,13 +197,8 @@ def _claim(
 def _between(group: Sequence[Finding], gate: Gate) -> float | None:
     """sqrt(var(theta) - mean SE^2), not below 0; None where a seed's own interval is open."""
     theta, log = _thetas(group, gate)
-    bounds = [(f.interval.low, f.interval.high) for f in group if f.interval is not None]
-    closed = [(low, high) for low, high in bounds if low is not None and high is not None and (low > 0 or not log)]
-    if len(closed) < len(group):
-        return None
-    ends = np.log(closed) if log else np.array(closed)
-    errors = (ends[:, 1] - ends[:, 0]) / (2 * Z)
-    return math.sqrt(max(0.0, float(theta.var(ddof=1) - np.mean(errors**2))))
+    errors = _errors(group, log=log)
+    return None if errors is None else math.sqrt(max(0.0, float(theta.var(ddof=1) - np.mean(errors**2))))
 
 
 def _dot(finding: Finding) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 from collapse_audit.lineages.corpus import Corpus
 from collapse_audit.lineages.digest import file_digest, json_digest
 from collapse_audit.lineages.evaluation import harness
-from collapse_audit.lineages.evaluation.results import OURS, WEIGHTS
+from collapse_audit.lineages.evaluation.claims import OURS, WEIGHTS
 from collapse_audit.lineages.lineage import GenerationEntry, Lineage
 from collapse_audit.lineages.training.base import BaseModel, load_tokenizer, prepare_base
 from collapse_audit.lineages.training.errors import TrainingError

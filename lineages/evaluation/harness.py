@@ -108,13 +108,21 @@ class Harness:
 
             wrapped = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=self.settings.batch_size)
             transformers.set_seed(_SEED)  # for tasks that sample their answers
-            found = evaluate(
-                lm=wrapped,
-                task_dict={"tasks": {task.config.task: task for task in tasks}, "groups": {}, "group_map": {}},
-                limit=self.settings.limit,
-                bootstrap_iters=0,
-                log_samples=True,
-            )
+            try:
+                found = evaluate(
+                    lm=wrapped,
+                    task_dict={"tasks": {task.config.task: task for task in tasks}, "groups": {}, "group_map": {}},
+                    limit=self.settings.limit,
+                    bootstrap_iters=0,
+                    log_samples=True,
+                )
+            except OverflowError as error:  # exp(-log-likelihood / words), of texts that are one long word
+                message = (
+                    f"lm-eval cannot print the perplexity of {', '.join(names)}: the number is too large ({error}). "
+                    "A word is what stands between spaces; texts without spaces are one word each, and have no word "
+                    "perplexity. Name other tasks with --task"
+                )
+                raise TrainingError(message, slug="no-words") from error
         if found is None:
             raise TrainingError("lm-eval gave no results", slug="lm-eval")
         samples = found.pop("samples")

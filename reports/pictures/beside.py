@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from collapse_audit.reports._format import inert, number
+from collapse_audit.reports._format import inert, number, title
 from collapse_audit.reports.document import AuditReport, Finding
 from collapse_audit.reports.pictures.common import (
     MOST_SEEDS,
@@ -24,6 +24,7 @@ from collapse_audit.reports.pictures.common import (
     spanned,
 )
 from collapse_audit.reports.pictures.drawing import DASHES, MARKERS, RAMP, Line, Panel, Rule, ticks
+from collapse_audit.reports.pictures.gated import statistic_panel
 
 
 def raw_panels(
@@ -109,10 +110,11 @@ def divergence(report: AuditReport) -> Picture | None:
         title="KL divergence from the baseline",
         caption=(
             "The form of tables 2, 3, 5 and 6 of Bobrova et al. Words: 0.5 added to every count, the mean over "
-            "relabellings subtracted. What the verdict rests on is the first picture; these have no margin, and depend "
-            "on n, vocabulary and smoothing."
+            "relabellings subtracted. The panels with bars and a margin are what the verdict rests on, as in the first "
+            "picture; the raw divergences have neither, and depend on n, vocabulary and smoothing."
         ),
         panels=(
+            *(panel for which in (words, labels) for panel in _gated(report, which, seeds)),
             *raw_panels(
                 report,
                 *words,
@@ -131,6 +133,16 @@ def divergence(report: AuditReport) -> Picture | None:
         ),
         keys=seed_keys(seeds),
     )
+
+
+def _gated(report: AuditReport, which: tuple[str, str], seeds: Sequence[str | None]) -> list[Panel]:
+    """The panel of what is gated on a divergence, where it is."""
+    group = [
+        f
+        for f in report.findings
+        if (f.probe, f.statistic) == which and f.gating and f.value is not None and f.margin is not None
+    ]
+    return [statistic_panel(title(group[0]), group, seeds)] if group else []
 
 
 def unique(report: AuditReport) -> Picture | None:

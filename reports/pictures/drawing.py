@@ -270,7 +270,7 @@ def _draw_line(axes: Any, line: Line, order: int) -> None:
         marker=line.marker or None,
         markersize=4.5,
         markeredgewidth=0,
-        clip_on=line.marker != ">",
+        clip_on=not line.across,
         solid_joinstyle="round",
         zorder=over + 0.002,
     )

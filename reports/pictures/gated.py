@@ -23,8 +23,10 @@ from collapse_audit.reports.pictures.drawing import Line, Panel, Rule, ticks
 
 _ROWS = 96
 """Rows of one forest plot."""
-_BEYOND = 4.0
-"""Margins after which a forest plot ends; what lies farther out is marked with an arrow."""
+_BEFORE, _BEYOND = -1.0, 4.0
+"""Margins between which a forest plot lies; what is farther out is marked with an arrow."""
+_LEFT, _LETTER, _LONGEST = 150, 5.4, 40
+"""Pixels left of a forest plot at least; pixels a letter of a name takes; letters of a name that are kept."""
 
 
 def statistics(report: AuditReport) -> Picture | None:
@@ -40,12 +42,13 @@ def statistics(report: AuditReport) -> Picture | None:
             "Points are estimates, bars their intervals: each end is the one-sided bound that the verdict uses. "
             "The dashed line is the margin, and the shaded side lies beyond it. A thin line marks no change."
         ),
-        panels=tuple(_statistic(name, group, seeds) for name, group in groups.items()),
+        panels=tuple(statistic_panel(name, group, seeds) for name, group in groups.items()),
         keys=seed_keys(seeds),
     )
 
 
-def _statistic(name: str, group: Sequence[Finding], seeds: Sequence[str | None]) -> Panel:
+def statistic_panel(name: str, group: Sequence[Finding], seeds: Sequence[str | None]) -> Panel:
+    """Estimates of one statistic by generation with their intervals, and its margin; a line each of ``seeds``."""
     first = group[0]
     margin = float(first.margin or 0.0)
     zero = no_change(first.worse, margin)
@@ -142,10 +145,11 @@ def _forest_panel(group: Sequence[Finding], seed: str | None, least: float, *, s
     for name in names:
         own = sorted((f for f in group if title(f) == name), key=lambda finding: finding.generation)
         middle = at - (len(own) - 1) / 2
-        labels[middle] = name
+        labels[middle] = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
         places += [(at - step, finding) for step, finding in enumerate(own)]
         at -= len(own) + 0.8
     x_range = (min(-0.5, math.floor(least * 2) / 2), _BEYOND)
+    left = max(_LEFT, round(12 + _LETTER * max(map(len, labels.values()), default=0)))
     return Panel(
         title=f"Estimates against margins{of_seed(seed, several)}",
         unit="margins",
@@ -159,9 +163,9 @@ def _forest_panel(group: Sequence[Finding], seed: str | None, least: float, *, s
         x_ticks={tick: number(tick) for tick in ticks(*x_range, most=6, whole=True)},
         y_ticks=labels,
         x_label="margins of damage",
-        width=380,
+        width=230 + left,
         height=max(140, round(60 + 7.5 * -at)),
-        left=150,
+        left=left,
         grid=False,
     )
 
@@ -169,16 +173,18 @@ def _forest_panel(group: Sequence[Finding], seed: str | None, least: float, *, s
 def _clipped(finding: Finding) -> tuple[float, float, float]:
     """Value and ends within what a forest plot shows."""
     value, low, high = standing(finding) or (0.0, None, None)
-    told = (value, -1.0 if low is None else low, _BEYOND if high is None else high)
-    return tuple(min(max(each, -1.0), _BEYOND) for each in told)  # type: ignore[return-value]
+    told = (value, _BEFORE if low is None else low, _BEYOND if high is None else high)
+    return tuple(min(max(each, _BEFORE), _BEYOND) for each in told)  # type: ignore[return-value]
 
 
 def _forest_lines(places: Sequence[tuple[float, Finding]]) -> Iterable[Line]:
     for outcome, marker, tone in _FOREST:
         own = [(at, _clipped(f), standing(f)) for at, f in places if _mark(f) == outcome]
-        inside = [(at, clip) for at, clip, told in own if told is not None and told[0] < _BEYOND]
-        outside = [(at, clip) for at, clip, told in own if told is not None and told[0] >= _BEYOND]
-        for group, shape in ((inside, marker), (outside, ">")):
+        placed = [(at, clip, told[0]) for at, clip, told in own if told is not None]
+        before = [(at, clip) for at, clip, value in placed if value < _BEFORE]
+        inside = [(at, clip) for at, clip, value in placed if _BEFORE <= value < _BEYOND]
+        beyond = [(at, clip) for at, clip, value in placed if value >= _BEYOND]
+        for group, shape in ((before, "<"), (inside, marker), (beyond, ">")):
             if group:
                 yield Line(
                     x=[clip[0] for _, clip in group],

@@ -299,10 +299,23 @@ def test_all_wrong_lines_are_said_together(file: Path) -> None:
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     assert problems(tmp_path) == ["None: found Is a directory; expected a readable file of JSON lines"]
-    for path in (tmp_path, tmp_path / "missing" / "history.jsonl"):
+    (tmp_path / "taken").write_text("a file")
+    for path, why in (
+        (tmp_path, "is a folder; a file is needed there"),
+        (tmp_path / "taken" / "history.jsonl", "its folder cannot be made: "),
+        (tmp_path / "taken" / "deeper" / "history.jsonl", "its folder cannot be made: "),
+    ):
         with pytest.raises(UsageError) as error, open_history(path):
             pass
-        assert str(error.value) == f"--history {path}: a file in an existing folder is needed"
+        assert str(error.value).startswith(f"--history {path}: {why}")
+    assert (tmp_path / "taken").read_text() == "a file"
+
+
+def test_the_folder_is_made_with_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "ci" / "histories" / "history.jsonl"
+    with open_history(file) as history:
+        history.add([of("a")])
+    assert read_history(file).looks == ("a",)
 
 
 # --------------------------------------------------------------------------------------------------------------- locks
@@ -411,6 +424,16 @@ def test_the_first_look_has_the_first_share_of_alpha(runs: Callable[[int], Path]
     assert report.config["alpha"] == pytest.approx(0.00025)  # half of .05, by 100
     assert note_of(report) == "look 1 of the history: alpha = 0.00025 in this one, 0.05 in all together"
     assert {entry.alpha for entry in read_history(file).entries} == {report.config["alpha"]}
+
+
+def test_looks_that_spent_all_of_alpha_are_counted_as_such(runs: Callable[[int], Path], file: Path) -> None:
+    """Two ordinary audits spent .05 each; then anytime begins, too late: .05 + 2 (.05 - .00025) = .1495."""
+    for number in (1, 2):
+        audit(runs(number), history=file)
+    report = audit(runs(3), history=file, anytime=True)
+    (told,) = [note for note in report.notes if "look 3 of the history" in note]
+    assert float(told.split()[-4]) == pytest.approx(0.1495, rel=0.01)
+    assert any("start a new history" in note for note in report.notes)
 
 
 def test_new_inputs_are_a_new_look_and_the_same_ones_are_not(runs: Callable[[int], Path], file: Path) -> None:

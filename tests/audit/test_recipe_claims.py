@@ -107,6 +107,43 @@ def test_seeds_that_agree_to_the_last_digit_are_not_believed() -> None:
     assert "last digit" in made.reason
 
 
+def test_seeds_in_which_nothing_changed_are_known_as_well_as_their_documents_tell() -> None:
+    """No duplicates in any seed: t of 3 seeds times the root mean square of their own errors, over the root of 3."""
+    made = claim([0.0, 0.0, 0.0], SHARE, error=0.01)
+    assert made.outcome is Outcome.PASS
+    assert made.interval is not None
+    assert made.interval.high == pytest.approx(stats.t.ppf(0.95, 2) * 0.01 / math.sqrt(3))
+
+
+def test_a_bias_that_all_seeds_share_is_no_claim() -> None:
+    """Trained on the baseline's own texts: each seed's finding is one-sided, and their mean is no fairer."""
+    made = claim([0.50, 0.52, 0.51], RATIO, notes=("one-sided",))
+    assert made.outcome is Outcome.INCONCLUSIVE
+    assert "trained on their baseline's texts" in made.reason
+
+
+def test_a_copy_of_another_run_is_no_run() -> None:
+    findings = [of_seed(seed, value, RATIO) for seed, value in enumerate([0.50, 0.52, 0.51, 0.51])]
+    integrity = of_seed(3, 1.0, SHARE, probe="integrity", statistic="unchanged", outcome=Outcome.FAIL)
+    (made,) = recipe_claims([*findings, integrity], lambda _: RATIO, alpha=0.05)
+    assert [dot["seed"] for dot in made.seeds] == ["0", "1", "2"]
+
+
+def test_margins_that_seeds_settled_for_themselves_are_those_of_the_claim() -> None:
+    """Automatic margins: fail at any change, pass at the strictest of the seeds' own."""
+    findings = [
+        of_seed(seed, value, RATIO, margin=1.0, pass_margin=settled)
+        for seed, (value, settled) in enumerate([(0.97, 0.90), (0.98, 0.92), (0.975, 0.91)])
+    ]
+    (made,) = recipe_claims(findings, lambda _: RATIO, alpha=0.05)
+    assert made.margin == 1.0
+    assert made.outcome is Outcome.FAIL  # surely below 1, by t over three seeds
+    healthy = [
+        of_seed(seed, value, RATIO, margin=1.0, pass_margin=0.92) for seed, value in enumerate([0.99, 1.02, 1.0])
+    ]
+    assert recipe_claims(healthy, lambda _: RATIO, alpha=0.05)[0].outcome is Outcome.PASS
+
+
 def test_what_was_not_measured_or_does_not_gate_is_no_seed() -> None:
     findings = [of_seed(seed, 0.5 + seed / 100, RATIO) for seed in range(2)]
     findings += [of_seed(2, None, RATIO), of_seed(3, 0.5, RATIO, gating=False)]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse_audit.sequential import HORIZON, alpha_at, alpha_for, can_reject, number_of, permutations_for
+from collapse_audit.sequential import HORIZON, alpha_at, alpha_for, bound, can_reject, number_of, permutations_for
 from collapse_audit.verdict import holm
 
 alphas = st.floats(1e-4, 0.5)
@@ -58,6 +58,16 @@ def test_the_same_inputs_spend_once(looks: list[str], alpha: float) -> None:
         spent.setdefault(look, set()).add(alpha_for(looks[:position], look, alpha))
     assert all(len(levels) == 1 for levels in spent.values())
     assert sum(level for levels in spent.values() for level in levels) < alpha
+
+
+@given(st.integers(0, 400), st.floats(1e-6, 0.5))
+def test_looks_that_kept_to_the_schedule_leave_alpha_as_the_bound(looks: int, alpha: float) -> None:
+    assert bound([alpha_at(look, alpha) for look in range(1, looks + 1)], alpha) == pytest.approx(alpha)
+
+
+def test_what_was_spent_before_is_counted_as_it_was_spent() -> None:
+    """Two looks at .05 each instead of .00025 each: .05 + 2 (.05 - .00025)."""
+    assert bound([0.05, 0.05], 0.05) == pytest.approx(0.05 + 2 * (0.05 - 0.00025))
 
 
 def test_new_inputs_take_the_next_number() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from collapse_audit.comparison.prompts import Four, Quartet, quartet
 from collapse_audit.probes.sample import Sample
-from collapse_audit.reports.document import AuditReport, Finding, Interval, Outcome, Stage, Verdict
+from collapse_audit.reports.document import AuditReport, Finding, Interval, Outcome, Stage
 from collapse_audit.trial import sample_of
+from collapse_audit.verdict import overall
 from tests.audit import small_lineages
 
 UNITS = {
@@ -50,7 +51,8 @@ def finding(statistic: str, value: float | None, /, *, half_width: float = 0.1, 
 
 
 def report(findings: Sequence[Finding], **details: Any) -> AuditReport:
-    """A report of these findings; its verdict is not what is looked at."""
+    """A report of these findings, with the verdict that they add up to."""
+    verdict, code = overall(findings, allow_inconclusive=False)
     usual: dict[str, Any] = {
         "tool": {"name": "collapse-audit", "version": "0.1.0"},
         "lineage": {"name": "made up", "digest": "sha256:0", "tokens": "words", "labels": "none"},
@@ -60,8 +62,8 @@ def report(findings: Sequence[Finding], **details: Any) -> AuditReport:
             "margins": {"tail-mass/tail-mass-ratio": {"margin": 0.8}},
         },
         "seed": 0,
-        "verdict": Verdict.PASS,
-        "exit_code": 0,
+        "verdict": verdict,
+        "exit_code": int(code),
         "stage": Stage.NONE,
         "summary": "pass: made up [exit 0]",
     }

@@ -21,6 +21,7 @@ from collapse_audit.console import exit_with
 from collapse_audit.probes.errors import InputError, UsageError
 from collapse_audit.reports.as_json import render
 from collapse_audit.reports.document import AuditReport, Finding, Outcome
+from collapse_audit.reports.from_json import schema
 from collapse_audit.reports.write import write_report
 
 
@@ -88,6 +89,56 @@ def test_every_change_of_an_outcome(
     assert [change.kind for change in found.changes] == ([] if kind is None else [kind])
     assert found.exit_code == code
     assert found.summary.endswith(f"[exit {code}]")
+
+
+WAIVER = {"probe": "perplexity", "owner": "Ada", "reason": "known", "expires": "2099-01-01", "origin": "own.toml"}
+
+
+def waived(outcome: Outcome) -> list[Finding]:
+    """As :func:`state`, with a waiver for the one that changes."""
+    always, one = state(outcome)
+    return [always, replace(one, waiver=WAIVER)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind", "code"),
+    [
+        # What is waived counts as a pass, in the exit code of an audit and so here.
+        (state(PASS), waived(FAIL), None, 0),
+        (state(PASS), waived(OPEN), None, 0),
+        (waived(OPEN), waived(FAIL), None, 0),
+        (state(FAIL), waived(FAIL), Kind.BETTER, 0),
+        (state(None), waived(FAIL), Kind.NEW, 0),
+        (state(MISSING), waived(OPEN), Kind.NEW, 0),
+        # The waiver has expired.
+        (waived(FAIL), state(FAIL), Kind.WORSE, 1),
+        (waived(OPEN), state(OPEN), Kind.WORSE, 6),
+        (waived(FAIL), state(OPEN), Kind.WORSE, 6),
+        (waived(FAIL), state(PASS), None, 0),
+        (waived(FAIL), state(MISSING), Kind.WORSE, 6),
+        (waived(FAIL), state(None), Kind.WORSE, 6),
+    ],
+)
+def test_a_waived_outcome_counts_as_a_pass(
+    before: list[Finding], after: list[Finding], kind: Kind | None, code: int
+) -> None:
+    found = difference(report(before), report(after))
+    assert [change.kind for change in found.changes] == ([] if kind is None else [kind])
+    assert found.exit_code == code
+
+
+def test_a_waived_outcome_is_shown_as_it_was_found_with_who_waives_it() -> None:
+    expired = difference(report(waived(FAIL)), report(state(FAIL)))
+    page = difference_text(expired, ("old", "new"), width=200, color=False)
+    assert "perplexity / W1, generation 1: FAIL (waived by Ada until 2099-01-01) -> FAIL, 0.500" in page
+    (change,) = expired.summarised("old", "new")["changes"]
+    assert (change["old"]["outcome"], change["old"]["waiver"]) == ("fail", WAIVER)
+    assert (change["new"]["outcome"], change["new"]["waiver"]) == ("fail", None)
+    assert difference(report(state(PASS)), report(waived(FAIL))).notes[-1] == (
+        "1 in the new report waived by Ada until 2099-01-01: counted as passed, as its audit did (perplexity / W1)"
+    )
+    page = difference_text(difference(report(state(None)), report(waived(FAIL))), ("o", "n"), width=200, color=False)
+    assert "generation 1: 1 FAIL (waived by Ada until 2099-01-01)" in page
 
 
 def test_the_worst_change_decides_and_is_named_first() -> None:
@@ -228,6 +279,30 @@ def test_what_is_not_like_is_said(new: AuditReport, unlike: Sequence[str]) -> No
     found = difference(LIKE, new)
     assert list(found.unlike) == list(unlike)
     assert found.summarised("old", "new")["like_for_like"] == (not unlike)
+
+
+AUTO = {"margins": {"perplexity/W1": {"margin": "auto"}}}
+SET = {"margins": {"perplexity/W1": {"margin": 0.1}}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "unlike"),
+    [
+        # Settled in the one and not in the other, where the default holds.
+        ((AUTO, 0.0), (AUTO, 0.1), ["margin of perplexity/W1: 0 (auto) -> 0.1 (auto)"]),
+        ((AUTO, 0.0), (SET, 0.1), ["margin of perplexity/W1: 0 (auto) -> 0.1"]),
+        ((AUTO, 0.0), (AUTO, 0.0), []),
+        # Not settled, so what holds is what the other set.
+        ((AUTO, 0.1), (SET, 0.1), []),
+    ],
+)
+def test_automatic_margins_are_compared_by_the_numbers_of_the_findings(
+    old: tuple[dict[str, Any], float], new: tuple[dict[str, Any], float], unlike: list[str]
+) -> None:
+    found = difference(*(report([finding("W1", 0.5, margin=margin)], config=config) for config, margin in (old, new)))
+    assert list(found.unlike) == unlike
+    told = [note for note in found.notes if "how large a change passes" in note and "(perplexity/W1)" in note]
+    assert bool(told) == (old[0] is AUTO and new[0] is AUTO)
 
 
 def test_other_baseline_texts_are_noticed() -> None:
@@ -498,6 +573,18 @@ def test_a_report_that_cannot_be_read_is_refused_whole(tmp_path: Path, capsys: p
     assert command(good, bad, "--json", tmp_path / "out.json") == 4
     assert "report-schema" in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()
+
+
+def test_a_json_file_that_is_no_report_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "other.json"
+    file.write_text("{}", encoding="utf-8")
+    assert command(file, file) == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    missing = len(schema()["required"]) - 1
+    assert "format_version" in line
+    assert f" (and {missing} more); expected" in line
 
 
 def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -453,6 +453,27 @@ def _with_counts(statistic: str, first: int, second: int) -> Contrast:
     return found
 
 
+@pytest.mark.parametrize(
+    ("statistic", "unchanged", "default", "distance"),
+    [("JS-excess", 0.0, 0.01, 0.01), ("tail-mass-ratio", 1.0, 0.8, math.log(1.25))],
+)
+def test_a_default_margin_stands_in_for_an_automatic_one(
+    statistic: str, unchanged: float, default: float, distance: float
+) -> None:
+    """An automatic margin is "no change", within which no two are; three seeds that hardly differ are alike by the
+    default."""
+    sides = [
+        report(over_seeds_of(statistic, {s: 0.9 + 1e-4 * offset[int(s)] for s in "012"}, margin=unchanged))
+        for offset in ((0, 1, 2), (2, 1, 0))
+    ]
+    of = finding(statistic, 0.9)
+    (bare,) = claims(over_seeds(*sides, 1), alpha=0.05)
+    (found,) = claims(over_seeds(*sides, 1, {(of.probe, of.statistic): default}), alpha=0.05)
+    assert (bare.margin, bare.outcome, bare.b_may_be_worse) == (0.0, Held.OPEN, True)
+    assert found.margin == pytest.approx(distance)
+    assert (found.outcome, found.b_may_be_worse) == (Held.ALIKE, False)
+
+
 def test_facts_context_and_other_generations_are_no_damage() -> None:
     aside: list[Finding] = [
         finding("constant", 0.1, p_value=None),
@@ -657,6 +678,7 @@ def test_lineages_without_prompts_are_compared_by_seeds_alone(tmp_path: Path) ->
                 small_lineages.documents(seed, 60),
                 small_lineages.documents(100 * count + seed, 60),
             )
+            small_lineages.write(tmp_path / name / f"seed_{seed}" / "gen_1/texts.jsonl", [f"training text of {seed}"])
     found = compare(tmp_path / "a", tmp_path / "b")
     assert found.documents == ()
     assert (
@@ -702,6 +724,17 @@ def test_a_copied_seed_is_no_other_seed(shelf: Path, tmp_path: Path) -> None:
     )
 
 
+def test_a_copied_seed_with_a_few_judged_texts_cut_off_is_no_other_seed(shelf: Path, tmp_path: Path) -> None:
+    """What is judged differs, and the texts that the next generation is trained on do not."""
+    prompted(tmp_path / "copied", 300, 200, seeds=(0, 1, 2))
+    first, copy = (tmp_path / f"copied/seed_{seed}/gen_1" for seed in (1, 2))
+    judged = (first / "holdout.jsonl").read_bytes().splitlines(keepends=True)
+    (copy / "holdout.jsonl").write_bytes(b"".join(judged[:-3]))
+    (copy / "texts.jsonl").write_bytes((first / "texts.jsonl").read_bytes())
+    with pytest.raises(UsageError, match="B: seeds 1 and 2 have the same file for generation 1"):
+        compare(shelf / "keeps", tmp_path / "copied")
+
+
 def test_lineages_that_are_not_audited_alike_are_refused(shelf: Path, tmp_path: Path) -> None:
     prompted(tmp_path / "own", 300, 200, seeds=(0,))
     (tmp_path / "own/collapse-audit.toml").write_text(
@@ -723,6 +756,22 @@ def test_label_rules_that_turn_out_different_are_refused(shelf: Path, tmp_path: 
         small_lineages.write(tmp_path / f"gen_{index}/texts.jsonl", [f"t{index}"])
     with pytest.raises(UsageError, match="labels is 'none' in A and 'field' in B"):
         compare(shelf / "keeps", tmp_path)
+
+
+def test_automatic_margins_are_compared_by_the_default_ones(shelf: Path, lost: Contrasted) -> None:
+    """Both levels have the margins of an audit with its defaults, and the notes say which stand in."""
+    found = compare(shelf / "keeps", shelf / "loses", sets=["token-divergence.margin=auto"])
+    for level in ("recipe", "documents"):
+        margins = [
+            [(each.seed, each.generation, each.name, each.margin) for each in getattr(one, level)]
+            for one in (found, lost)
+        ]
+        assert margins[0] == margins[1]
+    (note,) = set(found.notes) - set(lost.notes)
+    assert note == (
+        'margin = auto starts fail at "no change", which is no size of change: between A and B the default margins '
+        "hold (token-divergence / JS-excess 0.01)"
+    )
 
 
 def test_recipes_that_differ_in_more_than_their_scheme_say_so(shelf: Path) -> None:

@@ -313,6 +313,27 @@ def test_results_of_somebody_else_are_not_overwritten(copy: Path, capfd: pytest.
     assert file.read_text() == '{"results": {}}'
 
 
+def test_texts_of_one_long_word_are_named_and_not_a_crash(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """exp(-log-likelihood / words) of a word of hundreds of tokens is beyond every float, in lm-eval itself."""
+    from lm_eval import evaluator
+
+    from collapse_audit.lineages.evaluation import evaluate
+
+    def overflow(**_: Any) -> None:
+        math.exp(710)
+
+    monkeypatch.setattr(evaluate, "load_generation", lambda *_, **__: (None, None))
+    monkeypatch.setattr("lm_eval.models.huggingface.HFLM", lambda **_: None)
+    monkeypatch.setattr(evaluator, "evaluate", overflow)
+    (copy / "seed_0/gen_1/lm_eval.json").unlink()
+    assert main(command(copy, generations="1")) == 4
+    said = " ".join(capfd.readouterr().err.split())
+    assert "texts without spaces are one word each" in said
+    assert not list((copy / "seed_0").rglob(".lm_eval*"))
+
+
 # The tasks for users of lm-eval alone
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def read(root: Path, index: int = 0) -> TaskResults:
 
 
 def findings(root: Path) -> dict[str, Finding]:
-    report = audit(root)
+    report = audit(root, select="not integrity")  # which would read the adapters; bytes stand for them here
     return {finding.statistic: finding for finding in report.findings if finding.probe == "task-score"}
 
 
@@ -141,6 +142,267 @@ def test_one_model_evaluated_twice_is_no_second_generation(tmp_path: Path) -> No
     assert "use_cache" in str(found.reason)
 
 
+# Results of another model, or of one model twice
+
+
+def _told(root: Path, index: int, **changes: Any) -> None:
+    """Another line of ``config`` in the results of one generation, or another table of them."""
+    for file in (root / f"gen_{index}").rglob("results_*.json"):
+        data = json.loads(file.read_text())
+        data["config"] |= changes
+        file.write_text(json.dumps(data))
+
+
+def _two(root: Path, *, adapters: bool = False) -> Path:
+    """Two generations that answer a little differently: a pass, if they may be compared."""
+    sides = [[1.0] * 320 + [0.0] * 80, [0.0] + [1.0] * 319 + [0.0] * 79 + [1.0]]
+    lineage(root, [{"quiz": answers("quiz", one)} for one in sides])
+    for index in (0, 1):
+        _told(root, index, model_args={"pretrained": "base", "peft": f"gen_{index}/adapter"})
+        if adapters:
+            (root / f"gen_{index}/adapter").mkdir()
+            (root / f"gen_{index}/adapter/adapter_model.safetensors").write_bytes(b"weights %d" % index)
+    return root
+
+
+@pytest.mark.parametrize("adapters", [False, True])
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"pretrained": "base", "peft": "gen_0/adapter"},
+        "pretrained=base,peft=/elsewhere/gen_0/adapter,dtype=auto",
+        "pretrained=runs/gen_0/merged",
+    ],
+)
+def test_results_of_another_generations_model_are_refused(tmp_path: Path, told: Any, adapters: bool) -> None:
+    root = _two(tmp_path, adapters=adapters)
+    _told(root, 1, model_args=told)
+    with pytest.raises(InputError, match=r"gen_1/lm_eval.*gen_0.*\[lm-eval-model\]"):
+        audit(root)
+
+
+def test_a_path_to_another_adapter_of_the_lineage_is_refused_whatever_its_name(tmp_path: Path) -> None:
+    root = _two(tmp_path, adapters=True)
+    (root / "adapters").mkdir()
+    for index, name in enumerate("ab"):
+        (root / f"gen_{index}/adapter").rename(root / f"adapters/{name}")
+    (root / "lineage.toml").write_text(
+        'format = 1\nname = "moved"\n'
+        + "".join(
+            f'[[generation]]\nindex = {index}\ntexts = "gen_{index}/texts.txt"\nadapter = "adapters/{name}"\n'
+            for index, name in enumerate("ab")
+        )
+    )
+    for index, name in enumerate("ab"):
+        _told(root, index, model_args=f"pretrained=base,peft=/another/machine/adapters/{name}")
+    assert findings(root)["drop"].outcome.value == "pass"
+    _told(root, 1, model_args="pretrained=base,peft=/another/machine/adapters/a")
+    with pytest.raises(InputError, match=r"adapters/a.*adapters/b \[lm-eval-model\]"):
+        audit(root)
+
+
+def test_results_of_another_seed_are_refused(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        _two(tmp_path / f"seed_{seed}")
+        for index in (0, 1):
+            _told(tmp_path / f"seed_{seed}", index, model_args=f"pretrained=b,peft=/x/seed_0/gen_{index}/adapter")
+    with pytest.raises(InputError, match=r"seed_1/gen_0/lm_eval.*seed_0/gen_0/adapter"):
+        audit(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "pretrained=base,peft=/mnt/runs/gen_1/adapter",
+        "pretrained=/models/base,peft=C:\\runs\\final",
+        "pretrained=/mnt/runs/gen_1/merged",
+        {"pretrained": "../gen_0/merged", "peft": "adapter"},
+        {},
+    ],
+)
+def test_paths_that_cannot_be_followed_here_are_believed(tmp_path: Path, told: Any) -> None:
+    root = _two(tmp_path, adapters=True)
+    _told(root, 1, model_args=told)
+    assert findings(root)["drop"].outcome.value == "pass"
+
+
+def test_a_forgotten_adapter_is_named(tmp_path: Path) -> None:
+    root = _two(tmp_path / "here", adapters=True)
+    for index in (0, 1):  # alike on both sides, and still the base twice
+        _told(root, index, model_args="pretrained=/models/base")
+    found = findings(root)["drop"]
+    assert found.outcome.value == "inconclusive"
+    assert "no peft, so the base was evaluated without the adapter of generation 0" in str(found.reason)
+    root = _two(tmp_path / "elsewhere")  # no adapters beside the texts
+    _told(root, 1, model_args="pretrained=base")
+    found = findings(root)["drop"]
+    assert found.outcome.value == "inconclusive"
+    assert "the generation was evaluated without an adapter (pretrained=base)" in str(found.reason)
+
+
+def test_results_copied_from_an_earlier_generation_are_named(tmp_path: Path) -> None:
+    root = _two(tmp_path)
+    (root / "gen_2").mkdir()
+    (root / "gen_2/texts.txt").write_text("".join(f"text {i}\n" for i in range(30)))
+    shutil.copytree(root / "gen_1/lm_eval", root / "gen_2/lm_eval")
+    for index in (1, 2):
+        _told(root, index, model_args=None)
+    drops = [f for f in audit(root).findings if f.probe == "task-score" and f.statistic == "drop"]
+    last = next(f for f in drops if f.generation == 2)
+    assert last.outcome.value == "inconclusive"
+    assert "says what gen_1/lm_eval says, to the last digit" in str(last.reason)
+
+
+@pytest.mark.parametrize(("distinct", "outcome"), [(10, "inconclusive"), (9, "pass")])
+def test_ten_generated_answers_that_are_all_the_same_are_a_copy(tmp_path: Path, distinct: int, outcome: str) -> None:
+    root = lineage(tmp_path, [{"quiz": answers("quiz", [1.0] * 320 + [0.0] * 80)}] * 2)
+    for index, file in enumerate(sorted(root.rglob("samples_*"))):
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        for row in rows:
+            row["resps"] = [[f"answer {row['doc_id'] % distinct}"]]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        results_file = next(file.parent.glob("results_*"))
+        data = json.loads(results_file.read_text())
+        data["configs"]["quiz"]["output_type"] = "generate_until"
+        results_file.write_text(json.dumps(data | {"date": float(index)}))
+    found = findings(root)["drop"]
+    assert found.outcome.value == outcome
+    assert ("to the last digit" in str(found.reason)) == (outcome == "inconclusive")
+
+
+def test_equal_files_are_a_copy_however_little_was_answered(tmp_path: Path) -> None:
+    root = lineage(tmp_path, [{"quiz": answers("quiz", RIGHT)}] * 2)
+    for file in root.rglob("results_*"):
+        data = json.loads(file.read_text())
+        data["configs"]["quiz"]["output_type"] = "generate_until"
+        file.write_text(json.dumps(data))
+    assert "to the last digit" in str(findings(root)["drop"].reason)
+
+
+# How the model was loaded
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model_args": "pretrained=base,peft=gen_1/adapter,load_in_4bit=True"}, "quantizations differ (none and fp4)"),
+        (
+            {"model_args": {"pretrained": "base", "peft": "p", "load_in_8bit": True}},
+            "quantizations differ (none and int8)",
+        ),
+        ({"model_args": "pretrained=base,peft=p,dtype=bfloat16"}, "number formats differ (float16 and bfloat16)"),
+        ({"model_dtype": "torch.bfloat16"}, "number formats differ (float16 and bfloat16)"),
+    ],
+)
+def test_another_precision_on_one_side_is_named(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
+    root = _two(tmp_path)
+    for index in (0, 1):
+        _told(root, index, batch_size=str(8 + index))  # which moves numbers by rounding alone, and forbids nothing
+    assert findings(root)["drop"].outcome.value == "pass"
+    _told(root, 0, model_dtype="torch.float16")
+    _told(root, 1, **changes)
+    found = findings(root)["drop"]
+    assert found.outcome.value == "inconclusive"
+    assert reason in str(found.reason)
+
+
+def test_each_task_keeps_the_precision_of_its_own_run(tmp_path: Path) -> None:
+    root = _two(tmp_path)
+    for index, dtype in enumerate(("torch.bfloat16", "torch.float32")):
+        _told(root, index, model_dtype=dtype)
+    for index in (0, 1):  # a later run of another task, alike on both sides
+        words = [10] * 30
+        rows = losses("text", [-20.0 - index - i for i in range(30)], words)
+        write(root / f"gen_{index}/lm_eval", {"text": rows}, stamp="2026-02-02T03-04-05.678901")
+    assert "quiz: the number formats differ (bfloat16 and float32)" in str(findings(root)["drop"].reason)
+
+
+def test_another_base_under_our_own_results_is_named(tmp_path: Path) -> None:
+    root = _two(tmp_path)
+    for index in (0, 1):
+        for file in (root / f"gen_{index}").rglob("results_*"):
+            data = json.loads(file.read_text())
+            data["collapse_audit"] = {"model": {"base_digest": f"sha256:{index}"}}
+            file.write_text(json.dumps(data))
+    found = findings(root)["drop"]
+    assert found.outcome.value == "inconclusive"
+    assert "quiz: the base models differ (sha256:0 and sha256:1)" in str(found.reason)
+
+
+# Metrics that cannot be judged
+
+
+def _lose(root: Path, change: Callable[[dict[str, Any], list[dict[str, Any]]], None], *, both: bool) -> Finding:
+    """What an audit says of a lost task after ``change`` of the generation's results, or of both sides'."""
+    lineage(root, [{"quiz": answers("quiz", RIGHT)}, {"quiz": answers("quiz", LOST)}])
+    for index in (0, 1) if both else (1,):
+        file, samples = (next((root / f"gen_{index}").rglob(f"{name}_*")) for name in ("results", "samples"))
+        data, rows = json.loads(file.read_text()), [json.loads(line) for line in samples.read_text().splitlines()]
+        change(data, rows)
+        file.write_text(json.dumps(data))
+        samples.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return findings(root)["drop"]
+
+
+VANISHED: dict[str, tuple[Callable[[dict[str, Any], list[dict[str, Any]]], Any], str]] = {
+    "a row without the metric": (lambda _, rows: rows[7].pop("acc"), "99 of 100 documents have it"),
+    "no direction": (lambda data, _: data["higher_is_better"].clear(), "do not say which way is better"),
+    "percent": (
+        lambda _, rows: [row.update(acc=100 * row["acc"]) for row in rows],
+        "its values go from 0 to 100, and points lie in [0, 1]",
+    ),
+}
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("what", list(VANISHED))
+def test_a_metric_that_cannot_be_paired_leaves_the_finding_open(tmp_path: Path, what: str, both: bool) -> None:
+    change, reason = VANISHED[what]
+    found = _lose(tmp_path, change, both=both)
+    assert found.outcome.value == "inconclusive"
+    assert "quiz / acc" in str(found.reason)
+    assert reason in str(found.reason)
+
+
+def test_texts_without_spaces_have_no_loss_that_could_be_judged(tmp_path: Path) -> None:
+    """A word of 300 bytes that costs 200 nats; and one of 3,000 nats, whose perplexity no float holds."""
+    for name, nats, octets, reason in (
+        ("bytes", 200.0, 300, "a word has 300 bytes"),
+        ("nats", 3000.0, None, "3000 nats"),
+    ):
+        sides = []
+        for index in (0, 1):
+            rows = losses("text", [-nats - index] * 40, [1] * 40)
+            for row in rows if octets else ():
+                row |= {"metrics": ["word_perplexity", "byte_perplexity"], "byte_perplexity": [-nats - index, octets]}
+            sides.append({"text": rows})
+        with np.errstate(over="ignore"):
+            root = lineage(tmp_path / name, sides)
+        found = findings(root)["loss"]
+        assert found.outcome.value == "inconclusive"
+        assert reason in str(found.reason)
+        assert "not written in words" in str(found.reason)
+
+
+# Where lm-eval puts them
+
+
+def test_an_output_path_that_ends_in_json_is_found(tmp_path: Path) -> None:
+    """lm-eval makes gen_1/lm_eval_<date>.json of it, and leaves the samples beside."""
+    root = _two(tmp_path)
+    for index in (0, 1):
+        folder = root / f"gen_{index}"
+        for file in list((folder / "lm_eval/a__model").iterdir()):
+            file.rename(folder / file.name.replace("results_", "lm_eval_"))
+        shutil.rmtree(folder / "lm_eval")
+    assert findings(root)["drop"].outcome.value == "pass"
+    write(tmp_path / "more", {"other": answers("other", RIGHT)}, stamp="2026-02-02T03-04-05.678901")
+    for file in (tmp_path / "more/a__model").iterdir():
+        file.rename(root / "gen_0" / file.name.replace("results_", "lm_eval_"))
+    shutil.rmtree(tmp_path / "more")
+    assert set(read(root).tasks) == {"quiz", "other"}
+
+
 # What is refused
 
 
@@ -194,6 +456,24 @@ REFUSED: dict[str, tuple[Change, str]] = {
         "acc that is no number",
     ),
     "a line that is no sample": (_edit_samples(lambda rows: rows[0].pop("doc_id")), "line 1: no sample"),
+    "our block is no table": (_edit(lambda data: data.update(collapse_audit=[])), "found collapse_audit = []"),
+    "our tasks are no tables": (
+        _edit(lambda data: data.update(collapse_audit={"tasks": {"quiz": 1}})),
+        "found collapse_audit.quiz = 1",
+    ),
+    "a result is no table": (_edit(lambda data: data["results"].update(quiz=5)), "found results.quiz = 5"),
+    "no settings": (_edit(lambda data: data.update(config=None)), "found config = null"),
+    "a count is no table": (_edit(lambda data: data["n-samples"].update(quiz=400)), "found n-samples.quiz = 400"),
+    "metrics are no list": (
+        _edit(lambda data: data["configs"]["quiz"].update(metric_list=[5])),
+        "found configs.quiz.metric_list = [5]",
+    ),
+    "a task without its configuration": (
+        _edit(lambda data: data["configs"].clear()),
+        "found no configuration of the task quiz",
+    ),
+    "no task at all": (_edit(lambda data: data["results"].clear()), "found results of no task"),
+    "a number beyond every float": (_edit_samples(lambda rows: rows[0].update(acc=10**400)), "acc that is no number"),
     "another model": (
         _edit(lambda data: data.update(collapse_audit={"model": {"adapter_digest": "sha256:0"}})),
         "found results of the adapter sha256:0; expected results of sha256:",

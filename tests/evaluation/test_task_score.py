@@ -208,12 +208,87 @@ def test_another_limit_another_task_set_and_another_number_format_are_named() ->
     more = evaluated(task(RIGHT), task(RIGHT, name="extra"))
     assert "the task extra was not evaluated on the baseline" in refused(before, more).reason
     assert "the task extra was not evaluated on the generation" in refused(more, before).reason
-    loaded = [evaluated(task(RIGHT), settings={"quantization": one}) for one in ("nf4", "none")]
-    assert "the quantization differs: nf4 and none" in refused(*loaded).reason
+    loaded = [evaluated(task(RIGHT, settings={"quantizations": one})) for one in ("nf4", "none")]
+    assert "quiz: the quantizations differ (nf4 and none)" in refused(*loaded).reason
 
 
 def test_the_same_likelihoods_to_the_last_digit_are_no_second_model() -> None:
-    same = [evaluated(task(RIGHT, likelihoods="sha256:0")) for _ in range(2)]
+    same = [evaluated(task(RIGHT, answers="sha256:0")) for _ in range(2)]
     found = refused(*same)
     assert "one model, or one use_cache" in found.reason
     assert not found.neutral
+
+
+def test_what_only_one_side_says_of_the_loaded_model_is_no_difference() -> None:
+    sides = evaluated(task(RIGHT, settings={"number formats": "float16"})), evaluated(task(flipped(RIGHT, [3])))
+    assert estimate(*sides).value == pytest.approx(0.01)
+
+
+def test_results_in_doubt_are_not_compared_whichever_side_they_are_of() -> None:
+    for sides in ((True, False), (False, True)):
+        found = refused(*(evaluated(task(RIGHT), doubt="they are of another" if one else "") for one in sides))
+        assert found.reason == "they are of another"
+        assert not found.neutral
+
+
+def test_an_adapter_on_one_side_alone_is_not_compared_unless_the_other_model_is_another_one() -> None:
+    base = task(RIGHT, pretrained="base")
+    adapted = task(flipped(RIGHT, [3]), pretrained="base", adapter="gen_1/adapter")
+    found = refused(evaluated(adapted), evaluated(base))
+    assert "quiz: the generation was evaluated without an adapter (pretrained=base)" in found.reason
+    assert not found.neutral
+    assert "the baseline was evaluated without" in refused(evaluated(base), evaluated(adapted)).reason
+    merged = task(RIGHT, pretrained="gen_0/merged")
+    assert estimate(evaluated(merged), evaluated(adapted)).value == pytest.approx(0.01)
+
+
+def test_a_metric_that_one_side_cannot_pair_is_named_though_others_could_be_judged() -> None:
+    both = {"acc": RIGHT, "f": RIGHT}
+    why = "99 of 100 documents have it"
+    found = refused(evaluated(task(both)), evaluated(task(flipped(RIGHT, [3]), unpaired={"f": why})))
+    assert found.reason == f"quiz / f of the generation cannot be paired: {why}"
+    assert not found.neutral
+    found = refused(evaluated(task(flipped(RIGHT, [3]))), evaluated(task(both)))
+    assert found.reason == "quiz / f of the baseline cannot be paired: it is not there"
+
+
+def test_where_no_metric_can_be_judged_each_is_named_and_the_finding_is_open() -> None:
+    sides = [evaluated(task({"acc": RIGHT}, scores=(), unpaired={"acc": "a reason"})) for _ in range(2)]
+    found = compared(*sides)
+    drop, loss = found["drop"], found["loss"]
+    assert isinstance(drop, NotMeasured)
+    assert isinstance(loss, NotMeasured)
+    assert drop.reason == "no task tells a drop (quiz / acc: a reason)"
+    assert not drop.neutral
+    assert loss.neutral  # nobody asked for one
+
+
+# Losses of few texts
+
+
+def _losses(words: np.ndarray) -> Estimate:
+    rng = np.random.default_rng(3)
+    before = -2.0 * words
+    sides = [
+        evaluated(task(loss=(each.tolist(), words.tolist())))
+        for each in (before, before * rng.normal(1, 0.01, words.size))
+    ]
+    return estimate(*sides, "loss")
+
+
+@pytest.mark.parametrize(("texts", "bounded"), [(199, False), (200, True)])
+def test_a_loss_of_fewer_than_200_texts_has_no_upper_bound_and_cannot_pass(texts: int, bounded: bool) -> None:
+    found = _losses(np.full(texts, 10.0))
+    assert math.isfinite(found.high) == bounded
+    assert math.isfinite(found.low)
+    outcome = judge(found, GATES["loss"], p_adjusted=found.p_value, alpha=0.05).outcome.value
+    assert outcome == ("pass" if bounded else "inconclusive")
+
+
+def test_texts_count_by_their_words_as_kish_says() -> None:
+    """400 texts, 40 of them ten times as long: (360 + 400)^2 / (360 + 40 * 100) = 132.5 that count alike."""
+    found = _losses(np.repeat([1.0, 10.0], [360, 40]))
+    assert found.high == math.inf
+    assert found.notes == ("quiz / nats per word rests on 132 texts that count alike; 200 bound it above",)
+    assert found.n_needed is not None
+    assert found.n_needed(0.10) == math.ceil(400 * 200 / (760**2 / 4360))

@@ -11,9 +11,14 @@ from typing import Any
 
 import pytest
 
+import collapse_audit
+from collapse_audit.reports.document import AuditReport
+
 sys.path.append(str(Path(__file__).parents[1] / "reports"))  # examples.py, the reports made up by hand
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+LINEAGE = Path(__file__).parents[2] / "lineages" / "mistral_recursive"
 
 
 def _missing(what: str) -> None:
@@ -21,6 +26,22 @@ def _missing(what: str) -> None:
     if os.environ.get("COLLAPSE_AUDIT_REQUIRE_BROWSER") == "1":
         pytest.fail(f"{what}, and COLLAPSE_AUDIT_REQUIRE_BROWSER=1 promises one")
     pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def axe() -> Any:
+    """The accessibility checker, to be run on a tab."""
+    try:
+        from axe_playwright_python.sync_playwright import Axe
+    except ImportError:
+        _missing("axe-playwright-python is not installed")
+    return Axe()
+
+
+@pytest.fixture(scope="session")
+def committed() -> AuditReport:
+    """A committed lineage of 5 generations and 3 seeds, audited with all its evidence."""
+    return collapse_audit.audit(LINEAGE, evidence="texts")
 
 
 @pytest.fixture(scope="session")

@@ -85,6 +85,12 @@ def test_of_many_every_statistic_comes_before_any_second_one_and_the_rest_is_cou
     assert errors[-1] == "collapse-audit: 14 more"  # 23 less the nine that are shown
 
 
+def test_the_worst_of_a_statistic_comes_first() -> None:
+    findings = [finding("looping", k, Outcome.FAIL, (v, v, v)) for k, v in ((1, 0.1), (2, 0.3), (3, 0.2))]
+    titles = [title for level, title, _ in told(audit(*findings)) if level == "error"]
+    assert [title[-1] for title in titles] == ["2", "3", "1"]
+
+
 def test_several_lineages_share_what_github_shows() -> None:
     text = as_annotations.render_all([collapsed()] * 4 + [healthy()])
     assert text.count("::error ") <= 10

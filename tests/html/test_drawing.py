@@ -63,6 +63,14 @@ def test_an_interval_reaches_from_its_lower_to_its_upper_end() -> None:
     assert any(all(p == pytest.approx(w, abs=0.01) for p, w in zip(path, wanted, strict=True)) for path in found)
 
 
+def test_a_marker_on_the_edge_of_a_forest_is_drawn_whole() -> None:
+    line = Line(x=[0.0], y=[2.0], low=[0.0], high=[1.0], across=True, marker="o", dash="")
+    uses = list(svg(replace(PANEL, lines=(line,))).iter("use"))
+    clipped = [use for use in svg(replace(PANEL, lines=(line,))).iter("g") if use.get("clip-path")]
+    assert len(uses) == 1
+    assert not [use for group in clipped for use in group.iter("use")]
+
+
 def test_the_margin_lies_where_it_is_and_is_named() -> None:
     root = svg(replace(PANEL, rules=(Rule(at=3.0, label="margin"),)))
     assert any(

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from examples import hostile
+from examples import finding, hostile, report
 from rich_report import rich
 
 from collapse_audit.reports import as_html
+from collapse_audit.reports.document import AuditReport, Outcome, Verdict
 
+PAPER = {"width": 702, "height": 1020}
+"""A4 between margins of 12 mm: 186 mm at 96 pixels an inch."""
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
+def long() -> AuditReport:
+    """30 generations."""
+    made = [finding("looping", k, Outcome.FAIL, (0.2, 0.15123, 0.25), n_needed=5_816_092) for k in range(1, 31)]
+    return report(made, Verdict.COLLAPSE, 1, "collapse: all of it [exit 1]")
+
+
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def files(tmp_path_factory: pytest.TempPathFactory, committed: AuditReport) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("pages")
     addresses = {}
-    for make in (rich, hostile):
-        path = Path(folder, f"{make.__name__}.html")
-        path.write_text(as_html.render(make()), encoding="utf-8")
-        addresses[make.__name__] = path.as_uri()
+    for name, made in {"rich": rich(), "hostile": hostile(), "committed": committed, "long": long()}.items():
+        path = Path(folder, f"{name}.html")
+        path.write_text(as_html.render(made), encoding="utf-8")
+        addresses[name] = path.as_uri()
     return addresses
 
 
@@ -73,16 +83,26 @@ def test_a_page_opens_in_silence_asks_for_nothing_and_is_not_too_wide(
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
 
 
-@pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
-def test_axe_finds_no_serious_fault(size: dict[str, int], scheme: str, files: dict[str, str], open_tab: Any) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+@pytest.mark.parametrize(
+    ("size", "scheme", "name"),
+    [
+        pytest.param(DESKTOP, "light", "rich", id="desktop-light"),
+        pytest.param(DESKTOP, "dark", "rich", id="desktop-dark"),
+        pytest.param(PHONE, "light", "rich", id="phone-light"),
+        pytest.param(PHONE, "dark", "rich", id="phone-dark"),
+        pytest.param(DESKTOP, "light", "committed", id="committed"),
+    ],
+)
+def test_axe_finds_no_serious_fault(
+    size: dict[str, int], scheme: str, name: str, files: dict[str, str], open_tab: Any, axe: Any
+) -> None:
     # The checker is a script of its own, which the page's policy rightly refuses.
-    tab = open_tab(files["rich"], viewport=size, color_scheme=scheme, bypass_csp=True)
+    tab = open_tab(files[name], viewport=size, color_scheme=scheme, bypass_csp=True)
     tab.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
     for card in (False, True):
         if card:
             tab.page.locator("button.cell.fail").first.click()
-        checked = axe.Axe().run(tab.page).response
+        checked = axe.run(tab.page).response
         assert len(checked["passes"]) > 20
         grave = [
             (fault["id"], fault["impact"], [node["target"] for node in fault["nodes"]][:3])
@@ -123,15 +143,58 @@ def test_dark_and_light_are_two_pages_and_pictures_follow(files: dict[str, str],
     assert all(light != dark for light, dark in zip(ink["light"], ink["dark"], strict=True))
 
 
-def test_print_shows_what_is_folded_and_the_cards_of_what_did_not_pass(files: dict[str, str], open_tab: Any) -> None:
+def test_print_shows_what_is_folded_and_no_card(files: dict[str, str], open_tab: Any) -> None:
     page = open_tab(files["rich"], viewport=DESKTOP).page
     hidden = page.locator("#findings table")
     assert not hidden.is_visible()
     page.emulate_media(media="print")
     assert hidden.bounding_box()["height"] > 100
-    assert page.locator(".card.fail").first.is_visible()
-    assert not page.locator(".card.pass").first.is_visible()
+    assert not page.locator(".card").first.is_visible()
     assert not page.locator("nav").is_visible()
+
+
+_EDGES = """() => [...document.querySelectorAll('table, table td, table th')].map(each => {
+    const box = each.getBoundingClientRect();
+    return [box.left, box.right];
+})"""
+
+
+@pytest.mark.parametrize("name", ["rich", "hostile", "committed", "long"])
+def test_no_column_of_a_table_is_cut_off_in_print(name: str, files: dict[str, str], open_tab: Any) -> None:
+    page = open_tab(files[name], viewport=PAPER).page
+    page.emulate_media(media="print")
+    edges = page.evaluate(_EDGES)
+    assert len(edges) > 50
+    assert min(edge[0] for edge in edges) >= 0
+    assert max(edge[1] for edge in edges) <= PAPER["width"]
+
+
+def test_a_committed_lineage_prints_on_few_pages(files: dict[str, str], open_tab: Any) -> None:
+    page = open_tab(files["committed"], viewport=DESKTOP).page
+    sheets = len(re.findall(rb"/Type\s*/Page\b", page.pdf(prefer_css_page_size=True)))
+    assert 5 < sheets < 40
+
+
+_LABELLED = """() => [...document.querySelectorAll('#failed td, #inconclusive td')].filter(each => each.innerHTML)
+    .map(each => [each.getBoundingClientRect().left, each.getBoundingClientRect().right,
+                  getComputedStyle(each, '::before').content])"""
+
+
+@pytest.mark.parametrize("name", ["rich", "committed", "long"])
+def test_a_phone_shows_every_number_of_what_did_not_pass(name: str, files: dict[str, str], open_tab: Any) -> None:
+    page = open_tab(files[name], viewport=PHONE).page
+    cells = page.evaluate(_LABELLED)
+    assert len(cells) > 8
+    for left, right, label in cells:
+        assert left >= 0
+        assert right <= PHONE["width"]
+        assert label not in ("none", "normal", '""')
+    assert page.locator("#failed svg.gauge").first.bounding_box()["width"] > 200
+
+
+def test_the_page_of_a_committed_lineage_is_small(committed: AuditReport) -> None:
+    assert (len({f.seed for f in committed.findings}), len(committed.lineage["generations"])) == (3, 5)
+    assert len(as_html.render(committed).encode()) < 3_000_000
 
 
 def test_a_text_from_right_to_left_is_set_so(files: dict[str, str], open_tab: Any) -> None:

@@ -20,10 +20,10 @@ from examples import EXAMPLES, HOSTILE, collapsed, empty, finding, healthy, host
 from rich_report import rich
 
 from collapse_audit.probes.errors import ProbeError
-from collapse_audit.reports import as_html
+from collapse_audit.reports import as_html, as_text
 from collapse_audit.reports._format import inert, shown
 from collapse_audit.reports._page import VERDICTS
-from collapse_audit.reports.document import Outcome, Verdict, cells
+from collapse_audit.reports.document import Finding, Outcome, Verdict, cells
 
 MAKERS = {**EXAMPLES, "rich": rich}
 OURS = {"html", "head", "meta", "title", "style", "body", "header", "main", "footer", "nav", "section", "article"}
@@ -113,8 +113,11 @@ def test_the_summary_and_the_verdict_lead(pages: dict[str, str]) -> None:
     for name, make in MAKERS.items():
         root = root_of(pages[name])
         made = make()
-        assert root.xpath("string(//p[@class='summary'])") == inert(made.summary, limit=1000)
-        assert root.xpath("string(//h1)") == VERDICTS[made.verdict][1]
+        heading = VERDICTS[made.verdict][1]
+        said = root.xpath("string(//p[@class='summary'])")
+        assert inert(made.summary, limit=1000) in (said, f"{heading.lower()}: {said}")
+        assert not said.lower().startswith(f"{heading.lower()}: ")
+        assert root.xpath("string(//h1)") == heading
 
 
 def test_every_cell_opens_a_card_with_its_word_symbol_and_numbers() -> None:
@@ -137,6 +140,66 @@ def test_every_cell_opens_a_card_with_its_word_symbol_and_numbers() -> None:
     assert "Not measured: integrity" in root.text_content()
 
 
+def told_below(*findings: Finding) -> tuple[str, str, list[str]]:
+    """Of the only problem: its reason, the heading of its evidence, and the evidence."""
+    made = report(list(findings), Verdict.COLLAPSE, 1, "collapse: some [exit 1]")
+    (problem,) = root_of(as_html.render(made)).xpath("//section[@id='failed']/article")
+    quoted = [each.text for each in problem.xpath(".//q")]
+    return problem.xpath("string(p[@class='reason'])"), problem.xpath("string(h4)"), quoted
+
+
+def test_the_worst_comparison_is_shown_and_named_in_every_format() -> None:
+    values = [("0", 1, 0.1), ("0", 2, 0.4), ("1", 1, 0.3), ("1", 2, 0.2)]
+    made = [
+        finding("looping", k, Outcome.FAIL, (v, v, v), seed=s, reason=f"why {v}", evidence=({"term": f"word {v}"},))
+        for s, k, v in values
+    ]
+    reason, heading, quoted = told_below(*made)
+    assert reason == "The worst, generation 2 (seed 0): why 0.4"
+    assert heading.startswith("Evidence: generation 2 (seed 0)")
+    assert quoted == ["word 0.4"]
+    whole = report(made, Verdict.COLLAPSE, 1, "collapse: some [exit 1]")
+    text = as_text.render(whole)
+    assert "generation 2 (seed 0): why 0.4" in text
+    assert '"word 0.4"' in text
+    assert '"word 0.1"' not in text
+    assert as_text.render(whole, verbosity=-1, width=300).startswith("x F  repetition / looping, generation 2 (seed 0)")
+
+
+def test_a_lost_label_is_worse_than_any_other() -> None:
+    made = [
+        finding("label-coverage", k, Outcome.FAIL, (v, v, v), evidence=({"kind": "label", "label": f"L{k}", **count},))
+        for k, v, count in ((1, 0.2, {"generation_count": 0}), (2, 0.01, {"generation_count": 1}))
+    ]
+    assert told_below(*made)[2] == ["L1"]
+
+
+def test_evidence_is_that_of_the_worst_that_has_any() -> None:
+    made = [
+        finding("looping", 1, Outcome.FAIL, (0.1, 0.1, 0.1), evidence=({"term": "a", "baseline": 1, "generation": 2},)),
+        finding("looping", 2, Outcome.FAIL, (0.4, 0.4, 0.4), reason="why"),
+    ]
+    reason, heading, quoted = told_below(*made)
+    assert (reason, quoted) == ("The worst, generation 2: why", ["a"])
+    assert heading.startswith("Evidence: generation 1")
+    page = as_html.render(report(made, Verdict.COLLAPSE, 1, "collapse: some [exit 1]"))
+    assert "1 → 2" in page
+    assert "1 -&gt; 2" not in page
+
+
+def test_no_column_is_without_a_heading(pages: dict[str, str]) -> None:
+    for name in set(pages) - {"hostile"}:  # there a name is the empty string
+        assert all(each.text_content().strip() for each in root_of(pages[name]).xpath("//th"))
+
+
+def test_the_legend_shows_context_as_its_cells_are_drawn(pages: dict[str, str]) -> None:
+    (swatch,) = root_of(pages["healthy"]).xpath("//ul[@class='legend']//span[@class='mark context']")
+    assert not swatch.text
+    for name in (".mark.context", ".cell.context"):
+        (rule,) = re.findall(re.escape(name) + r" \{([^}]*)\}", pages["healthy"])
+        assert "dashed var(--line)" in rule
+
+
 def test_the_card_of_a_waived_finding_says_who_and_until_when(pages: dict[str, str]) -> None:
     text = root_of(pages["rich"]).xpath("string(//div[@popover][.//*[contains(text(), 'Waived:')]])")
     assert "owner me" in " ".join(text.split())
@@ -146,7 +209,7 @@ def test_the_card_of_a_waived_finding_says_who_and_until_when(pages: dict[str, s
 def test_every_picture_is_named_and_described(pages: dict[str, str]) -> None:
     root = root_of(pages["rich"])
     plots = root.xpath("//*[local-name()='svg'][contains(@class, 'plot')]")
-    assert len(plots) == 20
+    assert len(plots) == 21
     for plot in plots:
         assert plot.get("role") == "img"
         named = [root.get_element_by_id(each).text_content() for each in plot.get("aria-labelledby").split()]

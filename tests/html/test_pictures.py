@@ -82,6 +82,24 @@ def test_the_forest_has_a_line_an_estimate_cut_at_four_margins() -> None:
     assert points == {">": (4.0, 4.0, 4.0), "o": pytest.approx((0.2, -1.0, 0.4))}
 
 
+def test_what_lies_before_the_forest_has_an_arrow_too() -> None:
+    values = {1: -0.2, 2: -0.05}  # -4 and -1 margins: beyond the edge, and on it
+    findings = [finding("looping", k, Outcome.PASS, (v, v - 1, v + 0.01)) for k, v in values.items()]
+    (panel,) = picture(audit(*findings), "forest").panels
+    assert {line.marker: line.x[0] for line in panel.lines} == {"<": -1.0, "o": -1.0}
+    assert panel.x_range[0] == -1.0
+
+
+@pytest.mark.parametrize("name", ["looping", "label-coverage / retained-share", "x" * 300])
+def test_names_of_the_forest_fit_left_of_it(name: str) -> None:
+    made = finding("looping", 1, Outcome.PASS, (0.0, 0.0, 0.0), probe=name, statistic="")
+    (panel,) = picture(audit(made), "forest").panels
+    (label,) = panel.y_ticks.values()
+    assert panel.left >= 5.2 * len(label) + 6  # as wide as letters of a sans-serif face are on average, at 10 pixels
+    assert panel.width - panel.left == 230
+    assert label == name or (label.endswith("…") and len(label) == 40)
+
+
 def test_a_forest_of_many_generations_keeps_the_first_and_the_last_and_says_what_it_leaves_out() -> None:
     gates = ("looping", "tail-mass", "token-divergence", "distinct-2", "seq-rep-4", "integrity")
     findings = [finding(gate, k, Outcome.PASS, (0.9, 0.8, 1.0)) for gate in gates for k in range(1, 31)]
@@ -126,9 +144,18 @@ def test_unique_patterns_begin_with_generation_0_itself() -> None:
 
 
 def test_divergences_begin_at_zero() -> None:
-    forward, reverse = picture(rich(), "divergence").panels
+    _, forward, reverse = picture(rich(), "divergence").panels
     assert list(forward.lines[0].y) == pytest.approx([0.0, 0.1, 0.2])
     assert list(reverse.lines[0].y) == pytest.approx([0.0, 0.05, 0.1])
+
+
+def test_what_is_gated_on_a_divergence_stands_beside_the_raw_one_with_intervals_and_margin() -> None:
+    panel = picture(rich(), "divergence").panels[0]
+    assert panel.title == "token-divergence / JS-excess"
+    assert [(list(each.low), list(each.y), list(each.high)) for each in panel.lines] == [
+        ([0.02] * 2, [0.03] * 2, [0.04] * 2)
+    ] * 2
+    assert {rule.at for rule in panel.rules} == {0.0, 0.01}
 
 
 def test_without_generation_0_as_the_baseline_there_is_no_point_for_it() -> None:

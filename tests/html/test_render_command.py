@@ -42,19 +42,38 @@ def test_without_a_format_it_is_shown_as_text(stored: Path, capsys: pytest.Captu
         (["nowhere.json"], "report-unreadable"),
         (["{stored}", "--history", "h.jsonl"], "name its file: --html FILE"),
         (["{stored}", "--md", "no/such/folder/a.md"], "cannot write"),
+        (["{stored}", "--html", "{stored}"], "--html: '{stored}' is also REPORT"),
+        (["{stored.parent}", "--md", "{stored.parent}/./report.json"], "is also REPORT"),
+        (["{stored}", "--junitxml", "{stored.parent}/link"], "is also REPORT"),
+        (["{stored}", "--html", "a.html", "--history", "a.html"], "is also --history"),
+        (["{stored}", "--html", "{stored.parent}/a", "--md", "{stored.parent}/b/../a"], "--md: "),
+        (["{stored}", "--html", "{stored.parent}"], "is a folder, and a file is needed"),
+        (["{stored}", "--html", "{stored.parent}/a", "-v"], "add --text"),
         ([], "REPORT"),
     ],
 )
 def test_bad_usage_and_input_is_exit_4(
     arguments: list[str], said: str, stored: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (stored.parent / "link").symlink_to(stored)
+    (stored.parent / "b").mkdir()
+    before = stored.read_bytes()
     given = ["render", *(each.format(stored=stored) for each in arguments)]
     try:
         code = main(given)
     except SystemExit as stopped:
         code = int(stopped.code or 0)
     assert code == 4
-    assert said in capsys.readouterr().err
+    assert said.format(stored=stored) in capsys.readouterr().err
+    assert stored.read_bytes() == before
+    assert not (stored.parent / "a").exists()
+
+
+def test_verbose_is_for_the_text_that_is_asked_for(
+    stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["render", str(stored), "--html", str(tmp_path / "a.html"), "--text", "-v"]) == 0
+    assert "EVERY FINDING" in capsys.readouterr().out
 
 
 def test_a_report_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

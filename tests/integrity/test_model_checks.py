@@ -127,6 +127,17 @@ def a_twin(root: Path) -> None:
     )
 
 
+def nearly_a_twin(root: Path) -> None:
+    """One number is a ten-thousandth larger."""
+    stored = load_file(root / "gen_0" / "adapter" / WEIGHTS)
+    stored[sorted(stored)[0]].flat[0] *= 1.0001
+    save_file(stored, root / "gen_1" / "adapter" / WEIGHTS)
+
+
+def a_base_of_the_hub(root: Path) -> None:
+    config(root, 1, base_model_name_or_path="nobody/no-such-model")
+
+
 def another_rank(root: Path) -> None:
     config(root, 1, r=3)
 
@@ -169,6 +180,7 @@ BROKEN = [
         "adapter-off",
     ),
     (a_twin, "gen_1/adapter: found a model that answers exactly as generation 0 does", "adapter-twin"),
+    (nearly_a_twin, "gen_1/adapter: found a model that answers as generation 0 does but for rounding", "adapter-twin"),
     (another_rank, "gen_1/adapter: found an adapter that cannot be put on ", "adapter-shape"),
     (a_matrix_missing, "gen_1/adapter: found 1 matrices that are not in the model", "adapter-not-loaded"),
     (nan, "gen_1/adapter: found a model that answers NaN", "adapter-nan"),
@@ -191,6 +203,22 @@ def test_one_broken_model_is_named_and_the_others_are_still_checked(
     assert line.endswith(f"[{slug}]")
     rows = [line for line in shown.out.splitlines() if line.strip().startswith("generation")]
     assert len(rows) == (3 if slug in ("adapter-off", "adapter-twin", "adapter-nan", "merged-differs") else 2)
+
+
+def test_a_base_of_the_hub_is_looked_for_in_the_cache_alone(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the client was told before: no connection is opened, and nothing is printed but what to do."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a connection was opened"))
+    a_base_of_the_hub(root)
+    assert validate() == 4
+    [line] = capsys.readouterr().err.splitlines()
+    assert "nobody/no-such-model: found a model that cannot be loaded (no such folder, and not whole in" in line
+    assert line.endswith("a hub id whose files are here: hf download nobody/no-such-model [base]")
+    assert constants.HF_HUB_OFFLINE is False
 
 
 def test_all_problems_are_told_together(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

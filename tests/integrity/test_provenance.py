@@ -125,6 +125,62 @@ def records_of_nobody(folder: Folder) -> None:
     folder.generations[1]["training_digest"] = file_digest(path)
 
 
+def no_alpha(folder: Folder) -> None:
+    write_adapter(folder.adapter(1), tensors(101), lora_alpha=0)
+    folder.record(1)
+
+
+def products_are_zero(folder: Folder) -> None:
+    """No matrix is zero: of the first rank B is, of the second A."""
+    keep = {"lora_A": np.array([[1], [0]], np.float32), "lora_B": np.array([[0, 1]], np.float32)}
+    folder.rewrite(1, lambda found: found.update({n: v * keep[n.split(".")[-2]] for n, v in found.items()}))
+
+
+def too_small(folder: Folder) -> None:
+    small = np.float32(1e-30)
+    folder.rewrite(1, lambda found: found.update({n: v * small for n, v in found.items() if "lora_B" in n}))
+
+
+def the_parents_by_other_names(folder: Folder) -> None:
+    found = {name.replace("model.model.", "model.x."): one for name, one in tensors(0).items()}
+    save_file(found, folder.adapter(1) / WEIGHTS)
+    folder.record(1)
+
+
+def nearly_the_parents(folder: Folder) -> None:
+    found = load_file(folder.adapter(0) / WEIGHTS)
+    next(iter(found.values())).flat[0] *= 1.0001
+    save_file(found, folder.adapter(1) / WEIGHTS)
+    folder.record(1)
+
+
+def the_parents_factored_otherwise(folder: Folder) -> None:
+    found = load_file(folder.adapter(0) / WEIGHTS)
+    save_file(
+        {n: v * (3 if "lora_A" in n else np.float32(1 / 3)) for n, v in found.items()}, folder.adapter(1) / WEIGHTS
+    )
+    folder.record(1)
+
+
+def one_half_missing(folder: Folder) -> None:
+    folder.rewrite(1, lambda found: found.pop(f"{layer(1)}.lora_B.weight"))
+
+
+def one_record_again_and_again(folder: Folder) -> None:
+    """Half is declared human, and half is one record of forty, twenty times."""
+    lines = (folder.root / "reference.jsonl").read_text().splitlines()[:1] * 20
+    rest = (folder.root / "gen_0" / "texts.jsonl").read_text().splitlines()[20:]
+    train_on(folder, [*lines, *rest], 0.5)
+
+
+def train_on(folder: Folder, lines: list[str], share: float) -> None:
+    path = folder.root / "gen_1" / "training.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    entry = folder.generations[1]
+    entry["training_digest"] = file_digest(path)
+    entry["trained_on"] = [entry["trained_on"][0] | {"share": share}, entry["trained_on"][1] | {"share": 1 - share}]
+
+
 SHORT = "a" * 12
 BROKEN = [
     (nan, "adapter-finite", "1 of 6 tensors of gen_1/adapter hold NaN or infinity, " + layer(0)),
@@ -133,6 +189,14 @@ BROKEN = [
     (untrained, "adapter-trained", "gen_1/adapter changes nothing: every product B·A is zero"),
     (the_parents, "adapter-distinct", "gen_1/adapter holds the numbers of gen_0/adapter, one for one"),
     (the_parents_in_another_file, "adapter-distinct", "gen_1/adapter holds the numbers of gen_0/adapter"),
+    (no_alpha, "adapter-trained", "every product B·A is zero, by lora_alpha = 0 in adapter_config.json"),
+    (products_are_zero, "adapter-trained", "gen_1/adapter changes nothing: every product B·A is zero, as before any"),
+    (too_small, "adapter-trained", "every product B·A is zero, or too small to change a weight (largest norm"),
+    (the_parents_by_other_names, "adapter-distinct", "gen_1/adapter holds the numbers of gen_0/adapter, one for one"),
+    (nearly_the_parents, "adapter-distinct", "gen_1/adapter changes the base as gen_0/adapter does but for rounding"),
+    (the_parents_factored_otherwise, "adapter-distinct", "changes the base as gen_0/adapter does but for rounding"),
+    (one_half_missing, "adapter-shape", f"{layer(1)}.lora_A.weight stands alone, where a pair A, B is needed"),
+    (one_record_again_and_again, "human-share", "20 are the reference's, but only 1 distinct ones, of 40"),
     (other_shape, "adapter-shape", f"gen_1/adapter does not fit: {layer(1)} changes 5x6 numbers, of 4x6 in the base"),
     (other_rank, "adapter-shape", f"gen_1/adapter does not fit: {layer(0)} has rank 2, and its configuration says 8"),
     (other_base, "base", f"made from another base ({SHORT}) than generation 0 ("),
@@ -260,7 +324,7 @@ def test_adapters_of_other_seeds_are_looked_at_too(folder: Folder) -> None:
     del copy["holdout"], copy["training"], copy["training_digest"]
     copy["texts_digest"] = write_texts(folder.root / "x.jsonl", ["one", "two"])
     folder.manifest["generation"].append(copy)
-    assert wrong(folder.save()) == [(0, "adapter-distinct", "broken")]
+    assert wrong(folder.save()) == [(0, "adapter-distinct", "broken"), (0, "human-share", "noted")]
 
 
 def test_a_bare_folder_of_texts_has_no_facts_and_passes_as_before(tmp_path: Path) -> None:
@@ -292,7 +356,80 @@ def test_training_records_are_opened_and_held_against_their_digest(folder: Folde
         load_lineage(folder.save())
     del entry["training_digest"]
     assert load_lineage(folder.save()).generations[1].training is None
-    assert "human-share" not in facts(folder.root, 1)
+    fact = facts(folder.root, 1)["human-share"]
+    assert (fact.status, fact.details) == ("noted", {"declared": 0.1})
+    assert fact.sentence == (
+        "0.1 human text declared for generation 1, not measured: the records that it was trained on are not at hand"
+    )
+    report = audit(folder.root)
+    assert unchanged(report, 1).outcome is Outcome.PASS
+    assert fact.sentence in unchanged(report, 1).reason
+    assert unchanged(report, 1).notes == ("human-share",)
+
+
+def test_a_share_of_everything_or_nothing_is_no_mixture_to_be_measured(folder: Folder) -> None:
+    entry = folder.generations[1]
+    del entry["training"], entry["training_digest"]
+    for share in (1.0, 0.0):
+        entry["trained_on"] = [
+            entry["trained_on"][0] | {"share": share},
+            entry["trained_on"][-1] | {"share": 1 - share},
+        ]
+        assert "human-share" not in facts(folder.save(), 1)
+
+
+def test_records_drawn_with_replacement_are_noted(folder: Folder) -> None:
+    """Twenty draws from forty: 15.9 distinct ones are expected, and 40 (1 - q) - 4 sqrt(40 q (1 - q)) = 3.5 allowed."""
+    reference = (folder.root / "reference.jsonl").read_text().splitlines()
+    rest = (folder.root / "gen_0" / "texts.jsonl").read_text().splitlines()[20:]
+    q = (39 / 40) ** 20
+    assert 3 < 40 * (1 - q) - 4 * (40 * q * (1 - q)) ** 0.5 < 4
+    for distinct, status in ((20, "holds"), (16, "noted"), (4, "noted"), (3, "broken")):
+        train_on(folder, [*(reference[k % distinct] for k in range(20)), *rest], 0.5)
+        fact = facts(folder.save(), 1)["human-share"]
+        assert (fact.status, fact.details["distinct"], fact.details["most"]) == (status, distinct, 20)
+
+
+def test_a_reference_smaller_than_its_share_is_repeated_as_a_whole(folder: Folder) -> None:
+    """Eighty of a hundred records from forty: each counts twice, and a few of them forty times do not."""
+    reference = (folder.root / "reference.jsonl").read_text().splitlines()
+    rest = (folder.root / "gen_0" / "texts.jsonl").read_text().splitlines()[:20]
+    for lines, status in ((reference * 2, "holds"), (reference[:2] * 40, "broken")):
+        train_on(folder, [*lines, *rest], 0.8)
+        assert facts(folder.save(), 1)["human-share"].status == status
+
+
+def test_without_its_configuration_an_adapter_is_not_known(folder: Folder) -> None:
+    (folder.adapter(1) / "adapter_config.json").unlink()
+    report = audit(folder.save())
+    assert wrong(folder.root) == [(1, "adapter-config", "unknown")]
+    assert unchanged(report, 1).outcome is Outcome.INCONCLUSIVE
+    assert "gen_1/adapter has no adapter_config.json" in unchanged(report, 1).reason
+
+
+def test_only_a_product_that_is_not_zero_is_said_to_change_the_base(folder: Folder) -> None:
+    assert "changes the base: 3 of its products" in facts(folder.save(), 1)["adapter-trained"].sentence
+    beside = {"base_model.model.lm_head.weight": np.ones((2, 2), np.float32)}
+    folder.rewrite(1, lambda found: found.update({n: v * 0 for n, v in found.items()} | beside))
+    assert wrong(folder.save()) == [(1, "adapter-trained", "unknown")]
+    assert "whether it changes the base is not known" in facts(folder.root, 1)["adapter-trained"].sentence
+    save_file({"base_model.model.q.ia3_l": np.ones(4, np.float32)}, folder.adapter(1) / WEIGHTS)
+    (folder.adapter(1) / "adapter_config.json").write_text('{"peft_type": "IA3"}')
+    folder.record(1)
+    assert wrong(folder.save()) == [(1, "adapter-trained", "noted")]
+    only_a = {name: one for name, one in tensors(1).items() if "lora_A" in name}
+    save_file(only_a, write_adapter(folder.adapter(1), {}) / WEIGHTS)
+    folder.record(1)
+    assert wrong(folder.save()) == [(1, "adapter-trained", "broken"), (1, "adapter-shape", "broken")]
+
+
+def test_adapters_of_bases_with_other_names_are_noted_in_a_bare_folder(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    for index, base in enumerate(("base", "./base/", "other/base")):
+        write_texts(tmp_path / f"gen_{index}" / "texts.jsonl", [f"text {index} {k}" for k in range(20)])
+        write_adapter(tmp_path / f"gen_{index}" / "adapter", tensors(index), base_model_name_or_path=base)
+    assert wrong(tmp_path) == [(2, "base", "noted")]
+    assert "names the base other/base, and gen_0/adapter was made for base" in facts(tmp_path, 2)["base"].sentence
 
 
 def test_the_texts_of_a_record_stay_out_of_the_facts(folder: Folder) -> None:

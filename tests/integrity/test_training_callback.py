@@ -196,6 +196,53 @@ def test_an_audit_that_fails_ends_no_training_and_is_not_forgotten(
     assert "step 4: the audit could not be made; training goes on" in caplog.text
 
 
+def test_a_training_in_which_nobody_looked_does_not_end_in_silence(
+    tmp_path: Path, tokenizer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    audited = callback(tokenizer, every_steps=500)
+    trained(tmp_path, tokenizer, audited, steps=2)
+    assert audited.looks == []
+    [record] = [one for one in caplog.records if one.name == "collapse_audit"]
+    assert (record.levelno, record.getMessage()) == (
+        logging.WARNING,
+        "training ended at step 2 and was never audited: every_steps = 500; nothing is known of collapse",
+    )
+    caplog.clear()
+    trained(tmp_path, tokenizer, writes(tokenizer, lambda k: documents(60 + k, 100)), steps=2)
+    assert "never audited" not in caplog.text
+
+
+def test_a_prompt_without_a_token_is_the_start_of_a_text(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tokenizer that adds no beginning: its own token of it, or the end's where it has none."""
+
+    class Plain:
+        bos_token_id, eos_token_id = 7, 8
+
+        def __call__(self, text: str) -> dict[str, list[int]]:
+            return {"input_ids": [5] * len(text)}
+
+    plain = Plain()
+    audited = callback(tokenizer, prompts=["", "ab"], samples=2)
+    assert [audited._ids(plain, one) for one in ("", "ab", None)] == [[7], [5, 5], [7]]
+    monkeypatch.setattr(Plain, "bos_token_id", None)
+    assert [audited._ids(plain, one) for one in ("", None)] == [[8], [8]]
+    assert len(audited._write(model_of(tokenizer).eval(), tokenizer, 1)) == 2
+
+
+def test_prompts_longer_than_the_context_are_refused_before_the_first_step(tmp_path: Path, tokenizer: Any) -> None:
+    """The model holds 64 tokens: 63 leave room for one, 64 for none."""
+    lengths = {n: len(tokenizer(" ".join(["w1"] * n))["input_ids"]) for n in range(1, 65)}
+    fits, not_fits = max(n for n, k in lengths.items() if k < 64), min(n for n, k in lengths.items() if k >= 64)
+    trained(tmp_path, tokenizer, callback(tokenizer, prompts=[" ".join(["w1"] * fits)], decoding={"max_new_tokens": 1}))
+    with pytest.raises(UsageError) as caught:
+        trained(tmp_path, tokenizer, callback(tokenizer, prompts=["w1", " ".join(["w1"] * not_fits)], samples=5))
+    assert str(caught.value) == (
+        f"2 of 5 prompts leave no room to answer: the longest has {lengths[not_fits]} tokens, and the model holds 64; "
+        "shorten or leave out such prompts"
+    )
+    assert caught.value.slug == "context"
+
+
 def greedy(model: Any, tokenizer: Any, text: str, count: int) -> str:
     """One text by hand, a token at a time, without padding or cache."""
     ids = list(tokenizer(text)["input_ids"])

@@ -66,8 +66,21 @@ def test_a_control_of_nothing_is_refused(tmp_path: Path, files: dict[str, str], 
 def test_a_control_that_is_also_texts_is_refused(tmp_path: Path) -> None:
     folder(tmp_path)
     (tmp_path / "lineage.toml").write_text(MANIFEST + 'control = "gen_0.txt"\n')
-    with pytest.raises(InputError, match="both as texts and as a control"):
+    with pytest.raises(InputError, match=r"byte for byte gen_0\.txt"):
         load_lineage(tmp_path)
+
+
+def test_a_copy_of_texts_is_no_control(tmp_path: Path) -> None:
+    folder(tmp_path, **{"gen_1.control": "a b\nc d\n"})  # generation 0's texts under another name
+    with pytest.raises(InputError, match=r"byte for byte gen_0\.txt"):
+        load_lineage(tmp_path)
+
+
+def test_a_control_that_tells_nothing_is_named(tmp_path: Path) -> None:
+    texts = "".join(f"w{i} w{i % 7} w{i % 3}\n" for i in range(60))
+    folder(tmp_path, **{"gen_0": texts, "gen_1": texts[::-1], "gen_1.control": "...\n" * 60})
+    report = audit(tmp_path, independent=True)
+    assert any("gen_1.control.txt" in note and "not told apart" in note for note in report.notes)
 
 
 def test_keys_are_set_in_place_and_every_other_line_stays(tmp_path: Path) -> None:
@@ -105,7 +118,14 @@ def test_only_generation_0_as_baseline_has_a_control(tmp_path: Path) -> None:
     """The control is generation 0's: against the reference or the previous generation it says nothing."""
     texts = "".join(f"w{i} w{i % 7} w{i % 3}\n" for i in range(60))
     folder(
-        tmp_path, **{"gen_0": texts, "gen_1": texts[::-1], "gen_2": texts, "gen_2.control": texts, "reference": texts}
+        tmp_path,
+        **{
+            "gen_0": texts,
+            "gen_1": texts[::-1],
+            "gen_2": texts,
+            "gen_2.control": texts + "and more\n",
+            "reference": texts,
+        },
     )
     assert {row["generation"] for row in audit(tmp_path, independent=True).decoding} == {2}
     assert not audit(tmp_path, independent=True, baseline="reference").decoding

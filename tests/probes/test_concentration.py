@@ -30,7 +30,9 @@ def expectations(entropy: Any, top1: Any, **changes: Any) -> Contexts:
     return Contexts(**(usual | changes))
 
 
-def compared(before: Contexts | None, after: Contexts | None, **details: Any) -> Pair:
+def compared(before: Contexts, after: Contexts, **details: Any) -> Pair:
+    """With a model of its own for the generation."""
+    after = dataclasses.replace(after, adapter="sha256:b")
     return pair(["a b c"] * 12, ["a b d"] * 12, contexts=(before, after), **details)
 
 
@@ -98,6 +100,7 @@ GOOD = expectations([1.0] * 12, [0.5] * 12)
         ((GOOD, dataclasses.replace(GOOD, digest="sha256:d")), False, "at different contexts"),
         ((GOOD, dataclasses.replace(GOOD, ids=GOOD.ids[::-1])), False, "at different contexts"),
         ((GOOD, dataclasses.replace(GOOD, model="sha256:n")), False, "different bases"),
+        ((GOOD, GOOD), False, "of the same adapter"),
     ],
 )
 def test_what_cannot_be_compared_is_not_measured(contexts: Any, neutral: bool, said: str) -> None:

@@ -75,7 +75,7 @@ def test_the_hooks_on_the_page_exist() -> None:
 
 def gitlab(place: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """The job's script in one shell, as GitLab's runner joins it; installing is left out, what it makes is there."""
-    make, install, audit = TEMPLATE["script"]
+    _, make, install, audit = TEMPLATE["script"]
     assert make == "python -m venv .collapse-audit-venv"
     assert install.startswith(".collapse-audit-venv/bin/python -m pip install ")
     assert install.endswith(' "$COLLAPSE_AUDIT_PACKAGE"')
@@ -121,6 +121,41 @@ def test_gitlabs_variables_are_never_run(place: Path, name: str) -> None:
     done = gitlab(place, **{"COLLAPSE_AUDIT_PATH": "tiny", f"COLLAPSE_AUDIT_{name}": nasty})
     assert done.returncode == 4
     assert not (place / "pwned").exists()
+
+
+@pytest.mark.parametrize(
+    ("package", "code"),
+    [
+        ("", 4),
+        ("collapse-audit", 4),
+        ("collapse-audit==0.1.0", 4),
+        ("collapse-audit[hf]>=0.1", 4),
+        (".", 0),
+        ("./tools/collapse-audit", 0),
+        ("https://example.org/collapse-audit-v0.1.0.tar.gz", 0),
+        ("git+https://example.org/collapse-audit@v0.1.0", 0),
+        ("$(touch pwned)", 4),
+    ],
+)
+def test_gitlabs_job_takes_no_bare_name_from_an_index(tmp_path: Path, package: str, code: int) -> None:
+    guard = TEMPLATE["script"][0]
+    env = {"PATH": "/usr/bin:/bin", "COLLAPSE_AUDIT_PACKAGE": package}
+    done = subprocess.run(["sh", "-e", "-c", guard], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == code
+    assert ("set it to where collapse-audit is" in done.stderr) is (code == 4)
+    assert not list(tmp_path.iterdir())
+    assert TEMPLATE["variables"]["COLLAPSE_AUDIT_PACKAGE"] == ""
+
+
+def test_nothing_tells_to_install_a_bare_name() -> None:
+    # On no index there is such a package: whoever takes the name would be installed.
+    pages = [
+        *(ROOT / "README.md", ROOT / "action.yml", GITLAB, ROOT / "docs/tutorial.md", ROOT / "docs/reference/score.md"),
+        *(ROOT / "docs" / "how-to").glob("*.md"),
+    ]
+    for page in pages:
+        text = page.read_text("utf-8")
+        assert not re.search(r"pip install[^\n&#]*[ '\"]collapse-audit\b|collapse-audit(\[|==)", text), page
 
 
 def test_gitlab_keeps_the_report_whatever_it_says() -> None:

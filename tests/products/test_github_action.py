@@ -101,12 +101,12 @@ def test_a_path_is_never_run(job: Job) -> None:
     assert not list(job.workspace.glob("pwned")) + list(job.temporary.glob("pwned"))
 
 
-@pytest.mark.parametrize("name", ["generation", "baseline", "args", "version", "path", "artifact"])
+@pytest.mark.parametrize("name", ["generation", "baseline", "args", "path", "artifact"])
 def test_no_input_is_ever_run(job: Job, name: str) -> None:
     job.inputs = {"path": "tiny", "comment": "true"} | {name: NASTY}
     job.pull_request = "7"
     run(job)
-    assert job.code == (6 if name in ("version", "artifact") else 4)
+    assert job.code == (6 if name == "artifact" else 4)
     assert not list(job.workspace.glob("pwned")) + list(job.temporary.glob("pwned"))
 
 
@@ -139,15 +139,72 @@ def test_the_runner_takes_nothing_that_is_printed_for_a_command(job: Job) -> Non
                 outside.append(line)
         assert not mark
         assert any(said in line for line in inside)
-        assert all(re.match(r"::(warning|notice) title=|inconclusive: |$", line) for line in outside)
+        assert all(re.match(r"::(error|warning|notice) title=|inconclusive: |$", line) for line in outside)
 
 
-@pytest.mark.parametrize(("version", "wanted"), [("", str(ROOT)), ("0.1.0", "collapse-audit==0.1.0")])
-def test_what_is_installed(job: Job, version: str, wanted: str) -> None:
-    job.inputs = {"path": "tiny", "version": version}
+def test_what_is_installed_is_the_actions_own_source(job: Job) -> None:
     run(job)
-    assert job.file("pip").splitlines()[-1] == wanted
+    assert job.file("pip").splitlines()[-1] == str(ROOT)
     assert "--no-cache-dir" in job.file("pip")
+
+
+def test_bad_input_is_an_annotation_too(job: Job) -> None:
+    (job.workspace / "bad").mkdir()
+    (job.workspace / "bad" / "gen_0.txt").write_text("a text\n", "utf-8")
+    (job.workspace / "bad" / "gen_1.jsonl").write_text('{"text": 1}\n{"text": "100%"\n', "utf-8")
+    job.inputs = {"path": "bad"}
+    run(job)
+    assert job.code == 4
+    (line,) = [line for line in job.printed[AUDIT].splitlines() if line.startswith("::error")]
+    said = line.removeprefix("::error title=collapse-audit::")
+    (message,) = re.findall(r"collapse-audit: error: (.*?)\n::", job.printed[AUDIT], re.DOTALL)
+    assert "\n" in message
+    # As the runner undoes it: the percent sign last.
+    assert said.replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%") == message
+
+
+def whole(text: str) -> bool:
+    """Whether everything that is folded is closed again, and no character is half there."""
+    return text.count("<details>") == text.count("</details>") and "\N{REPLACEMENT CHARACTER}" not in text
+
+
+def test_a_long_report_loses_whole_parts_and_says_so(job: Job) -> None:
+    # Eight reports of about ten kilobytes each; a comment takes 60,000 bytes of them.
+    for index in range(8):
+        (job.workspace / f"tiny-{index}").symlink_to((job.workspace / "tiny").resolve())
+    names = [f"tiny-{index}" for index in range(8)]
+    job.inputs, job.pull_request = {"path": "\n".join(names), "comment": "true"}, "7"
+    run(job)
+    assert job.code == 6
+    posted = job.file("posted")
+    assert len(job.summary.encode()) > 60_000
+    assert len(posted.encode()) < 65_536
+    assert posted.count("## collapse-audit: INCONCLUSIVE") == 8
+    assert "Left out here" in posted
+    assert "Left out here" not in job.summary
+    assert whole(posted)
+    assert whole(job.summary)
+    assert not list(Path(job.outputs["report"]).rglob("*.short"))
+
+
+def test_a_long_message_ends_with_a_whole_line(job: Job) -> None:
+    (job.workspace / "bad").mkdir()
+    (job.workspace / "bad" / "gen_0.txt").write_text("a text\n", "utf-8")
+    (job.workspace / "bad" / "gen_1.jsonl").write_text("[]\n", "utf-8")
+    chatty = "import sys\n\nfor number in range(3000):\n    sys.stderr.write(f'{number} Обызвествление\\n')\n"
+    (job.workspace / "chatty.py").write_text(f"{chatty}raise ValueError\n", "utf-8")
+    job.inputs = {"path": "bad", "comment": "true", "args": "--probes=chatty.py"}
+    job.pull_request = "7"
+    run(job)
+    assert job.code == 3
+    posted = job.file("posted")
+    assert len(posted.encode()) < 65_536
+    assert len(job.summary.encode()) > 60_000
+    assert posted.endswith("    (more in the log)\n")
+    assert set(posted.splitlines()) - set(job.summary.splitlines()) == {
+        "<!-- collapse-audit: collapse-audit-report -->",
+        "    (more in the log)",
+    }
 
 
 @pytest.mark.parametrize(("comment", "pull_request"), [("false", "7"), ("true", "")])

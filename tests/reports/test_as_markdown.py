@@ -178,7 +178,7 @@ def test_margin_points_to_the_damage() -> None:
 
 def test_inconclusive_findings_say_how_many_texts_would_settle_them() -> None:
     (row,) = table(page(as_markdown.render(inconclusive())), "Inconclusive")
-    assert (row["n"], row["n needed"], row["detectable"]) == ("140 / 150", "1,210", "0.0115")
+    assert (row["n"], row["n needed"], row["detectable"]) == ("140 / 150", "1,300", "0.0115")
 
 
 def test_matrix_of_each_seed_has_a_word_for_every_cell() -> None:
@@ -212,6 +212,24 @@ def test_evidence_is_folded_away_under_what_it_shows() -> None:
     items = [shown_words(item.text_content()) for item in evidence.iter("li")]
     assert "0.0401 -> 0.0491 the" in items
     assert "lost, count 20 -> 1, retained 0.0700 EU-TIRADS 2" in items
+
+
+def test_of_many_failures_the_worst_of_a_statistic_gives_the_evidence() -> None:
+    many = [
+        finding("looping", k, Outcome.FAIL, (v, v, v), evidence=({"term": f"word{k}"},))
+        for k, v in enumerate([0.1, 0.3, *[0.2] * 20], start=1)
+    ]
+    root = page(as_markdown.render(audit(*many)))
+    (evidence,) = [each.getparent() for each in root.iter("summary") if each.text == "Evidence (what failed)"]
+    assert "generation 2 (baseline" in evidence.text_content()
+    assert [shown_words(item.text_content()) for item in evidence.iter("li")] == ["word2"]
+
+
+def test_the_margin_of_a_statistic_looks_alike_in_every_row() -> None:
+    made = [finding("token-divergence", k, Outcome.FAIL, (v, v, v)) for k, v in ((1, 0.01002), (2, 0.5), (3, 0.03))]
+    rows = table(page(as_markdown.render(audit(*made))), "What failed")
+    assert [row["margin"] for row in rows] == ["> 0.01000"] * 3
+    assert [row["value"] for row in rows] == ["0.01002 nats", "0.50000 nats", "0.03000 nats"]
 
 
 def test_long_evidence_is_cut_and_says_where_the_rest_is() -> None:

@@ -148,9 +148,9 @@ def test_problem_says_what_where_how_much_against_what_and_why() -> None:
         "seed gen value 90% interval p Holm p",
         "0 1 0.0153 0.0113 to 0.0193 .001 .035",
         "1 5 0.0576 0.0536 to 0.0616 .001 .035",
-        "generation 1 (seed 0): the distribution moved",
+        "generation 5 (seed 0): the distribution moved",
         "raw: js 0.0187, kl smoothing 0.500",
-        'evidence (baseline -> generation): 0.0401 -> 0.0491 "the"',
+        'evidence, generation 5 (seed 0) (baseline -> generation): 0.0401 -> 0.0851 "the"',
     ):
         assert expected in block
 
@@ -180,7 +180,7 @@ def test_no_number_is_cut_at_any_width(width: int) -> None:
 
 def test_inconclusive_finding_says_how_many_texts_would_settle_it() -> None:
     text = words(as_text.render(inconclusive()))
-    assert "n needed detectable 1 0.0067 -0.0021 to 0.0155 .084 .168 1,210 0.0115" in text
+    assert "n needed detectable 1 0.0067 -0.0021 to 0.0155 .084 .168 1,300 0.0115" in text
 
 
 def test_error_shows_its_reason() -> None:
@@ -229,7 +229,7 @@ def test_quiet_shows_failures_and_errors_only() -> None:
     lines = as_text.render(collapsed(), width=300, verbosity=-1).splitlines()
     assert len(lines) == 4
     assert lines[0] == (
-        "x F  token-divergence / js-excess, generation 1 (seed 0): 0.0153 nats (90% interval 0.0113 to 0.0193); "
+        "x F  token-divergence / js-excess, generation 5 (seed 0): 0.0717 nats (90% interval 0.0677 to 0.0757); "
         "margin 0.0100, higher is worse; p = .001, Holm p = .035; n 2,000 / 2,000; detectable from 0.0031 "
         "(and 8 more like it)"
     )

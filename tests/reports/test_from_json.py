@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from examples import EXAMPLES, healthy
+from examples import EXAMPLES, collapsed, healthy
 
 from collapse_audit.probes.errors import InputError
 from collapse_audit.reports import as_json, as_text
@@ -54,7 +55,8 @@ def test_report_read_back_looks_the_same(name: str) -> None:
         ('"outcome": "fail"', '"outcome": "failed"', "$.findings[0].outcome: 'failed' is not one of"),
         ('"exit_code": 0', '"exit_code": 1', "$.exit_code: 1 is not one of [0]"),
         ('"format_version": 1', '"format_version": 2', "format_version 2"),
-        ('"seed": 0,', '"seed": 0', "Expecting ',' delimiter"),
+        ('"seed": 0,', '"seed": 0', "text that is no JSON, at line "),
+        ('"notes": []', '"notes": null', "notes: null, not array"),
     ],
 )
 def test_damaged_report_is_refused_with_what_was_found(old: str, new: str, found: str) -> None:
@@ -72,6 +74,44 @@ def test_damaged_report_is_refused_with_what_was_found(old: str, new: str, found
 def test_what_is_no_report_is_refused(text: str) -> None:
     with pytest.raises(InputError):
         parse(text)
+
+
+@pytest.mark.parametrize("text", ["", " \n", "null", "[1, 2", '"x"', "{'a': None}", "\x00"])
+def test_what_is_found_is_said_without_a_word_of_pythons(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse(text)
+    assert not re.search(r"Expecting|None|char \d|type '", str(caught.value).split("; expected")[0])
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_no_verdict_but_that_of_the_findings_is_taken(name: str) -> None:
+    codes = {"pass": 0, "collapse": 1, "error": 3, "not_measured": 5, "inconclusive": 6}
+    made = EXAMPLES[name]()
+    for verdict, code in codes.items():
+        text = as_json.render(replace(made, verdict=Verdict(verdict), exit_code=code))
+        if verdict == made.verdict:
+            assert parse(text).verdict is made.verdict
+            continue
+        with pytest.raises(InputError, match=r"\[report-verdict\]"):
+            parse(text)
+
+
+def test_an_edited_verdict_is_told_with_what_contradicts_it() -> None:
+    made = replace(collapsed(), verdict=Verdict.PASS, exit_code=0)
+    failed = sum(f.gating and f.outcome is Outcome.FAIL for f in made.findings)
+    gating = sum(f.gating for f in made.findings)
+    with pytest.raises(InputError) as caught:
+        parse(as_json.render(made))
+    told = f"found the verdict pass, although {failed} of {gating} findings that count are fail; expected the verdict"
+    assert told in str(caught.value)
+
+
+def test_waived_findings_and_context_contradict_no_pass() -> None:
+    waiver = {"probe": "*", "owner": "me", "reason": "known", "expires": "2030-01-01", "origin": "a file"}
+    findings = [replace(each, waiver=waiver) for each in collapsed().findings]
+    findings.append(replace(findings[0], gating=False, waiver=None))
+    made = replace(collapsed(), findings=tuple(findings), verdict=Verdict.PASS, exit_code=0)
+    assert parse(as_json.render(made)).verdict is Verdict.PASS
 
 
 def test_every_problem_of_a_report_is_listed() -> None:

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collapse_audit.reports._format import (
+    enough,
     exhibit,
+    exhibits,
     generations,
     inert,
     number,
@@ -21,6 +23,7 @@ from collapse_audit.reports._format import (
     sentence,
     settings,
     shown,
+    shown_together,
 )
 from collapse_audit.reports.document import Interval, Outcome
 
@@ -105,7 +108,7 @@ def test_p_value_just_above_alpha_shows_why_it_is_not_significant() -> None:
         (0.01, 0.03, "0.0100 to 0.0300"),
         (0.01, None, "at least 0.0100"),
         (None, 0.03, "at most 0.0300"),
-        (None, None, ""),
+        (None, None, "unbounded"),
     ],
 )
 def test_unbounded_end_of_an_interval_is_said_in_words(low: float | None, high: float | None, expected: str) -> None:
@@ -127,7 +130,7 @@ def test_sentence_holds_value_unit_interval_margin_p_and_n() -> None:
     made = finding("token-divergence", 1, Outcome.INCONCLUSIVE, (0.0067, -0.0021, 0.0155), **numbers, **chances)
     assert sentence(made) == (
         "0.0067 nats (90% interval -0.0021 to 0.0155); margin 0.0100, higher is worse; p = .084, Holm p = .168; "
-        "n 1,400 / 150; detectable from 0.0115; about 1,210 a side would settle it"
+        "n 1,400 / 150; detectable from 0.0115; about 1,300 a side would settle it"
     )
 
 
@@ -216,13 +219,73 @@ def test_evidence_of_any_kind_is_worded(entry: dict[str, object], facts: str, qu
     assert (made.facts, made.quoted) == (facts, quoted)
 
 
+def test_repeated_texts_that_are_not_quoted_are_one_piece_of_evidence() -> None:
+    copies = [{"kind": "duplicates", "baseline_copies": 1, "generation_copies": k} for k in (1000, 60, 7)]
+    assert [(each.facts, each.quoted) for each in exhibits(copies)] == [("3 repeated texts: 3 -> 1,067 copies", None)]
+    assert exhibits(copies[:1])[0].facts == "1 repeated text: 1 -> 1,000 copies"
+    quoted = [{**each, "text": "same"} for each in copies]
+    assert [each.quoted for each in exhibits(quoted)] == ["same"] * 3
+    assert [each.facts for each in exhibits([{"term": "a"}, *copies])] == ["3 repeated texts: 3 -> 1,067 copies", ""]
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [
+        *((7, "7"), (99, "99"), (751, "760"), (1210, "1,300"), (5400, "5,400"), (625_738, "630,000")),
+        *((999_999, "1,000,000"), (1_000_001, "over a million"), (5_816_092, "over a million")),
+    ],
+)
+def test_an_n_that_would_do_has_two_significant_digits(n: int, expected: str) -> None:
+    assert enough(n) == expected
+
+
+@given(st.integers(1, 1_000_000))
+def test_an_n_that_is_shown_would_do_and_is_at_most_a_tenth_too_large(n: int) -> None:
+    assert n <= int(enough(n).replace(",", "")) <= 1.1 * n
+
+
+def test_more_than_a_million_is_not_said_to_be_about_over_a_million() -> None:
+    made = finding("looping", 1, Outcome.INCONCLUSIVE, (0.0, -0.1, 0.1), n_needed=5_816_092)
+    assert sentence(made).endswith("; over a million a side would settle it")
+
+
+def test_numbers_of_one_statistic_have_the_same_decimals() -> None:
+    values = (0.079, 0.0401, 0.114)
+    made = [finding("token-divergence", k, Outcome.FAIL, (v, v, v)) for k, v in enumerate(values, start=1)]
+    told = shown_together(made)
+    assert [each.value for each in told] == ["0.0790", "0.0401", "0.1140"]
+    assert [each.margin for each in told] == ["0.0100"] * 3
+
+
+def test_a_row_that_all_but_touches_its_margin_has_its_decimals_alone() -> None:
+    made = [finding("looping", k, Outcome.PASS, (v, 0.0, 0.1)) for k, v in ((1, 0.05 - 1e-12), (2, 0.04))]
+    told = shown_together(made)
+    assert told[1].value == "0.040"
+    assert told[0].value == "0.049999999999"
+    assert told[0].margin == "0.050000000000"
+
+
+@given(st.lists(st.tuples(reasonable, reasonable, reasonable), min_size=1, max_size=5), reasonable)
+def test_together_no_number_looks_equal_to_the_margin_when_it_is_not(
+    rows: list[tuple[float, float, float]], margin: float
+) -> None:
+    made = [finding("token-divergence", k, Outcome.FAIL, row, margin=margin) for k, row in enumerate(rows)]
+    for row, told in zip(rows, shown_together(made), strict=True):
+        limit = float(told.margin.replace(",", ""))
+        for exact, text in zip(row, (told.value, *told.interval.split(" to ")), strict=True):
+            assert (float(text.replace(",", "")) == limit) == (exact == margin)
+
+
 def test_raw_numbers_are_told_in_a_line_without_lists_and_tables() -> None:
     numbers = {"baseline": 0.13, "generation": 0.366, "kl_baseline_generation": 0.0848, "kl_smoothing": 0.5}
     tokens = {"tokens_baseline": 32000, "tokens_generation": 31000}
     made = finding(
         "looping", 1, Outcome.PASS, raw=numbers | tokens | {"bins": [1, 2], "labels": {"A": 1}, "none": None}
     )
-    assert raw(made) == "0.130 -> 0.366, kl baseline generation 0.0848, kl smoothing 0.500, tokens 32,000 -> 31,000"
+    assert (
+        raw(made)
+        == "looping 0.130 -> 0.366, kl baseline generation 0.0848, kl smoothing 0.500, tokens 32,000 -> 31,000"
+    )
 
 
 @pytest.mark.parametrize("text", HOSTILE)

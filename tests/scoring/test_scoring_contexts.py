@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from collapse_audit import audit
-from collapse_audit.lineages.concentration import NAME, lines, read_concentration
+from collapse_audit.lineages.concentration import NAME, asked_of, lines, read_concentration
 from collapse_audit.lineages.lineage import load_lineage
 from collapse_audit.lineages.scoring import contexts as scoring_contexts
 from collapse_audit.probes.contexts import Contexts
@@ -145,6 +145,32 @@ def test_expectations_of_another_adapter_are_refused(asked: Path, tmp_path: Path
     assert refused.value.slug == "contexts-of-another"
 
 
+@pytest.fixture
+def bare(asked: Path, tmp_path: Path) -> Path:
+    """Texts, adapters and expectations of one seed, without a manifest."""
+    for index in (0, 1):
+        shutil.copytree(asked / f"seed_0/gen_{index}", tmp_path / f"bare/gen_{index}")
+    return tmp_path / "bare"
+
+
+def test_in_a_bare_folder_the_adapter_itself_tells_whose_expectations_they_are(bare: Path) -> None:
+    entry = load_lineage(bare).generations[1]
+    assert "model" not in entry.details
+    assert asked_of(entry, bare.resolve()) is not None
+    path = bare / "gen_1" / NAME
+    shutil.copyfile(bare / "gen_0" / NAME, path)
+    with pytest.raises(InputError) as refused:
+        audit(bare)
+    assert refused.value.slug == "contexts-of-another"
+    assert str(refused.value).startswith(f"gen_1/{NAME}: found expectations of the adapter sha256:")
+    weights = bare / "gen_1" / "adapter" / "adapter_model.safetensors"
+    weights.write_text("version https://git-lfs.github.com/spec/v1\n")
+    assert asked_of(load_lineage(bare).generations[1], bare.resolve()) is not None  # not at hand: integrity tells it
+    found = {one.statistic: one for one in audit(bare).findings if one.probe == "concentration"}
+    assert all(one.outcome is Outcome.INCONCLUSIVE for one in found.values())
+    assert all("both files are of the same adapter" in one.reason for one in found.values())
+
+
 GOOD = Contexts(
     ids=("a", "b"),
     entropy=np.array([1.234567, 0.0]),
@@ -165,6 +191,14 @@ def test_five_digits_are_written_and_read(tmp_path: Path) -> None:
     assert found.n_positions.tolist() == [3, 4]
 
 
+def test_a_file_that_does_not_count_its_contexts_is_read(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    before = lines(GOOD).decode()
+    path.write_text(before.replace(', "rows": 2', ""))
+    assert path.read_text() != before
+    assert read_concentration(path, "here").ids == GOOD.ids
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -178,6 +212,8 @@ def test_five_digits_are_written_and_read(tmp_path: Path) -> None:
         (lambda text: text.replace('"n_positions": 3', '"n_positions": 0'), "here:2: found"),
         (lambda text: text + "[]\n", "here:4: found"),
         (lambda text: text.split("\n")[0] + "\n", "found no context"),
+        (lambda text: "\n".join(text.split("\n")[:2]) + "\n", "found 1 contexts; expected 2, as its first line says"),
+        (lambda text: text.replace('"rows": 2', '"rows": "two"'), "found 2 contexts; expected 'two'"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, change: Callable[[str], str], message: str) -> None:
