@@ -94,7 +94,7 @@ def _agrees(report: AuditReport, name: str) -> None:
     if report.verdict is not wanted:
         many = sum(counted(finding) is outcome for finding in gating)
         told = outcome.value.replace("_", " ")
-        of_these = f"{many} of {len(gating)} findings that count are {told}" if gating else "no finding counts"
+        of_these = f"{many} of {len(gating)} gating findings say {told}" if gating else "no finding gates"
         _refuse(
             name,
             found=f"the verdict {report.verdict.value}, although {of_these}",

@@ -102,7 +102,7 @@ def test_an_edited_verdict_is_told_with_what_contradicts_it() -> None:
     gating = sum(f.gating for f in made.findings)
     with pytest.raises(InputError) as caught:
         parse(as_json.render(made))
-    told = f"found the verdict pass, although {failed} of {gating} findings that count are fail; expected the verdict"
+    told = f"found the verdict pass, although {failed} of {gating} gating findings say fail; expected the verdict"
     assert told in str(caught.value)
 
 
