@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import at_least, at_most
 
 from collapse_audit.config import AuditConfig
 from collapse_audit.probes.concentration import concentration
@@ -17,6 +16,7 @@ from collapse_audit.probes.perplexity import perplexity
 from collapse_audit.probes.types import Estimate, NotMeasured
 from collapse_audit.reports.document import Outcome
 from collapse_audit.trial import sample_of, trial
+from tests.calibration.conftest import at_least, at_most
 
 pytestmark = pytest.mark.calibration
 
