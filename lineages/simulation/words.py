@@ -34,7 +34,7 @@ class Vocabulary:
     unspaced: BoolArray
     """Shape (V,): a character of a script that is written without spaces."""
     clings: BoolArray
-    """Shape (V,): no symbol, and yet it joins the symbol before it: a lone accent."""
+    """Shape (V,): it joins the character or symbol before it: a lone accent, a lone vowel sign."""
     no_space_before: BoolArray
     """Shape (V,): most often no white space stands before it inside a document."""
     no_space_after: BoolArray
@@ -87,14 +87,14 @@ def _vocabulary(words: Sequence[str], ids: IntArray, offsets: IntArray, after_ga
     second = np.flatnonzero(inside)
     glued = ~after_gap[second]
     pairs, pair = np.unique(ids[second - 1] * len(words) + ids[second], return_inverse=True)
-    # Asking the tokeniser itself: "中中" is two words, "aa" and "!!" are one; "a!" is two.
-    unspaced, apart, after_symbol = (_kept_apart(before, words) for before in (words, "a", "!"))
+    # Asking the tokeniser itself: "中中" is two words, "aa" and "!!" are one; "a!" and "中!" are two.
+    unspaced, apart, after_symbol, after_unspaced = (_kept_apart(before, words) for before in (words, "a", "!", "中"))
     symbol = apart & ~unspaced
     return Vocabulary(
         words=tuple(words),
         symbol=symbol,
         unspaced=unspaced,
-        clings=~after_symbol & ~symbol,
+        clings=~after_unspaced | ~after_symbol & ~symbol,
         no_space_before=_mostly(ids[second], glued, len(words)),
         no_space_after=_mostly(ids[second - 1], glued, len(words)),
         pairs=pairs,
@@ -138,7 +138,6 @@ def _glued(vocabulary: Vocabulary, left: IntArray, right: IntArray) -> BoolArray
         keys = left * len(vocabulary) + right
         at = np.minimum(np.searchsorted(vocabulary.pairs, keys), len(vocabulary.pairs) - 1)
         usual = np.where(vocabulary.pairs[at] == keys, vocabulary.no_space_between[at], usual)
-    # Only a symbol beside a word, or two characters of an unspaced script, stay two words without a space. A lone
-    # accent would settle on the symbol.
-    may = (symbol[left] != symbol[right]) & ~vocabulary.clings[right] | (unspaced[left] & unspaced[right])
-    return np.asarray(may & usual, bool)
+    # Only a symbol beside a word, or two characters of an unspaced script, stay two words without a space.
+    may = (symbol[left] != symbol[right]) | (unspaced[left] & unspaced[right])
+    return np.asarray(may & ~vocabulary.clings[right] & usual, bool)

@@ -55,6 +55,7 @@ def test_what_is_written_out_holds_the_words_that_the_audit_counts(texts: list[s
 @given(TEXTS, st.integers(0, 2**32 - 1))
 @example(["\u0300:", ":0"], 0)  # an accent with no letter to stand on
 @example(["\xad0:0\x080"], 0)  # a word that begins with a soft hyphen
+@example(["0\u34000\u0f71"], 0)  # a Tibetan vowel sign that would settle on the Chinese character before it
 def test_words_in_any_order_stay_the_words_that_they_are(texts: list[str], seed: int) -> None:
     documents = encode([text.replace("\0", " ") for text in texts])
     shuffled = np.random.default_rng(seed).permutation(documents.ids)
