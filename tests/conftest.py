@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-settings.register_profile("untimed", deadline=None)  # how long an example takes depends on what else the machine does
-settings.load_profile("untimed")
+# A gate must say the same of the same commit, so examples are drawn by the test, not by the clock; how long one takes
+# depends on what else the machine does. To look for new ones: pytest --hypothesis-profile=explore
+settings.register_profile("gate", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
+settings.load_profile("gate")
 
 pytest_plugins = ["pytester"]
 
