@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -30,12 +30,9 @@ def assembled(
     notes: list[str],
     tokens: str,
     labels: list[str],
-    copying: list[dict[str, Any]],
-    histograms: list[dict[str, Any]],
-    examples: list[dict[str, Any]],
-    decoding: list[dict[str, Any]],
-    trends: list[dict[str, Any]],
+    tables: Mapping[str, list[dict[str, Any]]],
 ) -> AuditReport:
+    """The report of judged ``findings``. ``tables``: fields of the report that are made from texts, by name."""
     gates = {(probe.name, gate.statistic): config.gate(probe, gate) for probe in probes for gate in probe.gates}
     claims = recipe_claims(findings, lambda f: gates[f.probe, f.statistic], alpha=config.alpha)
     readings = stages(findings)
@@ -60,14 +57,10 @@ def assembled(
         exit_code=int(code),
         stage=overall_stage(readings, verdict),
         stages=tuple(plain(readings, "stages")),
-        trends=tuple(plain(trends, "trends")),
         survival=tuple(plain(survival(findings), "survival")),
         recipe=tuple(plain(claims, "recipe")),
-        copying=tuple(plain(copying, "copying")),
-        histograms=tuple(plain(histograms, "histograms")),
-        examples=tuple(plain(examples, "examples")),
         training=tuple(plain(losses, "training")),
-        decoding=tuple(plain(decoding, "decoding")),
+        **{name: tuple(plain(rows, name)) for name, rows in tables.items()},
         summary=_summary(findings, verdict, code),
         findings=tuple(findings),
         notes=tuple(dict.fromkeys([*notes, *log_notes])),

@@ -9,7 +9,7 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from rich.console import Console
@@ -105,3 +105,14 @@ def exit_with(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, 
             file=sys.stderr,
         )
         return int(ExitCode.INTERNAL_ERROR)
+
+
+@contextlib.contextmanager
+def status(what: str = "", *, spinner: str = "dots") -> Iterator[Callable[[str], None]]:
+    """Where messages go: a line on a terminal's stderr that is gone at the end, else nowhere."""
+    console = stderr()
+    if not console.is_terminal:
+        yield lambda message: None  # noqa: ARG005
+        return
+    with console.status(what, spinner=spinner) as shown:
+        yield shown.update

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from collapse_audit.calibration.bench import auto_margins
 from collapse_audit.calibration.settled import Key
@@ -39,6 +39,7 @@ from collapse_audit.reports.plain import plain
 from collapse_audit.scored import under_one_scorer
 from collapse_audit.sequential import can_reject, permutations_for
 
+T = TypeVar("T")
 Progress = Callable[[str], None]
 """Called with a line of what is being done now, before it is done."""
 
@@ -47,14 +48,20 @@ class Family:
     """The comparisons of one seed: their samples, read once each, and the number of tests they make."""
 
     def __init__(
-        self, comparisons: tuple[Comparison, ...], config: AuditConfig, cutter: Tokenizer, plan: Plan, today: date
+        self,
+        comparisons: tuple[Comparison, ...],
+        config: AuditConfig,
+        cutter: Tokenizer,
+        plan: Plan,
+        provenance: Provenance,
+        today: date,
     ) -> None:
         self.comparisons = comparisons
         self.today = today
         self.config = config
         self.cutter = cutter
         self.plan = plan
-        self.provenance = Provenance(plan.lineage)
+        self.provenance = provenance
         self.samples: dict[Corpus, Sample] = {}
         self.contexts: dict[GenerationEntry, Contexts | None] = {}
         self.results: dict[GenerationEntry, TaskResults | None] = {}
@@ -146,26 +153,23 @@ class Family:
 
         Raises InputError where a file cannot be read, or is of another model than the generation's.
         """
-        entries = [_owner(self.plan, comparison, comparison.baseline.corpus), comparison.entry]
-        found = []
-        for entry in entries:
-            if entry is None:
-                return None
-            if entry not in self.contexts:
-                self.contexts[entry] = asked_of(entry, self.plan.lineage.root)
-            found.append(self.contexts[entry])
-        return found[0], found[1]
+        return self._of_both(comparison, self.contexts, lambda entry: asked_of(entry, self.plan.lineage.root))
 
     def _tasks(self, comparison: Comparison) -> Evaluated | None:
         """What lm-eval measured on both models, read once each; None where the baseline is no earlier generation."""
-        entries = [_owner(self.plan, comparison, comparison.baseline.corpus), comparison.entry]
-        if None in entries:
+        return self._of_both(comparison, self.results, read_results)
+
+    def _of_both(
+        self, comparison: Comparison, kept: dict[GenerationEntry, T], read: Callable[[GenerationEntry], T]
+    ) -> tuple[T, T] | None:
+        """What ``read`` finds beside the baseline's generation and the one compared; None where either is none."""
+        before, after = _owner(self.plan, comparison, comparison.baseline.corpus), comparison.entry
+        if before is None or after is None:
             return None
-        for entry in entries:
-            if entry is not None and entry not in self.results:
-                self.results[entry] = read_results(entry)
-        before, after = (self.results[entry] for entry in entries if entry is not None)
-        return before, after
+        for entry in (before, after):
+            if entry not in kept:
+                kept[entry] = read(entry)
+        return kept[before], kept[after]
 
     def _compare(self, comparison: Comparison, permutations: int, progress: Progress) -> list[Measured]:
         baseline, current = (self.samples[side.corpus] for side in (comparison.baseline, comparison.current))

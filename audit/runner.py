@@ -10,6 +10,7 @@ from collapse_audit.assembly import assembled
 from collapse_audit.config import AuditConfig
 from collapse_audit.family import Family, Progress
 from collapse_audit.judging import judged
+from collapse_audit.lineages.provenance import Provenance
 from collapse_audit.plan import Plan
 from collapse_audit.probes.tokens import tokenizer
 from collapse_audit.probes.trend import Trend
@@ -37,24 +38,22 @@ def run(
     Raises InputError where a corpus cannot be read. A probe that crashes makes its own findings errors and no more.
     """
     cutter = tokenizer(config.tokens)
+    provenance = Provenance(plan.lineage)  # of all seeds together: every adapter is read once
     findings: list[Finding] = []
     notes = list(plan.notes)
     rules: set[str] = set()
-    copies: list[dict[str, Any]] = []
-    binned: list[dict[str, Any]] = []
-    quoted: list[dict[str, Any]] = []
-    decoding: list[dict[str, Any]] = []
+    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in ("copying", "histograms", "examples", "decoding")}
     slopes: dict[str | None, tuple[Trend, ...]] = {}
     done = 0
     for seed in dict.fromkeys(comparison.seed for comparison in plan.comparisons):
-        family = Family(plan.of_seed(seed), config, cutter, plan, today)
+        family = Family(plan.of_seed(seed), config, cutter, plan, provenance, today)
         measured, size = family.measure(progress, stop_at_first)
-        copies += family.copies()
-        binned += histograms(family.comparisons, family.samples)
+        tables["copying"] += family.copies()
+        tables["histograms"] += histograms(family.comparisons, family.samples)
         if config.evidence == "texts":
-            quoted += examples(family.comparisons, family.samples)
+            tables["examples"] += examples(family.comparisons, family.samples)
         if not stop_at_first:
-            decoding += family.decoding()
+            tables["decoding"] += family.decoding()
             slopes[seed] = seed_trends(family.comparisons, family.samples, config, probes, family.rule)
         rules.add(family.rule.name if family.rule else "none")
         notes.extend(family.notes)
@@ -73,9 +72,5 @@ def run(
         notes=notes,
         tokens=cutter.name,
         labels=sorted(rules),
-        copying=copies,
-        histograms=binned,
-        examples=quoted,
-        decoding=decoding,
-        trends=told(slopes),
+        tables={**tables, "trends": told(slopes)},
     )

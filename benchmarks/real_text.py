@@ -43,14 +43,14 @@ def halves(texts: Texts, n: int, rng: np.random.Generator) -> tuple[Texts, Texts
     return [texts[i] for i in chosen[:n]], [texts[i] for i in chosen[n:]]
 
 
-def sharpened(order: int, gamma: float) -> Scenario:
-    """Both sides from the same model of the text, the generation's probabilities to the power gamma."""
+def modelled(order: int, change: Callable[[WordChain], WordChain]) -> Scenario:
+    """Both sides from the same model of the text, the generation's changed."""
     fitted: list[WordChain] = []  # of the whole text, which is the same in every trial
 
     def make(texts: Texts, n: int, rng: np.random.Generator) -> tuple[Texts, Texts]:
         if not fitted:
             plain = WordChain.fit(texts, order=order)
-            fitted.extend((plain, plain.sharpened(gamma)))
+            fitted.extend((plain, change(plain)))
         return fitted[0].sample(n, rng), fitted[1].sample(n, rng)
 
     return make
@@ -111,27 +111,14 @@ def lost_class(share: float, kept: float) -> Scenario:
     return make
 
 
-def truncated(order: int, mass: float) -> Scenario:
-    """Both sides from the same model of the text, the generation's cut to the words that hold ``mass``."""
-    fitted: list[WordChain] = []
-
-    def make(texts: Texts, n: int, rng: np.random.Generator) -> tuple[Texts, Texts]:
-        if not fitted:
-            plain = WordChain.fit(texts, order=order)
-            fitted.extend((plain, plain.truncated(mass)))
-        return fitted[0].sample(n, rng), fitted[1].sample(n, rng)
-
-    return make
-
-
 _TAIL = ("tail-mass", "tail-coverage", "token-divergence", "diversity")
 
 SCENARIOS: dict[str, tuple[Scenario, tuple[str, ...]]] = {
     "null": (halves, ()),
     "null labels": (lost_class(0.02, 1.0), ()),
-    "p^1.2 unigram": (sharpened(1, 1.2), _TAIL),
-    "p^1.2 bigram": (sharpened(2, 1.2), _TAIL),
-    "top-p .95 unigram": (truncated(1, 0.95), _TAIL),
+    "p^1.2 unigram": (modelled(1, lambda chain: chain.sharpened(1.2)), _TAIL),
+    "p^1.2 bigram": (modelled(2, lambda chain: chain.sharpened(1.2)), _TAIL),
+    "top-p .95 unigram": (modelled(1, lambda chain: chain.truncated(0.95)), _TAIL),
     "3% duplicates": (damaged(lambda texts, rng: damage.duplicate(texts, 0.03, rng)), ("diversity",)),
     "10% trigram text": (mixed_in(0.10), _TAIL),
     "20% duplicates": (damaged(lambda texts, rng: damage.duplicate(texts, 0.20, rng)), ("diversity",)),

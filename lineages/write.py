@@ -83,7 +83,7 @@ def write_manifest(root: Path, manifest: Mapping[str, Any]) -> None:
 
     Raises InputError with everything that is wrong. An existing manifest is replaced, comments and all.
     """
-    data = _without_none(manifest)
+    data = without_none(manifest)
     check_manifest(data, where=str(root / MANIFEST))
     head = {key: value for key, value in data.items() if key != "generation"}
     parts = [tomli_w.dumps(head), *(_generation_toml(entry) for entry in data.get("generation", []))]
@@ -97,7 +97,7 @@ def append_generation(root: Path, entry: Mapping[str, Any]) -> None:
     """
     before = read_manifest(root / MANIFEST)
     text, generations = before.text, before.data.get("generation", [])
-    data = {**before.data, "generation": [*generations, _without_none(entry)]}
+    data = {**before.data, "generation": [*generations, without_none(entry)]}
     check_manifest(data, where=before.where)
     gap = "" if not text else ("\n" if text.endswith("\n") else "\n\n")
     _replace(root, text + gap + _generation_toml(data["generation"][-1]), expected=data)
@@ -122,12 +122,12 @@ def set_in_generation(root: Path, number: int, values: Mapping[str, str]) -> Non
     _replace(root, "\n".join(lines), expected=data)
 
 
-def _without_none(value: Any) -> Any:
-    """TOML has no null: a key that has no value is not there."""
+def without_none(value: Any) -> Any:
+    """A key that has no value is not there: TOML has no null, and a record needs none."""
     if isinstance(value, Mapping):
-        return {str(key): _without_none(item) for key, item in value.items() if item is not None}
+        return {str(key): without_none(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
-        return [_without_none(item) for item in value]
+        return [without_none(item) for item in value]
     return value
 
 

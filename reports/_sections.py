@@ -171,9 +171,13 @@ def _forecast(trend: Mapping[str, Any]) -> str:
     return f"from {low:.1f}" if high is None else f"{low:.1f} to {high:.1f}"
 
 
-def _copying(rows: Sequence[Mapping[str, Any]], everything: bool) -> Section | None:
+def _last_of_each_seed(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     last = {_seed(row): row["generation"] for row in rows}
-    kept = [row for row in rows if everything or last[_seed(row)] == row["generation"]]
+    return [row for row in rows if last[_seed(row)] == row["generation"]]
+
+
+def _copying(rows: Sequence[Mapping[str, Any]], everything: bool) -> Section | None:
+    kept = rows if everything else _last_of_each_seed(rows)
     return Section(
         title="copied",
         columns=_shown(
@@ -194,9 +198,7 @@ def _copying(rows: Sequence[Mapping[str, Any]], everything: bool) -> Section | N
 
 
 def _decoding(rows: Sequence[Mapping[str, Any]], everything: bool) -> Section | None:
-    """Of every seed the last generation, unless ``everything``."""
-    last = {_seed(row): row["generation"] for row in rows}
-    kept = [row for row in rows if everything or last[_seed(row)] == row["generation"]]
+    kept = rows if everything else _last_of_each_seed(rows)
     return Section(
         title="decoding",
         columns=_shown(

@@ -7,13 +7,12 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collapse_audit.console import Parser, count, finite, stderr, stdout, write
+from collapse_audit.console import Parser, count, finite, status, stdout, write
 from collapse_audit.exit_codes import ExitCode
 from collapse_audit.probes.errors import UsageError
 
@@ -42,7 +41,7 @@ def calibrate(argv: Sequence[str]) -> int:
     start = time.monotonic()
     options = calibrate_parser().parse_args(argv)
     _check_outputs(options)
-    with _progress() as progress:
+    with status("collapse-audit calibrate", spinner="line") as progress:
         job = _job(options, progress)
         trials = _run(job, options, start + 60 * options.minutes, progress)
     from collapse_audit.calibration.report import numbers, render, settings
@@ -154,17 +153,6 @@ def _check_outputs(options: argparse.Namespace) -> None:
         raise UsageError("--write, --json and --state name the same file; each needs one of its own")
     if options.write is not None and options.write.exists() and not options.force:
         raise UsageError(f"--write {options.write}: exists already; --force replaces all that it holds")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Where progress goes: a line on a terminal's stderr that is gone at the end, else nowhere."""
-    console = stderr()
-    if not console.is_terminal:
-        yield lambda message: None  # noqa: ARG005
-        return
-    with console.status("collapse-audit calibrate", spinner="line") as status:
-        yield status.update
 
 
 # --------------------------------------------------------------------------------------------------- what is measured

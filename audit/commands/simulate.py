@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.console import Parser, count, finite, stderr, stdout
+from collapse_audit.console import Parser, count, finite, status, stdout
 from collapse_audit.exit_codes import ExitCode
 
 
@@ -177,7 +176,7 @@ def _add_output(group: Any) -> None:
 def _simulate(args: argparse.Namespace) -> int:
     from collapse_audit.lineages.simulation import kinds as simulate
 
-    with _progress() as progress:
+    with status() as progress:
         output = simulate.Output(
             out=args.out,
             seed=args.seed,
@@ -200,17 +199,6 @@ def _simulate(args: argparse.Namespace) -> int:
     if args.kind in simulate.KINDS:  # a reference alone has nothing to compare
         console.print(f"collapse-audit {shlex.quote(str(folder))}")
     return ExitCode.PASS
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Where progress goes: a line on a terminal's stderr that is gone at the end, else nowhere."""
-    console = stderr()
-    if not console.is_terminal:
-        yield lambda message: None  # noqa: ARG005
-        return
-    with console.status("") as status:
-        yield status.update
 
 
 def _whole(text: str) -> int:

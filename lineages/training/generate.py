@@ -64,6 +64,14 @@ def generate(
     return records
 
 
+def as_records(prompts: Sequence[Prompt], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What was written, each beside the prompt that it answers."""
+    return [
+        {"id": prompt.id, "group": prompt.group, "prompt": prompt.shown, **row}
+        for prompt, row in zip(prompts, rows, strict=True)
+    ]
+
+
 def write_batch(
     model: Any, tokenizer: Any, prompts: Sequence[Prompt], settings: Any, seed: int
 ) -> list[tuple[str, int, bool]]:

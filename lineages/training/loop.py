@@ -27,15 +27,15 @@ from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.examples import Encoder, Example, Prompt
 from collapse_audit.lineages.training.failures import explained
 from collapse_audit.lineages.training.finetune import Work, finetune
-from collapse_audit.lineages.training.generate import Sample, generate
+from collapse_audit.lineages.training.generate import Sample, as_records, generate
 from collapse_audit.lineages.training.models import load_generation, use
 from collapse_audit.lineages.training.progress import Progress
 from collapse_audit.lineages.training.randomness import HOLDOUT, MIX, TEXTS, derived_rng
 from collapse_audit.lineages.training.ranks import Ranks, find_ranks
 from collapse_audit.lineages.training.run import NotYetError, Run, Source, exclusive, find
 from collapse_audit.lineages.training.schemes import mix
-from collapse_audit.lineages.training.score import score
-from collapse_audit.lineages.write import append_generation, atomic_file, write_corpus
+from collapse_audit.lineages.training.score import add_nll
+from collapse_audit.lineages.write import append_generation, atomic_file, without_none, write_corpus
 
 _WORK = ".work.json"
 _WEIGHTS = "adapter_model.safetensors"
@@ -241,24 +241,19 @@ class _Generation:
         rows = generate(
             model, tokenizer, prompts, self.run.recipe.decoding, sample, ranks=self.ranks, progress=self.progress
         )
-        return [
-            {"id": prompt.id, "group": prompt.group, "prompt": prompt.shown, **row}
-            for prompt, row in zip(prompts, rows, strict=True)
-        ]
+        return as_records(prompts, rows)
 
     def _score(self, model: Any, encoder: Encoder, role: str, records: list[dict[str, Any]]) -> None:
         """Adds ``nll`` under generation 0 to the records."""
         use(model, "scorer")
-        nll = score(
+        add_nll(
             model,
-            encoder.of(records),
-            pad=encoder.pad,
+            encoder,
+            records,
             batch_size=self.run.recipe.decoding.batch_size,
             what=f"{self.where}: scoring {role} under generation 0",
             progress=self.progress,
         )
-        for record, value in zip(records, nll.tolist(), strict=True):
-            record["nll"] = None if np.isnan(value) else round(value, 6)
 
     def _append(
         self, sources: Sequence[Source], examples: Sequence[Example], adapter: Path, written: dict[str, list[Any]]
@@ -269,7 +264,7 @@ class _Generation:
         for role, records in written.items():
             path = self.folder / f"{role}.jsonl.gz"
             files[role] = self._name(path)
-            files[f"{role}_digest"] = write_corpus(path, [_without_none(record) for record in records])
+            files[f"{role}_digest"] = write_corpus(path, [without_none(record) for record in records])
         entry = {
             "seed": self.seed,
             "index": self.index,
@@ -308,10 +303,6 @@ def _tidy(folder: Path) -> None:
     """Remove what only an unfinished generation needs."""
     for path in folder.glob(".*"):
         path.unlink(missing_ok=True)
-
-
-def _without_none(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if value is not None}
 
 
 def software() -> dict[str, Any]:

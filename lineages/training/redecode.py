@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from collapse_audit.lineages.digest import file_digest, json_digest
 from collapse_audit.lineages.lineage import GenerationEntry, Lineage
 from collapse_audit.lineages.manifest import MANIFEST, read_manifest, seed_name
@@ -20,15 +18,15 @@ from collapse_audit.lineages.training.base import load_tokenizer, prepare_base
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.examples import Encoder
 from collapse_audit.lineages.training.failures import explained
-from collapse_audit.lineages.training.generate import Sample, generate
+from collapse_audit.lineages.training.generate import Sample, as_records, generate
 from collapse_audit.lineages.training.models import load_generation, use
 from collapse_audit.lineages.training.progress import Progress
 from collapse_audit.lineages.training.randomness import CONTROL
 from collapse_audit.lineages.training.ranks import Ranks
 from collapse_audit.lineages.training.recipe import Decoding
 from collapse_audit.lineages.training.run import Run, exclusive
-from collapse_audit.lineages.training.score import score
-from collapse_audit.lineages.write import set_in_generation, write_corpus
+from collapse_audit.lineages.training.score import add_nll
+from collapse_audit.lineages.write import set_in_generation, without_none, write_corpus
 
 NAME = "control.jsonl.gz"
 
@@ -86,15 +84,20 @@ def redecode(run: Run, missing: Sequence[Missing], progress: Progress) -> list[P
     with exclusive([run]):
         base = prepare_base(run.root, run.recipe, progress)
         encoder = Encoder(load_tokenizer(base), run.recipe)
+        loaded: Path | None = None
         for one in missing:
             where = f"{run.where}: seed {one.entry.seed}, control of generation {one.entry.index}"
             with explained(where):
                 adapter = _adapter(one.first, where)
-                model, tokenizer = load_generation(base, run.recipe, writer=adapter, scorer=adapter)
+                if adapter != loaded:  # one model writes all controls of a seed
+                    model, tokenizer = load_generation(base, run.recipe, writer=adapter, scorer=adapter)
+                    loaded = adapter
                 path = one.entry.texts.path.parent / NAME
                 records = _write(run, model, tokenizer, encoder, one, path, progress, where)
-                _score(run, model, encoder, records, progress, where)
-                digest = write_corpus(path, records)
+                use(model, "scorer")
+                batch_size = run.recipe.decoding.batch_size
+                add_nll(model, encoder, records, batch_size=batch_size, what=f"{where}: scoring", progress=progress)
+                digest = write_corpus(path, [without_none(record) for record in records])
                 shown = path.relative_to(run.root).as_posix()
                 set_in_generation(run.root, one.number, {"control": shown, "control_digest": digest})
                 _tidy(path)
@@ -140,28 +143,7 @@ def _write(
     rows = generate(
         model, tokenizer, prompts, _decoding(run, one.entry, where), sample, ranks=Ranks(), progress=progress
     )
-    return [
-        {"id": prompt.id, "group": prompt.group, "prompt": prompt.shown, **row}
-        for prompt, row in zip(prompts, rows, strict=True)
-    ]
-
-
-def _score(
-    run: Run, model: Any, encoder: Encoder, records: list[dict[str, Any]], progress: Progress, where: str
-) -> None:
-    use(model, "scorer")
-    nll = score(
-        model,
-        encoder.of(records),
-        pad=encoder.pad,
-        batch_size=run.recipe.decoding.batch_size,
-        what=f"{where}: scoring",
-        progress=progress,
-    )
-    for record, value in zip(records, nll.tolist(), strict=True):
-        record["nll"] = None if np.isnan(value) else round(value, 6)
-        for key in [key for key, value in record.items() if value is None]:
-            del record[key]
+    return as_records(prompts, rows)
 
 
 def _tidy(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse_audit.lineages.training.examples import Example, collate, in_batches_by_length, on_device
+from collapse_audit.lineages.training.examples import Encoder, Example, collate, in_batches_by_length, on_device
 from collapse_audit.lineages.training.progress import Progress
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
@@ -30,6 +30,15 @@ def score(
         nll[batch] = score_batch(model, collate([examples[i] for i in batch], pad))
         progress.update(number)
     return nll
+
+
+def add_nll(
+    model: Any, encoder: Encoder, records: Sequence[dict[str, Any]], *, batch_size: int, what: str, progress: Progress
+) -> None:
+    """Adds ``nll``, nats per token under ``model``, to each record; None where there is no token to score."""
+    nll = score(model, encoder.of(records), pad=encoder.pad, batch_size=batch_size, what=what, progress=progress)
+    for record, value in zip(records, nll.tolist(), strict=True):
+        record["nll"] = None if np.isnan(value) else round(value, 6)
 
 
 def score_batch(model: Any, batch: dict[str, Any]) -> FloatArray:

@@ -63,16 +63,24 @@ def _histogram(histogram: Mapping[str, Any], *, several: bool) -> Panel:
     )
     top = max((value for line in lines for value in line.y), default=1.0) * 1.12 or 1.0
     return Panel(
-        title=f"{inert(histogram['statistic'])}{of_seed(histogram.get('seed'), several)}",
-        unit=inert(histogram["unit"]),
-        about="; ".join(_spread_told(histogram, each) for each in series),
+        **_frame(histogram, series, several=several),
         lines=lines,
-        x_label=f"{inert(histogram['statistic'])} ({inert(histogram['unit'])})",
-        x_range=(histogram["edges"][0], histogram["edges"][-1]),
         y_range=(0.0, top),
-        x_ticks=number_ticks(histogram["edges"][0], histogram["edges"][-1]),
         y_ticks=number_ticks(0.0, top, most=4),
     )
+
+
+def _frame(histogram: Mapping[str, Any], series: Sequence[Mapping[str, Any]], *, several: bool) -> dict[str, Any]:
+    """What a histogram's panel is called and lies over, however its series are drawn."""
+    statistic, unit, edges = inert(histogram["statistic"]), inert(histogram["unit"]), histogram["edges"]
+    return {
+        "title": f"{statistic}{of_seed(histogram.get('seed'), several)}",
+        "unit": unit,
+        "about": "; ".join(_spread_told(histogram, each) for each in series),
+        "x_label": f"{statistic} ({unit})",
+        "x_range": (edges[0], edges[-1]),
+        "x_ticks": number_ticks(edges[0], edges[-1]),
+    }
 
 
 def _spread_told(histogram: Mapping[str, Any], series: Mapping[str, Any]) -> str:
@@ -117,14 +125,9 @@ def _ridge(histogram: Mapping[str, Any], *, several: bool) -> Panel:
         for order, each in enumerate(series)
     )
     return Panel(
-        title=f"{inert(histogram['statistic'])}{of_seed(histogram.get('seed'), several)}",
-        unit=inert(histogram["unit"]),
-        about="; ".join(_spread_told(histogram, each) for each in series),
+        **_frame(histogram, series, several=several),
         lines=lines,
-        x_label=f"{inert(histogram['statistic'])} ({inert(histogram['unit'])})",
-        x_range=(histogram["edges"][0], histogram["edges"][-1]),
         y_range=(-len(series) + 0.75, 1.7),
-        x_ticks=number_ticks(histogram["edges"][0], histogram["edges"][-1]),
         y_ticks={float(-order): series_name(each) for order, each in enumerate(series)},
         height=60 + 34 * len(series),
         grid=False,
