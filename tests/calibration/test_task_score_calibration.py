@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from tests.evaluation.scored_tasks import GATES, compared, evaluated, task
 
 from collapse_audit.probes.types import Estimate
 from collapse_audit.verdict import judge
 from tests.calibration.conftest import at_least, at_most
+from tests.evaluation.scored_tasks import GATES, compared, evaluated, task
 
 pytestmark = pytest.mark.calibration
 
