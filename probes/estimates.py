@@ -103,11 +103,11 @@ def ratio_of_sums(
     bottom: FloatArray,
     *,
     design: Design,
-    relabellings: npt.NDArray[np.uint8],
+    relabellings: npt.NDArray[np.uint8] | None = None,
     scale: Scale,
     worse: Worse,
     share: bool = False,
-    studentised: FloatArray | None = None,
+    p_value: float | None = None,
     statistic: str = "",
     **details: Any,
 ) -> Reading:
@@ -117,14 +117,16 @@ def ratio_of_sums(
     is a studentised permutation (Chung & Romano 2013, doi 10.1214/13-AOS1090): plain permutation of such a ratio
     rejects up to 14% of equal pairs whose spread and n differ. The interval is the linearised one, blocks as units.
     ``share`` says that per-document values lie in [0, 1]; the error is then never below what "0 of n" allows (rule of
-    three). ``studentised`` are the replicates, where the caller has made them already.
+    three). ``p_value``: where the caller has tested already, in place of ``relabellings``.
     """
     if scale == "log":
         if not top[~design.side].any():
             return NotMeasured(statistic=statistic, reason="it is zero in the baseline, so no ratio to it exists")
         top = _never_nothing(top, design.side)
-    if studentised is None:
-        studentised = studentised_changes(top, bottom, design=design, relabellings=relabellings, scale=scale)
+    if p_value is None:
+        assert relabellings is not None
+        changes = studentised_changes(top, bottom, design=design, relabellings=relabellings, scale=scale)
+        p_value = permutation_p(changes, worse=worse)
     baseline, generation = (top[side].sum() / bottom[side].sum() for side in (~design.side, design.side))
     error = design.standard_error(_influence(top, bottom, design.side, scale))
     if share:
@@ -136,7 +138,7 @@ def ratio_of_sums(
         error,
         scale=scale,
         worse=worse,
-        p_value=permutation_p(studentised, worse=worse),
+        p_value=p_value,
         design=design,
         method="linearised ratio, normal",
         statistic=statistic,

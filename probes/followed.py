@@ -1,6 +1,6 @@
 """The statistics that are followed along generations: of every column, and of every generation when relabelled.
 
-Each is computed from a generation's documents alone (and from what half of the baseline calls rare), so a relabelling
+Each is computed from a generation's documents alone (and from what the baseline calls rare), so a relabelling
 of the documents changes it as it would have been had they been written by other generations.
 """
 
@@ -18,7 +18,7 @@ from collapse_audit.probes.design import FloatArray, IntArray
 from collapse_audit.probes.estimates import Scale, jackknife
 from collapse_audit.probes.labels import LabelRule
 from collapse_audit.probes.pair import ngrams
-from collapse_audit.probes.rare import JUNK, head, occurrences
+from collapse_audit.probes.rare import JUNK, cross_fitted
 from collapse_audit.probes.succession import Succession
 from collapse_audit.probes.tables import CountTable, count_table, products
 from collapse_audit.probes.types import NotMeasured, Z
@@ -73,7 +73,7 @@ def followed(line: Succession, labels: LabelRule | None, *, trained: bool) -> It
 
 
 def _tail_mass(line: Succession, *, trained: bool) -> Followed | NotMeasured:
-    """Share of tokens outside the most frequent types that hold 90% of the defining half, unseen types included."""
+    """Share of tokens outside the most frequent types that hold 90% of half the baseline, unseen types included."""
     found = _rare(
         line,
         line.words,
@@ -89,7 +89,7 @@ def _tail_mass(line: Succession, *, trained: bool) -> Followed | NotMeasured:
 
 
 def _rare_labels(line: Succession, rule: LabelRule) -> Followed | NotMeasured:
-    """Labels outside the most frequent ones that make 90% of the defining half's, per document."""
+    """Labels outside the most frequent ones that make 90% of those of half the baseline, per document."""
     found = [sample.labels(rule) for sample in line.samples]
     names = {name: code for code, name in enumerate(sorted({name for each in found for name in each.names}))}
     carried = np.zeros((sum(len(sample) for sample in line.samples), len(names)), dtype=np.bool_)
@@ -105,25 +105,23 @@ def _rare_labels(line: Succession, rule: LabelRule) -> Followed | NotMeasured:
 
 
 def _rare(line: Succession, table: CountTable, bottom: FloatArray, **details: Any) -> Followed | NotMeasured:
-    """Occurrences of types outside the defining half's frequent 90%, over ``bottom`` (shape (K,)).
+    """Occurrences of types outside the frequent 90% of half the baseline, over ``bottom`` (shape (K,)), cross-fitted.
 
-    A prompt or group whose baseline text defines what is rare leaves the comparison whole: what the generations write
-    to the same prompt shares its words, and those are no longer rare then.
+    Where a prompt's or group's baseline text defines what is rare, what the generations write to it stands aside too:
+    it shares that text's words, and those are no longer rare then.
     """
-    counts, first = table.on(line.defining), line.layout.column == 0
-    taken = np.isin(line.layout.unit, line.layout.unit[line.defining])
-    if not counts.any():
-        return NotMeasured(statistic=details["statistic"], reason="the half of the baseline that defines it holds none")
-    tail, seen = ~head(counts, line.stream(details["statistic"], of_baseline=True)), counts > 0
-    before, after = first & ~taken, ~first & ~taken
-    novel, everything = occurrences(table, ~seen), occurrences(table, counts >= 0)
+    first, statistic = line.layout.column == 0, details["statistic"]
+    if not table.lengths[first].any():
+        return NotMeasured(statistic=statistic, reason="the baseline, which defines it, holds none")
+    halvings = line.stream(statistic, of_baseline=True)
+    everything, novel = cross_fitted(table, baseline=first, unit=line.layout.unit, rng=halvings)
     # Decided on all generations together, so that no relabelling changes it and the test stays exact.
-    junk = novel[after].sum() * everything[before].sum() > JUNK * novel[before].sum() * everything[after].sum()
-    top = occurrences(table, tail & seen if junk else tail)
+    before, after = (float(novel[on].sum() / max(table.lengths[on].sum(), 1.0)) for on in (first, ~first))
+    junk = after > JUNK * before
     return _ratio(
         line,
-        np.where(taken, 0.0, top),
-        np.where(taken, 0.0, bottom),
+        everything - novel if junk else everything,
+        bottom,
         scale="log",
         worse="lower",
         notes=("unseen-types-left-out",) if junk else (),

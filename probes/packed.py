@@ -28,7 +28,7 @@ from collapse_audit.probes.pack import COMMON, summed
 from collapse_audit.probes.packed_pair import PackedPair
 from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.perplexity import perplexity
-from collapse_audit.probes.rare import HEAD, leading, tail_ratio
+from collapse_audit.probes.rare import HEAD, leading, tail_p, tail_ratio
 from collapse_audit.probes.runs import Runs, beyond_length, in_runs, token_pairs
 from collapse_audit.probes.sketch import Curve, document_counts
 from collapse_audit.probes.token_divergence import TOLD, token_divergence
@@ -132,7 +132,7 @@ def _without_labels(pair: PackedPair) -> NotMeasured | None:
 
 
 def _tail_mass(pair: PackedPair) -> Reading:
-    """The documents set aside define the head, as half of the baseline does in an ordinary audit."""
+    """The documents set aside define the head, as halves of the baseline do in an ordinary audit."""
     pack, named = pair.pack, pair.named
     head = most_frequent(pack.aside, pack.aside_tokens)
     design = named.blocks
@@ -143,12 +143,13 @@ def _tail_mass(pair: PackedPair) -> Reading:
     if min(tokens[~design.side].sum(), tokens[design.side].sum()) == 0:
         return NotMeasured(reason="no text of one side holds a token")
     held = float(pack.aside[head].sum() / max(pack.aside_tokens, 1))
+    drawn = design.relabellings(pair.permutations, pair.stream("tail-mass"))
     return tail_ratio(
         everything,
         novel,
         tokens,
         design=design,
-        drawn=design.relabellings(pair.permutations, pair.stream("tail-mass")),
+        p_value=tail_p(everything, novel, tokens, design=design, drawn=drawn),
         one_sided=named.one_sided,
         raw={"head_types": int(np.count_nonzero(head)), "head_share": held},
         notes=("wide-tail",) if held < HEAD else (),

@@ -176,14 +176,6 @@ class Succession:
         owner = np.repeat(self.layout.block, self.tokens.lengths)
         return count_table(owner, self.tokens.ids, self.layout.column.size)
 
-    @cached_property
-    def defining(self) -> BoolArray:
-        """Blocks of the random half of the baseline that says what is rare, and is compared with nothing; (K,)."""
-        baseline = self.layout.column == 0
-        units = np.unique(self.layout.unit[baseline])
-        half = self.stream("defining half", of_baseline=True).permutation(units)[: units.size // 2]
-        return np.asarray(baseline & np.isin(self.layout.unit, half))
-
 
 def layout(samples: Sequence[Sample], rng: np.random.Generator) -> Layout:
     """Lay out the baseline's sample and the generations'; at most ``MOST`` blocks a generation."""

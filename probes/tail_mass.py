@@ -6,7 +6,7 @@ import numpy as np
 
 from collapse_audit.probes.design import BoolArray
 from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.rare import head, occurrences, tail_ratio
+from collapse_audit.probes.rare import cross_fitted, head, occurrences, tail_p, tail_ratio
 from collapse_audit.probes.types import Gate, NotMeasured, Reading, probe
 
 
@@ -23,7 +23,8 @@ from collapse_audit.probes.types import Gate, NotMeasured, Reading, probe
             because="a fifth of the rare tail's probability gone; word probabilities to the power 1.05 keep .78 to .81",
         ),
     ),
-    source="Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y; Chung & Romano 2013, doi 10.1214/13-AOS1090",
+    source="Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y; Chung & Romano 2013, doi 10.1214/13-AOS1090; "
+    "Chernozhukov et al. 2018, doi 10.1111/ectj.12097",
     since="0.1",
 )
 def tail_mass(pair: Pair) -> Reading:
@@ -34,7 +35,10 @@ def tail_mass(pair: Pair) -> Reading:
 
     Formula and unit
         Half of the baseline (A) defines the head: the most frequent types that hold 90% of A's tokens. The tail is
-        everything else, types unseen in A included. Ratio m(generation)/m(other half of the baseline), m = tail share.
+        everything else, types unseen in A included. Ratio m(generation)/m(other half of the baseline), m = tail share;
+        m is the mean over 20 random halvings and both of their halves (cross-fitting: Chernozhukov et al. 2018). p is
+        the larger of two: of these means relabelled, and of a single half, exact because that A is compared with
+        nothing.
 
     Why it signals collapse
         Sharpened or truncated decoding takes mass from the tail. Finite-sample drift does not (tail mass is a
@@ -42,33 +46,40 @@ def tail_mass(pair: Pair) -> Reading:
 
     When it misleads
         Junk tokens are "rare": where the generation's mass of unseen types is over 1.25 times the baseline's, only tail
-        types seen in A count, and the finding says so. The interval is that of the tail which A defines: in small or
-        uneven text another draw of A (``--seed``) defines another tail and may give another ratio. Against its own
-        training texts a generation seems to lose tail mass that it has not lost: the finding may then pass but not
-        fail.
+        types seen in A count, and the finding says so. The interval is that of the tail which this baseline defines,
+        not of the language's. Against its own training texts a generation seems to lose tail mass that it has not lost:
+        the finding may then pass but not fail.
 
     Needs
         Text.
     """
-    table = pair.words
-    defining, compared = _halves(pair)
-    counts = table.on(defining)
-    design = pair.design.restricted(compared)
-    tokens = table.lengths[compared]
-    if not counts.any() or not tokens[~design.side].any() or not tokens[design.side].any():
+    table, design = pair.words, pair.design
+    if not all(table.lengths[which].any() for which in (*_halves(pair), design.side)):
         return NotMeasured(reason="too few texts with tokens to split the baseline in two halves")
-    drawn = design.relabellings(pair.permutations, pair.stream("tail-mass"))
-    tail = ~head(counts, pair.stream("tail-mass ties"))
-    everything, novel = (occurrences(table, types)[compared] for types in (tail, counts == 0))
+    everything, novel = cross_fitted(
+        table, baseline=~design.side, unit=design.unit, rng=pair.stream("tail-mass halvings")
+    )
+    relabelled = tail_p(everything, novel, table.lengths, design=design, drawn=pair.relabellings)
     return tail_ratio(
         everything,
         novel,
-        tokens,
+        table.lengths,
         design=design,
-        drawn=drawn,
+        p_value=max(relabelled, _exact_p(pair)),
         one_sided=pair.one_sided,
-        raw={"head_types": int(np.count_nonzero(~tail))},
+        raw={"head_types": int(np.count_nonzero(head(table.on(~design.side), pair.stream("tail-mass ties"))))},
     )
+
+
+def _exact_p(pair: Pair) -> float:
+    """One half of the baseline defines the tail, and only the other one and the generation are relabelled."""
+    defining, compared = _halves(pair)
+    counts = pair.words.on(defining)
+    design = pair.design.restricted(compared)
+    tail = ~head(counts, pair.stream("tail-mass ties"))
+    everything, novel = (occurrences(pair.words, types)[compared] for types in (tail, counts == 0))
+    drawn = design.relabellings(pair.permutations, pair.stream("tail-mass"))
+    return tail_p(everything, novel, pair.words.lengths[compared], design=design, drawn=drawn)
 
 
 def _halves(pair: Pair) -> tuple[BoolArray, BoolArray]:

@@ -28,7 +28,7 @@ from collapse_audit.probes.estimates import Scale, jackknife, permutation_p
 from collapse_audit.probes.labels import LabelRule
 from collapse_audit.probes.lengths import matched_length
 from collapse_audit.probes.pair import truncated
-from collapse_audit.probes.rare import JUNK, head, leading
+from collapse_audit.probes.rare import JUNK, cross_fitted, leading
 from collapse_audit.probes.repetition import looping, repeated_grams
 from collapse_audit.probes.sample import Sample
 from collapse_audit.probes.tables import count_table, sweep_distinct
@@ -207,25 +207,14 @@ def _share(probe: str, statistic: str, worse: Worse, hits: BoolArray, known: Boo
 
 
 def _tail_mass(four: Quartet, tokens: Tokens, rng: np.random.Generator) -> Iterator[_Score]:
-    """The rare tail of both baselines together, told by half of the prompts and measured in the other half."""
-    defining = np.zeros(four.units, dtype=np.bool_)
-    defining[rng.permutation(four.units)[: four.units // 2]] = True
-    baseline = four.corpus % 2 == 0
-    document = np.repeat(np.arange(four.unit.size), tokens.lengths)
-    tells = (defining[four.unit] & baseline)[document]
-    counts = np.bincount(tokens.ids[tells], minlength=len(tokens.vocabulary))
-    if not counts.any():
-        return
-    # Neither a random order of ties nor pooled novelty knows which lineage a text is of.
-    rare = ~head(counts, rng)
-    measured = ~defining[four.unit]
-    lengths = np.where(measured, tokens.lengths, 0).astype(np.float64)
-    novel = np.bincount(document, weights=counts[tokens.ids] == 0, minlength=four.unit.size) * measured
-    masses = [novel[side].sum() / max(lengths[side].sum(), 1.0) for side in (baseline, ~baseline)]
-    if masses[1] > JUNK * masses[0]:
-        rare &= counts > 0
-    tail = (np.bincount(document, weights=rare[tokens.ids], minlength=four.unit.size) * measured).astype(np.float64)
-    if not four.sums(lengths).sum(axis=0).all() or not tail[baseline].any():
+    """The rare tail of both baselines together; a prompt is counted in the tails that other prompts tell."""
+    baseline, documents = four.corpus % 2 == 0, four.unit.size
+    table = count_table(np.repeat(np.arange(documents), tokens.lengths), tokens.ids, documents)
+    # Nothing in it knows which lineage a text is of, so swapping A and B leaves the tails as they are.
+    everything, novel = cross_fitted(table, baseline=baseline, unit=four.unit, rng=rng)
+    masses = [novel[side].sum() / max(table.lengths[side].sum(), 1.0) for side in (baseline, ~baseline)]
+    tail = everything - novel if masses[1] > JUNK * masses[0] else everything
+    if not four.sums(table.lengths).sum(axis=0).all() or not tail[baseline].any():
         return
     yield _Score(
         probe="tail-mass",
@@ -233,7 +222,7 @@ def _tail_mass(four: Quartet, tokens: Tokens, rng: np.random.Generator) -> Itera
         unit="ratio",
         worse="lower",
         top=tail,
-        bottom=lengths,
+        bottom=table.lengths,
         scale="log",
     )
 

@@ -11,9 +11,9 @@ from scipy.stats import binom
 from collapse_audit.config import AuditConfig
 from collapse_audit.probes.label_coverage import Survival
 from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.rare import HALVINGS, halves
 from collapse_audit.probes.rare import head as most_frequent
 from collapse_audit.probes.registry import BUILTIN
-from collapse_audit.probes.tail_mass import _halves
 from collapse_audit.probes.types import Estimate
 from collapse_audit.reports.document import Outcome
 from collapse_audit.trial import sample_of, trial
@@ -26,16 +26,20 @@ Repeats = Callable[[int], int]
 
 
 def test_the_interval_of_the_tail_mass_ratio_covers(repeats: Repeats) -> None:
-    """Nominal 90%; the truth given the tail that the defining half drew: q(tail)/p(tail), which the laws tell."""
+    """Nominal 90%; the truth given the tails that the halves of the baseline define: mean q(tail) / mean p(tail), which
+    the laws tell."""
     count = repeats(500)
     p, q = zipf(5000), sharpened(zipf(5000), 1.1)
     covered = 0
     for repeat in range(count):
         rng = np.random.default_rng([31, repeat])
         pair = Pair(baseline=documents(p, 300, rng), generation=documents(q, 300, rng), permutations=99, seed=repeat)
-        head = most_frequent(pair.words.on(_halves(pair)[0]), pair.stream("tail-mass ties"))
-        inside = [int(pair.tokens.vocabulary[int(t)].as_py()[1:]) for t in pair.words.types[head]]
-        truth = (1 - q[inside].sum()) / (1 - p[inside].sum())
+        rank = np.array([int(pair.tokens.vocabulary[int(t)].as_py()[1:]) for t in pair.words.types])
+        held = np.zeros(2)
+        for half in halves(np.arange(300), pair.stream("tail-mass halvings")):
+            head = most_frequent(pair.words.on(np.isin(np.arange(600), half)), pair.stream("ties"))
+            held += [law[rank[head]].sum() for law in (p, q)]
+        truth = np.divide(*(1 - held / (2 * HALVINGS))[::-1])
         (reading,) = next(probe for probe in BUILTIN if probe.name == "tail-mass")(pair)
         assert isinstance(reading, Estimate)
         covered += reading.low <= truth <= reading.high

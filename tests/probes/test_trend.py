@@ -20,6 +20,7 @@ from collapse_audit.probes import succession
 from collapse_audit.probes.design import FloatArray
 from collapse_audit.probes.followed import Followed, followed
 from collapse_audit.probes.labels import label_rule
+from collapse_audit.probes.rare import halves
 from collapse_audit.probes.sample import Sample
 from collapse_audit.probes.succession import Layout, Succession
 from collapse_audit.probes.trend import Trend, _misfit, _steps, crossing, n_effective, page, trends
@@ -189,9 +190,9 @@ def test_where_no_text_repeats_anything_three_in_n_still_may() -> None:
 
 
 def test_tail_mass_is_the_share_of_tokens_outside_the_frequent_ones() -> None:
-    """Ten common words, clearly apart in frequency, hold well over 90%; rare ones are all new, so all are tail."""
+    """Six common words, clearly apart in frequency, hold well over 90%; rare ones are all new, so all are tail."""
     rng = np.random.default_rng(3)
-    common = [f"c{i}" for i in range(10) for _ in range(20 - i)]
+    common = [f"c{i}" for i in range(6) for _ in range((31, 23, 17, 13, 10, 6)[i])]
 
     def text(share: float) -> list[str]:
         return [str(rng.choice(common)) if rng.random() > share else f"r{rng.integers(10**6)}" for _ in range(60)]
@@ -200,15 +201,19 @@ def test_tail_mass_is_the_share_of_tokens_outside_the_frequent_ones() -> None:
     # The head is the common words but for the rarest few: those that the first 90% do not need.
     found = measured(samples(corpora))["tail-mass"]
     line = Succession(baseline=samples(corpora)[0], generations=tuple(samples(corpora)[1:]), permutations=1, seed=0)
-    defining = [row for row, chosen in zip(corpora[0], line.defining[:40], strict=True) if chosen]
-    assert len(defining) == 20
-    counts = Counter(word for row in defining for word in row).most_common()
-    before = np.cumsum([0] + [times for _, times in counts])[:-1]
-    head = {word for (word, _), so_far in zip(counts, before, strict=True) if so_far < 0.9 * sum(c for _, c in counts)}
-    compared = [row for row, chosen in zip(corpora[0], line.defining[:40], strict=True) if not chosen]
+    rare: list[list[list[int]]] = [[[] for _ in rows] for rows in corpora]
+    for half in halves(np.arange(40), line.stream("tail-mass", of_baseline=True)):
+        counts = Counter(word for document in half for word in corpora[0][document]).most_common()
+        before = np.cumsum([0] + [times for _, times in counts])[:-1]
+        edge = 0.9 * sum(times for _, times in counts)
+        head = {word for (word, _), so_far in zip(counts, before, strict=True) if so_far < edge}
+        for number, rows in enumerate(corpora):
+            for document, row in enumerate(rows):
+                if number or document not in half:
+                    rare[number][document].append(sum(word not in head for word in row))
     values = []
-    for rows, error in zip([compared, *corpora[1:]], [None, *found.errors], strict=True):
-        t, size = (np.array([f(row) for row in rows]) for f in (lambda row: sum(w not in head for w in row), len))
+    for counted, rows, error in zip(rare, corpora, [None, *found.errors], strict=True):
+        t, size = np.array([np.mean(each) for each in counted]), np.array([len(row) for row in rows])
         values.append(t.sum() / size.sum())
         residual = t - values[-1] * size
         n = len(rows)
@@ -219,9 +224,12 @@ def test_tail_mass_is_the_share_of_tokens_outside_the_frequent_ones() -> None:
 
 
 def test_junk_that_no_baseline_holds_is_no_tail() -> None:
-    """From 1.25 times the novel mass on, only types that the defining half knows are counted."""
+    """From 1.25 times the novel mass on, only types that a defining half knows are counted."""
     corpora = lineage(4, n=150, types=1000)
-    junk = [corpora[0], *([[*row, f"x{g}{i}"] for i, row in enumerate(rows)] for g, rows in enumerate(corpora[1:]))]
+    junk = [
+        corpora[0],
+        *([[*row, *[f"x{g}{i}"] * 3] for i, row in enumerate(rows)] for g, rows in enumerate(corpora[1:])),
+    ]
     plain, noisy = (measured(samples(each))["tail-mass"] for each in (corpora, junk))
     assert plain.notes == ()
     assert "unseen-types-left-out" in noisy.notes
@@ -256,16 +264,22 @@ def test_texts_without_nll_are_left_out_up_to_a_twentieth() -> None:
 
 
 def test_rare_labels_are_counted_per_document() -> None:
-    """Labels a, b, c hold 60, 36 and 4%: c alone lies outside the first 90%. The unheard-of d is junk."""
+    """Labels a, b, c hold 60, 36 and 4%: c alone lies outside the first 90%. The unheard-of d is junk, and so is c to
+    a half of the baseline that does not hold it."""
     corpora = lineage(7, n=50)
     labels = [[["a"]] * 30 + [["b"]] * 18 + [["c"]] * 2] * 2
-    labels += [[["a"]] * 30 + [["b", "d"]] * 3 + [[]] * 17, [["a"]] * 46 + [["c"]] * 4, [["a"]] * 50]
+    labels += [[["a"]] * 30 + [["b", "d"]] * 10 + [[]] * 10, [["a"]] * 46 + [["c"]] * 4, [["a"]] * 50]
     found = measured(samples(corpora, labels=labels), labels=label_rule("field"))["rare-labels"]
+    assert "unseen-types-left-out" in found.notes
+    line = Succession(baseline=samples(corpora)[0], generations=tuple(samples(corpora)[1:]), permutations=1, seed=0)
+    known = np.mean(
+        [bool({48, 49} & {*half}) for half in halves(np.arange(50), line.stream("rare-labels", of_baseline=True))]
+    )
     # Where none is left, half a label stands for none.
-    assert found.values == pytest.approx([2 / 50, 0.5 / 50, 4 / 50, 0.5 / 50])
+    assert found.values == pytest.approx([known * 2 / 50, 0.5 / 50, known * 4 / 50, 0.5 / 50])
     assert "rare-labels" not in measured(samples(corpora, labels=labels))
     none = reasons(samples(corpora), labels=label_rule("field"))
-    assert none["rare-labels"] == "the half of the baseline that defines it holds none"
+    assert none["rare-labels"] == "the baseline, which defines it, holds none"
 
 
 # The exact test
@@ -741,7 +755,7 @@ def test_generations_of_nothing_are_not_measured() -> None:
     corpora = lineage(24)
     assert set(reasons(samples([*corpora[:-1], [[]] * 24]))) == {*WORDS, "log-perplexity"}
     assert reasons(samples([[[]] * 24, *corpora[1:]])) == {
-        "tail-mass": "the half of the baseline that defines it holds none",
+        "tail-mass": "the baseline, which defines it, holds none",
         "log-perplexity": "the records of a generation carry no nll",
     }
     alike = reasons(samples([*corpora[:-1], [["same", "text"]] * 24]))
