@@ -10,7 +10,7 @@ import numpy as np
 
 from collapse_audit.exit_codes import ExitCode
 from collapse_audit.probes.types import Estimate, Gate
-from collapse_audit.reports.document import Finding, Outcome, Verdict, counted, worst
+from collapse_audit.reports.document import Finding, Outcome, Verdict, about, counted, enough, worst
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +80,9 @@ def _inconclusive(
             f"{_short(fail_at if estimate.can_fail else pass_at)}"
         )
     n_needed = _documents_needed(estimate, fail_at)
-    told = (
-        f"about {n_needed:,} {unit} would settle it"
-        if n_needed
-        else f"no number of {unit} can be promised to settle it"
-    )
+    told = f"no number of {unit} can be promised to settle it"
+    if n_needed:
+        told = f"{about(enough(n_needed))} {unit} would settle it"
     return _judged(Outcome.INCONCLUSIVE, f"{why}; {told}", estimate, n_needed=n_needed)
 
 

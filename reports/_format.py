@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from collapse_audit.reports.document import AuditReport, Finding, Outcome
+from collapse_audit.reports.document import AuditReport, Finding, Outcome, about, enough
 from collapse_audit.reports.plain import called, place
 
 WORDS = {
@@ -97,14 +97,6 @@ def count(n: int) -> str:
     return f"{n:,}"
 
 
-def enough(n: int) -> str:
-    """An n that would do, rounded up to two significant digits, since it is an extrapolation: 1210 -> "1,300"."""
-    if n > 1_000_000:
-        return "over a million"
-    step = int(10 ** max(0, len(str(n)) - 2))
-    return count(-(-n // step) * step)
-
-
 def percent(share: float) -> str:
     """.9 -> "90%", .975 -> "97.5%"."""
     return f"{share * 100:.6g}%"
@@ -142,8 +134,7 @@ class Shown:
     @property
     def would_settle(self) -> str:
         """``about 1,300 a side``."""
-        about = "" if self.n_needed.startswith("over") else "about "
-        return f"{about}{self.n_needed} a side" if self.n_needed else ""
+        return f"{about(self.n_needed)} a side" if self.n_needed else ""
 
 
 _FINER = 2

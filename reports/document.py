@@ -154,6 +154,19 @@ def counted(finding: Finding) -> Outcome:
     return finding.outcome if finding.waiver is None else Outcome.PASS
 
 
+def enough(n: int) -> str:
+    """An n that would do, rounded up to two significant digits, since it is an extrapolation: 1210 -> "1,300"."""
+    if n > 1_000_000:
+        return "over a million"
+    step = int(10 ** max(0, len(str(n)) - 2))
+    return f"{-(-n // step) * step:,}"
+
+
+def about(many: str) -> str:
+    """What :func:`enough` says, within a sentence: ``about 1,300``, ``over a million``."""
+    return many if many.startswith("over") else f"about {many}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One probe on one generation of one seed: what a matrix shows in one place and JUnit counts as one test case."""

@@ -157,6 +157,10 @@ def test_inconclusive_names_the_number_of_documents_that_would_settle_it() -> No
     assert judgement.reason == (
         "the interval [-0.3224, 1.322] holds the margin 1; about 900 documents a side would settle it"
     )
+    # .22 away: 100 * (3 * .5 / .22)^2 = 4,648.8, and an extrapolation has no more than two digits.
+    judgement = told(0.78, 0.5, 1.0, 0.3)
+    assert judgement.n_needed == 4648
+    assert judgement.reason.endswith("; about 4,700 documents a side would settle it")
 
 
 def test_what_is_inconclusive_now_is_never_settled_by_fewer_documents_than_there_are() -> None:
