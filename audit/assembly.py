@@ -39,6 +39,7 @@ def assembled(
     losses, log_notes = training_losses(plan.lineage)
     verdict, code = overall(findings, allow_inconclusive=config.allow_inconclusive)
     lineage = plan.lineage
+    from_texts: dict[str, Any] = {name: tuple(plain(rows, name)) for name, rows in tables.items()}
     return AuditReport(
         tool={"name": "collapse-audit", "version": collapse_audit.__version__},
         lineage={
@@ -60,7 +61,7 @@ def assembled(
         survival=tuple(plain(survival(findings), "survival")),
         recipe=tuple(plain(claims, "recipe")),
         training=tuple(plain(losses, "training")),
-        **{name: tuple(plain(rows, name)) for name, rows in tables.items()},
+        **from_texts,
         summary=_summary(findings, verdict, code),
         findings=tuple(findings),
         notes=tuple(dict.fromkeys([*notes, *log_notes])),
