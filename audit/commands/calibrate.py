@@ -19,7 +19,7 @@ from collapse_audit.probes.errors import UsageError
 if TYPE_CHECKING:
     from collapse_audit.calibration.report import Calibration
     from collapse_audit.calibration.settled import Gates, Trial
-    from collapse_audit.calibration.trials import Setup
+    from collapse_audit.calibration.trials import Kept, Setup
     from collapse_audit.config import AuditConfig
     from collapse_audit.lineages.corpus import Corpus
     from collapse_audit.lineages.lineage import Lineage
@@ -43,7 +43,8 @@ def calibrate(argv: Sequence[str]) -> int:
     _check_outputs(options)
     with status("collapse-audit calibrate", spinner="line") as progress:
         job = _job(options, progress)
-        trials = _run(job, options, start + 60 * options.minutes, progress)
+        kept = _kept(job, options)
+        trials = _run(job, kept, options, start + 60 * options.minutes, progress)
     from collapse_audit.calibration.report import numbers, render, settings
     from collapse_audit.reports.write import write_file
 
@@ -56,6 +57,8 @@ def calibrate(argv: Sequence[str]) -> int:
         write_file(options.write, settings(found))
         written.append(options.write)
     text = render(found, width=stdout().width)
+    if kept.trials:
+        text += f"{kept.path}: {len(kept.trials):,} trials were finished earlier; without the file all are made anew\n"
     write(text + "".join(f"{path}: written\n" for path in written))
     return ExitCode.PASS if found.proposed else ExitCode.NOTHING_MEASURED
 
@@ -260,12 +263,19 @@ def _documents(corpus: Corpus, config: AuditConfig) -> int:
     return min(documents, config.max_documents or documents)
 
 
-def _run(job: _Job, options: argparse.Namespace, deadline: float, progress: Callable[[str], None]) -> list[Trial]:
-    from collapse_audit.calibration.trials import Kept, run_trials, schedule
+def _kept(job: _Job, options: argparse.Namespace) -> Kept:
+    from collapse_audit.calibration.trials import Kept
 
     output = options.write or options.json
     beside = None if output is None else output.with_name(f"{output.name}.trials.jsonl")
-    kept = Kept(options.state or beside, job.setup.key())
+    return Kept(options.state or beside, job.setup.key())
+
+
+def _run(
+    job: _Job, kept: Kept, options: argparse.Namespace, deadline: float, progress: Callable[[str], None]
+) -> list[Trial]:
+    from collapse_audit.calibration.trials import run_trials, schedule
+
     places = schedule(job.scenarios, options.trials)
     return run_trials(
         job.setup,

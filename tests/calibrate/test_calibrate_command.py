@@ -229,6 +229,15 @@ def test_its_own_words_for_what_makes_no_sense(tmp_path: Path, capsys: pytest.Ca
         assert words_ in capsys.readouterr().err
 
 
+def test_trials_of_an_earlier_run_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, told = lineage(tmp_path / "run", count=80), tmp_path / "a.json"
+    assert run(root, *QUICK, "--json", told) == 0
+    assert "finished earlier" not in capsys.readouterr().out
+    trials = (tmp_path / "a.json.trials.jsonl").read_text().count("\n") - 1
+    assert run(root, *QUICK, "--json", told) == 0
+    assert f"a.json.trials.jsonl: {trials} trials were finished earlier" in capsys.readouterr().out
+
+
 def test_defaults_on_the_command_line_are_those_of_the_computation() -> None:
     assert Strengths(**calibrate_cli._DEFAULTS) == Strengths()
 
