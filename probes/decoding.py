@@ -8,7 +8,7 @@ the change from generation 0's texts to generation k's goes by way of those:
                                                 + [value(generation k) - value(control)]      training
 
 on the scale on which changes add up: the value itself, or its natural logarithm. All three corpora are measured with
-one yardstick (what half of the baseline calls rare), so the parts add up exactly. Descriptive: it never gates.
+one yardstick (what the baseline calls rare), so the parts add up exactly. Descriptive: it never gates.
 """
 
 from __future__ import annotations

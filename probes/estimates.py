@@ -43,16 +43,19 @@ def estimate(
     method: str,
     high: float | None = None,
     n_needed: Callable[[float], float] | None = None,
+    deciding: float = 0.0,
     **details: Any,
 ) -> Estimate:
     """An estimate with a normal interval on ``scale``.
 
     ``value`` is in the reader's unit; ``error`` is its standard error on ``scale`` (of ln value where that is "log").
     ``high`` and ``n_needed`` replace the upper bound and the n that would settle it where a probe has better ones.
+    ``deciding`` is the standard error behind the test, where that is larger than the interval's: power hangs on it.
     """
     n_baseline, n_generation = design.documents(False), design.documents(True)
     low, upper = _interval(value, error, scale)
-    reach = (Z + Z_POWER) * error
+    hardest = max(error, deciding)
+    reach = (Z + Z_POWER) * hardest
     detectable = reach if scale == "linear" else math.exp(reach if worse == "higher" else -reach)
     return Estimate(
         value=value,
@@ -65,7 +68,7 @@ def estimate(
         minimum_detectable=(-detectable if scale == "linear" and worse == "lower" else detectable)
         if math.isfinite(reach)
         else None,
-        n_needed=n_needed or needed(value, error, scale=scale, n=min(n_baseline, n_generation)),
+        n_needed=n_needed or needed(value, hardest, scale=scale, n=min(n_baseline, n_generation)),
         **details,
     )
 
@@ -128,7 +131,7 @@ def ratio_of_sums(
         changes = studentised_changes(top, bottom, design=design, relabellings=relabellings, scale=scale)
         p_value = permutation_p(changes, worse=worse)
     baseline, generation = (top[side].sum() / bottom[side].sum() for side in (~design.side, design.side))
-    error = design.standard_error(_influence(top, bottom, design.side, scale))
+    error = ratio_error(top, bottom, design=design, scale=scale)
     if share:
         error = max(error, rule_of_three(design))
     if error == 0:
@@ -144,6 +147,11 @@ def ratio_of_sums(
         statistic=statistic,
         **details,
     )
+
+
+def ratio_error(top: FloatArray, bottom: FloatArray, *, design: Design, scale: Scale) -> float:
+    """Linearised standard error of the change of sum(top)/sum(bottom), blocks as units; both sides hold ``top``."""
+    return design.standard_error(_influence(top, bottom, design.side, scale))
 
 
 def _never_nothing(top: FloatArray, side: npt.NDArray[np.bool_]) -> FloatArray:

@@ -111,10 +111,10 @@ def _rare(line: Succession, table: CountTable, bottom: FloatArray, **details: An
     it shares that text's words, and those are no longer rare then.
     """
     first, statistic = line.layout.column == 0, details["statistic"]
-    if not table.lengths[first].any():
-        return NotMeasured(statistic=statistic, reason="the baseline, which defines it, holds none")
+    if np.unique(line.layout.unit[first & (table.lengths > 0)]).size < 2:
+        return NotMeasured(statistic=statistic, reason="fewer than two texts of the baseline hold any to define it")
     halvings = line.stream(statistic, of_baseline=True)
-    everything, novel = cross_fitted(table, baseline=first, unit=line.layout.unit, rng=halvings)
+    everything, novel = cross_fitted(table, baseline=first, unit=line.layout.unit, key=line.layout.key, rng=halvings)
     # Decided on all generations together, so that no relabelling changes it and the test stays exact.
     before, after = (float(novel[on].sum() / max(table.lengths[on].sum(), 1.0)) for on in (first, ~first))
     junk = after > JUNK * before

@@ -43,7 +43,7 @@ def occurrences(table: CountTable, types: BoolArray) -> FloatArray:
 
 
 def cross_fitted(
-    table: CountTable, *, baseline: BoolArray, unit: IntArray, rng: np.random.Generator
+    table: CountTable, *, baseline: BoolArray, unit: IntArray, key: IntArray, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     """Tokens of the tail in every block, and those of types that its definition does not hold; each of shape (K,).
 
@@ -53,10 +53,13 @@ def cross_fitted(
     (cross-fitting; Chernozhukov et al. 2018, doi 10.1111/ectj.12097). One half alone would let chance decide on which
     side of the edge a word stands that the generation repeats.
 
-    ``baseline`` (K,): blocks that may define. ``unit`` (K,): a pair's blocks are one, and stand aside together.
+    ``baseline`` (K,): blocks that may define. ``unit`` (K,): blocks of one unit stand aside together. ``key`` (K,):
+    blocks of one key are written to the same prompt, and share its words.
     """
     sums, times = np.zeros((2, unit.size)), np.zeros(unit.size)
-    for half in halves(unit[baseline], rng):
+    definitions = halves(unit[baseline], rng)
+    unit = _partnered(unit, key, baseline, rng)
+    for half in definitions:
         aside = np.isin(unit, half)
         counts = table.on(aside & baseline)
         if counts.any():
@@ -64,6 +67,22 @@ def cross_fitted(
             times += ~aside
     everything, novel = np.divide(sums, times, out=np.zeros_like(sums), where=times > 0)
     return everything, novel
+
+
+def _partnered(unit: IntArray, key: IntArray, baseline: BoolArray, rng: np.random.Generator) -> IntArray:
+    """Units, where a block that no baseline block is paired with stands aside with a random one of its key; (K,).
+
+    An answer of the baseline is never counted in a tail that it defined itself. The other answers to a prompt share
+    its words, so a generation's answer must miss as many of them.
+    """
+    drawn = unit.copy()
+    place = np.flatnonzero(baseline)[np.argsort(key[baseline], kind="stable")]
+    lone = np.flatnonzero(~baseline & ~np.isin(unit, unit[baseline]))
+    first, last = (np.searchsorted(key[place], key[lone], side) for side in ("left", "right"))
+    chosen = first + (rng.random(lone.size) * (last - first)).astype(np.int64)
+    shares = first < last
+    drawn[lone[shares]] = unit[place[chosen[shares]]]
+    return drawn
 
 
 def halves(units: IntArray, rng: np.random.Generator) -> list[IntArray]:
@@ -97,15 +116,18 @@ def tail_ratio(
     one_sided: str | None,
     raw: Mapping[str, Any],
     notes: tuple[str, ...] = (),
+    deciding: float = 0.0,
 ) -> Reading:
     """Share of ``everything`` outside the head in ``tokens``, generation over baseline; per-block sums, shape (K,).
 
     ``novel``: those of it that whatever defined the tail does not hold. Where there are too many, they do not count.
+    ``deciding``: the standard error behind ``p_value``, where it is not the interval's.
     """
     junk = bool(_junk(novel, tokens, design.side[None].astype(np.uint8))[0])
     top = everything - novel if junk else everything
     if not top[~design.side].any():
-        return NotMeasured(reason="the baseline has no rare tail: its most frequent types hold all of its tokens")
+        held = "hold all of its tokens but unseen ones, left out as junk" if junk else "hold all of its tokens"
+        return NotMeasured(reason=f"the baseline has no rare tail: its most frequent types {held}")
     shares = {
         f"{name}_mass_{which}": float(mass[on].sum() / tokens[on].sum())
         for name, mass in (("tail", top), ("novel", novel))
@@ -116,6 +138,7 @@ def tail_ratio(
         tokens,
         design=design,
         p_value=p_value,
+        deciding=deciding,
         scale="log",
         worse="lower",
         can_fail=one_sided is None,

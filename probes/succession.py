@@ -49,6 +49,8 @@ class Layout:
     """Shape (K,)."""
     stratum: IntArray
     """Shape (K,): blocks of the same stratum may swap columns; stratum 0 is the baseline, which stays."""
+    key: IntArray
+    """Shape (K,): the group or prompt of a block, or the document itself; the same in all columns."""
     unit: IntArray
     """Shape (K,): the independent unit of a block; one key in several columns is one unit."""
     cell: IntArray
@@ -199,6 +201,7 @@ def layout(samples: Sequence[Sample], rng: np.random.Generator) -> Layout:
         block=(np.cumsum(keep) - 1)[block[keep[block]]],
         column=column[keep],
         stratum=stratum[keep],
+        key=key[keep],
         unit=unit,
         cell=cell,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from collapse_audit.probes.design import BoolArray
+from collapse_audit.probes.design import MIN_UNITS, BoolArray
+from collapse_audit.probes.estimates import ratio_error
 from collapse_audit.probes.pair import Pair
 from collapse_audit.probes.rare import cross_fitted, head, occurrences, tail_p, tail_ratio
 from collapse_audit.probes.types import Gate, NotMeasured, Reading, probe
@@ -54,32 +55,44 @@ def tail_mass(pair: Pair) -> Reading:
         Text.
     """
     table, design = pair.words, pair.design
-    if not all(table.lengths[which].any() for which in (*_halves(pair), design.side)):
+    told = np.unique(design.unit[~design.side & (table.lengths > 0)]).size
+    if told < 2 or (told < MIN_UNITS <= design.units) or not table.lengths[design.side].any():
         return NotMeasured(reason="too few texts with tokens to split the baseline in two halves")
     everything, novel = cross_fitted(
-        table, baseline=~design.side, unit=design.unit, rng=pair.stream("tail-mass halvings")
+        table,
+        baseline=~design.side,
+        unit=design.unit,
+        key=design.stratum if design.paired else np.arange(design.side.size),
+        rng=pair.stream("tail-mass halvings"),
     )
     relabelled = tail_p(everything, novel, table.lengths, design=design, drawn=pair.relabellings)
+    exact, error = _held_out(pair)
     return tail_ratio(
         everything,
         novel,
         table.lengths,
         design=design,
-        p_value=max(relabelled, _exact_p(pair)),
+        p_value=max(relabelled, exact),
+        deciding=error,
         one_sided=pair.one_sided,
         raw={"head_types": int(np.count_nonzero(head(table.on(~design.side), pair.stream("tail-mass ties"))))},
     )
 
 
-def _exact_p(pair: Pair) -> float:
-    """One half of the baseline defines the tail, and only the other one and the generation are relabelled."""
+def _held_out(pair: Pair) -> tuple[float, float]:
+    """The test in which one half defines the tail, and only the other one and the generation are relabelled.
+
+    Its p-value, and the standard error behind it on the scale of the logarithm (0 where a side has no tail).
+    """
     defining, compared = _halves(pair)
-    counts = pair.words.on(defining)
+    counts, tokens = pair.words.on(defining), pair.words.lengths[compared]
     design = pair.design.restricted(compared)
     tail = ~head(counts, pair.stream("tail-mass ties"))
     everything, novel = (occurrences(pair.words, types)[compared] for types in (tail, counts == 0))
     drawn = design.relabellings(pair.permutations, pair.stream("tail-mass"))
-    return tail_p(everything, novel, pair.words.lengths[compared], design=design, drawn=drawn)
+    both = everything[design.side].any() and everything[~design.side].any()
+    error = ratio_error(everything, tokens, design=design, scale="log") if both else 0.0
+    return tail_p(everything, novel, tokens, design=design, drawn=drawn), error
 
 
 def _halves(pair: Pair) -> tuple[BoolArray, BoolArray]:

@@ -211,7 +211,7 @@ def _tail_mass(four: Quartet, tokens: Tokens, rng: np.random.Generator) -> Itera
     baseline, documents = four.corpus % 2 == 0, four.unit.size
     table = count_table(np.repeat(np.arange(documents), tokens.lengths), tokens.ids, documents)
     # Nothing in it knows which lineage a text is of, so swapping A and B leaves the tails as they are.
-    everything, novel = cross_fitted(table, baseline=baseline, unit=four.unit, rng=rng)
+    everything, novel = cross_fitted(table, baseline=baseline, unit=four.unit, key=four.unit, rng=rng)
     masses = [novel[side].sum() / max(table.lengths[side].sum(), 1.0) for side in (baseline, ~baseline)]
     tail = everything - novel if masses[1] > JUNK * masses[0] else everything
     if not four.sums(table.lengths).sum(axis=0).all() or not tail[baseline].any():

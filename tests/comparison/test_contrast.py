@@ -230,6 +230,17 @@ def test_the_tail_is_what_both_baselines_hold_rarely() -> None:
     assert (top[:, 3] == np.arange(count) % 2).all()
 
 
+def test_neither_baseline_alone_says_what_is_rare() -> None:
+    """ "b" is 2 of 10 tokens of A's baseline and 9 of B's: frequent in both together, whichever is called A."""
+    count = 40
+    texts = (["a " * 8 + "b " * 2], ["a " * 8 + "b " * 2], ["a " + "b " * 9], ["a " + "b " * 9])
+    samples = [answers([*rows] * count, name=str(number)) for number, rows in enumerate(texts)]
+    for order in ((0, 1, 2, 3), (2, 3, 0, 1)):
+        four = matched((samples[order[0]], samples[order[1]], samples[order[2]], samples[order[3]]))
+        tokens = WORDS(four.column([sample.texts for sample in four.samples]))
+        assert list(_tail_mass(four, tokens, np.random.default_rng(1))) == []  # a 9, b 11 of 20: no tail at all
+
+
 def test_a_flood_of_unseen_words_is_no_tail() -> None:
     """Half of what both generations write is a word that no baseline has: only r, which they keep, is tail."""
     count = 40
