@@ -17,7 +17,7 @@ from collapse_audit.probes.types import NotMeasured, Reading
 HEAD = 0.90
 """Share of the tokens that the most frequent types hold together; the tail is everything else."""
 HALVINGS = 20
-"""How often the baseline is halved: from one halving to 20, the spread between seeds falls by a factor of 4 to 15."""
+"""How often the baseline is halved: from one halving to 20, the spread between seeds falls by a factor of 3 to 5."""
 JUNK = 1.25
 """From this ratio of novel mass on, there are so many unseen types that they must not count as tail."""
 
