@@ -139,14 +139,10 @@ def _run(argv: Sequence[str]) -> int:
         return _judge(options)
     except CollapseAuditError as error:
         if options.github_annotations:
-            write(_refusal(str(error)))
+            from collapse_audit.reports import as_annotations
+
+            write(as_annotations.refusal(str(error)))
         raise
-
-
-def _refusal(message: str) -> str:
-    """What ended the audit, as an annotation of the job; escaped as GitHub's runner undoes it."""
-    escaped = message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    return f"::error title=collapse-audit::{escaped}\n"
 
 
 def _judge(options: Namespace) -> int:

@@ -18,7 +18,7 @@ from collapse_audit.probes.design import FloatArray, IntArray
 from collapse_audit.probes.estimates import Scale, jackknife
 from collapse_audit.probes.labels import LabelRule
 from collapse_audit.probes.pair import ngrams
-from collapse_audit.probes.rare import JUNK, cross_fitted
+from collapse_audit.probes.rare import cross_fitted, known_tail
 from collapse_audit.probes.succession import Succession
 from collapse_audit.probes.tables import CountTable, count_table, products
 from collapse_audit.probes.types import NotMeasured, Z
@@ -115,12 +115,10 @@ def _rare(line: Succession, table: CountTable, bottom: FloatArray, **details: An
         return NotMeasured(statistic=statistic, reason="fewer than two texts of the baseline hold any to define it")
     halvings = line.stream(statistic, of_baseline=True)
     everything, novel = cross_fitted(table, baseline=first, unit=line.layout.unit, key=line.layout.key, rng=halvings)
-    # Decided on all generations together, so that no relabelling changes it and the test stays exact.
-    before, after = (float(novel[on].sum() / max(table.lengths[on].sum(), 1.0)) for on in (first, ~first))
-    junk = after > JUNK * before
+    top, junk = known_tail(everything, novel, table.lengths, first)
     return _ratio(
         line,
-        everything - novel if junk else everything,
+        top,
         bottom,
         scale="log",
         worse="lower",

@@ -91,6 +91,18 @@ def halves(units: IntArray, rng: np.random.Generator) -> list[IntArray]:
     return [half for _ in range(HALVINGS) for half in np.split(rng.permutation(distinct), [distinct.size // 2])]
 
 
+def known_tail(
+    everything: FloatArray, novel: FloatArray, tokens: FloatArray, baseline: BoolArray
+) -> tuple[FloatArray, bool]:
+    """The tail that counts, and whether that is only what its definition holds; per-block sums, shape (K,).
+
+    Decided on all that is not ``baseline`` together, so that no relabelling of it changes the answer.
+    """
+    before, after = (novel[on].sum() / max(tokens[on].sum(), 1.0) for on in (baseline, ~baseline))
+    junk = bool(after > JUNK * before)
+    return (everything - novel if junk else everything), junk
+
+
 def tail_p(
     everything: FloatArray, novel: FloatArray, tokens: FloatArray, *, design: Design, drawn: npt.NDArray[np.uint8]
 ) -> float:

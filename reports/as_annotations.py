@@ -41,6 +41,11 @@ def render_all(reports: Sequence[AuditReport]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def refusal(message: str) -> str:
+    """What ended the audit before there was a report, as one annotation."""
+    return _command("error", "collapse-audit", message) + "\n"
+
+
 def _each_statistic_first(report: AuditReport) -> list[Finding]:
     """What counts, of every statistic the worst finding before any second one."""
     groups: dict[tuple[Outcome, str, str], list[Finding]] = {}

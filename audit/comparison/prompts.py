@@ -28,7 +28,7 @@ from collapse_audit.probes.estimates import Scale, jackknife, permutation_p
 from collapse_audit.probes.labels import LabelRule
 from collapse_audit.probes.lengths import matched_length
 from collapse_audit.probes.pair import truncated
-from collapse_audit.probes.rare import JUNK, cross_fitted, leading
+from collapse_audit.probes.rare import cross_fitted, known_tail, leading
 from collapse_audit.probes.repetition import looping, repeated_grams
 from collapse_audit.probes.sample import Sample
 from collapse_audit.probes.tables import count_table, sweep_distinct
@@ -212,8 +212,7 @@ def _tail_mass(four: Quartet, tokens: Tokens, rng: np.random.Generator) -> Itera
     table = count_table(np.repeat(np.arange(documents), tokens.lengths), tokens.ids, documents)
     # Nothing in it knows which lineage a text is of, so swapping A and B leaves the tails as they are.
     everything, novel = cross_fitted(table, baseline=baseline, unit=four.unit, key=four.unit, rng=rng)
-    masses = [novel[side].sum() / max(table.lengths[side].sum(), 1.0) for side in (baseline, ~baseline)]
-    tail = everything - novel if masses[1] > JUNK * masses[0] else everything
+    tail, _ = known_tail(everything, novel, table.lengths, baseline)
     if not four.sums(table.lengths).sum(axis=0).all() or not tail[baseline].any():
         return
     yield _Score(
