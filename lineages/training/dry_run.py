@@ -110,7 +110,7 @@ def _model_rows(recipe: Recipe, size: Size) -> Iterator[tuple[str, str]]:
     name = (
         f"a tiny {base.architecture} trained from random weights on {_pretraining(recipe)}"
         if base.architecture is not None
-        else str(base.hub or base.folder)
+        else str(base.hub or base.gguf or base.folder)
     )
     yield "base", name
     share = size.trained / size.base
@@ -190,9 +190,12 @@ def _config(recipe: Recipe, folder: Path) -> Any:
     if base.hub is not None and base.hub in CONFIGS:
         shape = dict(CONFIGS[base.hub])
         return AutoConfig.for_model(shape.pop("model_type"), **shape)
-    name = base.hub or str(folder / (base.folder or ""))
+    name, asked = base.hub or str(kept(folder, base)), {"revision": base.revision or "main"}
+    if base.gguf is not None and not kept(folder, base).is_dir():
+        file = (folder / base.gguf).resolve()
+        name, asked = str(file.parent), {"gguf_file": file.name}
     try:
-        return AutoConfig.from_pretrained(name, revision=base.revision or "main")
+        return AutoConfig.from_pretrained(name, **asked)
     except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise TrainingError(f"the shape of the base {name} cannot be read ({reason})", slug="base") from error
@@ -223,7 +226,7 @@ def _tokenizer(recipe: Recipe, folder: Path) -> Any:
 
     base = recipe.base
     name = base.hub or str(kept(folder, base))
-    if base.architecture is not None and not kept(folder, base).is_dir():
+    if (base.architecture or base.gguf) is not None and not kept(folder, base).is_dir():
         return None
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=base.revision or "main", local_files_only=True)

@@ -277,6 +277,7 @@ class _Generation:
             "model": {
                 "base": self.run.recipe.base.hub or self._base_name(),
                 "base_digest": self.base.digest,
+                "base_gguf_digest": self.base.gguf_digest,
                 "base_revision": self.base.revision,
                 "adapter_digest": file_digest(adapter / _WEIGHTS),
                 "recipe": self.run.recipe.digest,

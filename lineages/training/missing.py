@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from collapse_audit.probes.errors import UsageError
 
-_NEEDED = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "filelock")
+_NEEDED = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "gguf", "filelock")
 
 
 def require_training_stack() -> None:

@@ -35,11 +35,13 @@ class Pretraining:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """Where every generation starts: one of ``hub``, ``folder`` and ``architecture``."""
+    """Where every generation starts: one of ``hub``, ``folder``, ``gguf`` and ``architecture``."""
 
     hub: str | None = None
     revision: str | None = None
     folder: str | None = None
+    gguf: str | None = None
+    """A GGUF file, relative to the lineage; ``folder`` beside it says where the converted model is kept."""
     architecture: Literal["mistral", "llama", "opt"] | None = None
     hidden: int = 128
     layers: int = 2
@@ -137,7 +139,8 @@ class Recipe:
         for key in ("generations", "seeds", "partner"):
             del table[key]
         del table["training"]["checkpoint_steps"]
-        del table["base"]["folder"]  # where a model lies is not what it is: its weights have a digest of their own
+        for key in ("folder", "gguf"):  # where a model lies is not what it is: its weights have a digest of their own
+            del table["base"][key]
         return json_digest(table)
 
 
@@ -184,9 +187,9 @@ def _laid_over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
 
 
 def _origins(base: Mapping[str, Any]) -> list[str]:
-    """Where the weights come from. Beside an architecture, ``folder`` only says where the tiny base is kept."""
-    found = [key for key in ("hub", "folder", "architecture") if key in base]
-    return ["architecture"] if found == ["folder", "architecture"] else found
+    """Where the weights come from. Beside the last two, ``folder`` only says where what is made of them is kept."""
+    found = [key for key in ("hub", "folder", "gguf", "architecture") if key in base]
+    return found[1:] if found in (["folder", "gguf"], ["folder", "architecture"]) else found
 
 
 def _sense(table: Mapping[str, Any], scheme: object) -> Iterator[Complaint]:
@@ -194,7 +197,8 @@ def _sense(table: Mapping[str, Any], scheme: object) -> Iterator[Complaint]:
     base, at = table["base"], ("recipe", "base")
     origins = _origins(base)
     if len(origins) != 1:
-        yield at, f"{' and '.join(origins) or 'no origin'} of the base", "one of hub, folder and architecture", "base"
+        found = f"{' and '.join(origins) or 'no origin'} of the base"
+        yield at, found, "one of hub, folder, gguf and architecture", "base"
     if "architecture" in base and "pretrain" not in base:
         yield at, "a built-in architecture without pretrain", "a [recipe.base.pretrain] table with texts", "base"
     if "architecture" not in base and "pretrain" in base:

@@ -235,7 +235,9 @@ def _copy(
 ) -> None:  # fmt: skip
     table = recipe_table(manifest, profile=profile)
     table.pop("profile", None)
-    if recipe.base.folder is not None:
+    if recipe.base.gguf is not None:  # read once: the new lineage takes what it was, or will be, converted to
+        table["base"] = {**table["base"], "gguf": str((folder / recipe.base.gguf).resolve())}
+    if recipe.base.folder is not None or recipe.base.gguf is not None:
         table["base"] = {**table["base"], "folder": str(kept(folder, recipe.base))}
     if recipe.base.architecture is not None:  # it gets a copy of its own
         table["base"].pop("folder", None)

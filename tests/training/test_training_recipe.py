@@ -137,12 +137,12 @@ BUILT_IN = {"architecture": "llama", "pretrain": {"texts": "a.jsonl"}}
 @pytest.mark.parametrize(
     ("base", "found", "expected"),
     [
-        ({}, "no origin of the base", "one of hub, folder and architecture"),
-        ({"hub": "a/b", "folder": "c"}, "hub and folder of the base", "one of hub, folder and architecture"),
+        ({}, "no origin of the base", "one of hub, folder, gguf and architecture"),
+        ({"hub": "a/b", "folder": "c"}, "hub and folder of the base", "one of hub, folder, gguf and architecture"),
         (
             {"hub": "a/b", "folder": "c", **BUILT_IN},
             "hub and folder and architecture of the base",
-            "one of hub, folder and architecture",
+            "one of hub, folder, gguf and architecture",
         ),
         (
             {"architecture": "opt"},
