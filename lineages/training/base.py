@@ -93,7 +93,7 @@ def _converted(file: Path, folder: Path, progress: Progress) -> BaseModel:
             )
             raise TrainingError(message, slug="base-gguf")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{folder.name}.lock")):  # lineages may share the folder
+        with FileLock(folder.with_name(f".{folder.name}.gguf.lock")):  # lineages may share the folder
             if not folder.exists():
                 _convert(file, folder, progress)
     about = _about(folder)

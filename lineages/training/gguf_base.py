@@ -7,6 +7,8 @@ be saved nor quantized again. The same weights in a model of the same configurat
 from __future__ import annotations
 
 import copy
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,10 @@ def open_gguf(file: Path) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    read, info = AutoModelForCausalLM.from_pretrained(
-        str(file.parent), gguf_file=file.name, dtype=torch.float32, output_loading_info=True
-    )
+    with redirect_stderr(StringIO()):  # a progress bar that transformers does not let be switched off
+        read, info = AutoModelForCausalLM.from_pretrained(
+            str(file.parent), gguf_file=file.name, dtype=torch.float32, output_loading_info=True
+        )
     guards.refuse_random_weights(info, str(file))
     config = copy.deepcopy(read.config)
     del config.quantization_config
