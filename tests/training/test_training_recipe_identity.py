@@ -39,6 +39,7 @@ ANOTHER: dict[str, Any] = {
     "base__hub": "a/b",
     "base__revision": "v2",
     "base__folder": "elsewhere",
+    "base__gguf": "b.gguf",
     "base__architecture": "opt",
     "base__hidden": 128,
     "base__layers": 3,
@@ -82,7 +83,7 @@ ANOTHER: dict[str, Any] = {
     "decoding__batch_size": 9,
 }
 """Another value of every field there is."""
-IGNORED = {"seeds", "generations", "partner", "training__checkpoint_steps", "base__folder"}
+IGNORED = {"seeds", "generations", "partner", "training__checkpoint_steps", "base__folder", "base__gguf"}
 
 
 def with_field(recipe: Recipe, path: str, value: Any) -> Recipe:
