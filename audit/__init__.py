@@ -12,20 +12,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from collapse_audit.version import __version__
+
 if TYPE_CHECKING:
     from collapse_audit.api import audit
-    from collapse_audit.lineages.lineage import load_lineage
-    from collapse_audit.probes.types import Gate, NotMeasured, probe
+    from collapse_audit.in_training.callback import CollapseAuditCallback
+    from collapse_audit.lineages.disk.load import load_lineage
+    from collapse_audit.probes.statistics.readings import Gate, NotMeasured
+    from collapse_audit.probes.types import probe
 
-__version__ = "0.1.0"
-__all__ = ["Gate", "NotMeasured", "audit", "load_lineage", "probe"]
+__all__ = ["CollapseAuditCallback", "Gate", "NotMeasured", "__version__", "audit", "load_lineage", "probe"]
 
 # Loaded on first use (PEP 562): every import of a submodule runs this file, and ``--help`` must stay fast.
 _HOMES = {
     "audit": "collapse_audit.api",
-    "load_lineage": "collapse_audit.lineages.lineage",
-    "Gate": "collapse_audit.probes.types",
-    "NotMeasured": "collapse_audit.probes.types",
+    "CollapseAuditCallback": "collapse_audit.in_training.callback",
+    "load_lineage": "collapse_audit.lineages.disk.load",
+    "Gate": "collapse_audit.probes.statistics.readings",
+    "NotMeasured": "collapse_audit.probes.statistics.readings",
     "probe": "collapse_audit.probes.types",
 }
 

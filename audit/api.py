@@ -10,22 +10,23 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from collapse_audit import __version__
-from collapse_audit.config import AuditConfig, load_config
-from collapse_audit.family import Progress
-from collapse_audit.history import Look, OpenHistory, entries_of, open_history
-from collapse_audit.keyword import keyword, names_in
-from collapse_audit.lineages.digest import json_digest
-from collapse_audit.lineages.lineage import Lineage, load_lineage
-from collapse_audit.lineages.pack import open_baseline
-from collapse_audit.plan import Plan, baseline_path, id_part, plan
-from collapse_audit.probes.errors import UsageError
-from collapse_audit.probes.labels import label_rule
+from collapse_audit.errors import UsageError
+from collapse_audit.lineages.disk.load import load_lineage
+from collapse_audit.lineages.disk.pack import open_baseline
+from collapse_audit.lineages.files.digest import json_digest
+from collapse_audit.lineages.model.lineage import Lineage
 from collapse_audit.probes.registry import all_probes
+from collapse_audit.probes.text.labels import label_rule
 from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport
-from collapse_audit.runner import run
-from collapse_audit.sequential import alpha_for, bound, number_of
+from collapse_audit.run.plan import Plan, baseline_path, id_part, plan
+from collapse_audit.run.runner import run
+from collapse_audit.run.seed_audit import Progress
+from collapse_audit.settings.config import AuditConfig, load_config
+from collapse_audit.settings.keyword import keyword, names_in
+from collapse_audit.verdicts.history import Look, OpenHistory, entries_of, open_history
+from collapse_audit.verdicts.sequential import alpha_for, bound, number_of
+from collapse_audit.version import __version__
 
 _ROUNDING = 1e-9
 
@@ -176,8 +177,8 @@ def audit(
 
     Keyword arguments:
 
-    * settings by the names of :class:`~collapse_audit.config.AuditConfig` (``baseline``, ``labels``, ``alpha``,
-      ``seed``, ``evidence``, …);
+    * settings by the names of :class:`~collapse_audit.settings.config.AuditConfig` (``baseline``, ``labels``,
+      ``alpha``, ``seed``, ``evidence``, …);
     * ``sets``: strings such as ``"token-divergence.margin=0.02"``;
     * ``select``: a ``-k`` expression; ``generations``: ``"3"``, ``"1-4"`` or ``"last"``;
     * ``probes``: more :class:`~collapse_audit.probes.types.Probe` objects; ``probe_files``: Python files of such;

@@ -9,15 +9,15 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collapse_audit import __version__
-from collapse_audit.console import Parser, exit_with, stderr, stdout, write
-from collapse_audit.exit_codes import ExitCode
-from collapse_audit.probes.errors import CollapseAuditError, UsageError
+from collapse_audit.commands.console import Parser, exit_with, stderr, stdout, write
+from collapse_audit.errors import CollapseAuditError, UsageError
+from collapse_audit.verdicts.exit_codes import ExitCode
+from collapse_audit.version import __version__
 
 if TYPE_CHECKING:
     from collapse_audit.api import Prepared
-    from collapse_audit.history import OpenHistory
     from collapse_audit.reports.document import AuditReport
+    from collapse_audit.verdicts.history import OpenHistory
 
 _COMMANDS = ("run", "list", "explain", "compare", "calibrate", "render")
 _EPILOG = """\
@@ -187,7 +187,7 @@ def _check_writable(options: Namespace) -> None:
     if options.junitxml and (Path(options.junitxml).is_dir() or not Path(options.junitxml).absolute().parent.is_dir()):
         raise UsageError(f"--junitxml {options.junitxml}: a file in an existing folder is needed")
     if options.log_to:
-        from collapse_audit.trackers import require
+        from collapse_audit.commands.trackers import require
 
         require(options.log_to)
 
@@ -217,7 +217,7 @@ def _history(options: Namespace) -> AbstractContextManager[OpenHistory | None]:
     """The history, held while all lineages are audited: what they add is written once all of them could be read."""
     if options.history is None:
         return nullcontext()
-    from collapse_audit.history import open_history
+    from collapse_audit.verdicts.history import open_history
 
     return open_history(Path(options.history))
 
@@ -268,8 +268,8 @@ def _write(reports: Sequence[AuditReport], prepared: Sequence[Prepared], options
     """The report folder (with several lineages a folder each inside it) and the JUnit file, where they are wanted."""
     if options.report:
         from collapse_audit.api import names
-        from collapse_audit.history import read_history
         from collapse_audit.reports.write import write_report
+        from collapse_audit.verdicts.history import read_history
 
         past = read_history(Path(options.history)).entries if options.history else ()
         several = len(reports) > 1
@@ -287,7 +287,7 @@ def _log(reports: Sequence[AuditReport], prepared: Sequence[Prepared], options: 
     if not options.log_to:
         return
     from collapse_audit.api import names
-    from collapse_audit.trackers import log_report
+    from collapse_audit.commands.trackers import log_report
 
     for report, name in zip(reports, names(prepared), strict=True):
         folder = Path(options.report, name if len(reports) > 1 else "") if options.report else None
@@ -309,7 +309,7 @@ def _exit_code(codes: Sequence[int]) -> int:
 
 def _collect_only(prepared: Sequence[Prepared]) -> int:
     from collapse_audit.api import names
-    from collapse_audit.plan import id_part
+    from collapse_audit.run.plan import id_part
 
     checks: list[str] = []
     context: list[str] = []
@@ -346,7 +346,7 @@ def _explain(argv: Sequence[str]) -> int:
     )
     options = parser.parse_args(argv)
     from collapse_audit.commands.explain import page
-    from collapse_audit.messages import message
+    from collapse_audit.commands.messages import message
     from collapse_audit.probes.registry import all_probes, find
 
     known = all_probes(Path(file) for file in options.probes)
@@ -356,7 +356,7 @@ def _explain(argv: Sequence[str]) -> int:
 
 
 def _compare(argv: Sequence[str]) -> int:
-    from collapse_audit.comparison.cli import compare
+    from collapse_audit.commands.compare import compare
 
     return compare(argv)
 

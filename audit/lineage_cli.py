@@ -11,19 +11,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collapse_audit import __version__
+from collapse_audit.commands.console import Parser, exit_with, stdout
 from collapse_audit.commands.evaluate import add_evaluate
 from collapse_audit.commands.pack import add_pack
 from collapse_audit.commands.redecode import add_redecode
 from collapse_audit.commands.score import add_score
 from collapse_audit.commands.simulate import add_simulate
 from collapse_audit.commands.train import add_train
-from collapse_audit.console import Parser, exit_with, stdout
-from collapse_audit.exit_codes import ExitCode
-from collapse_audit.probes.errors import InputError, Problem
+from collapse_audit.errors import InputError, Problem
+from collapse_audit.verdicts.exit_codes import ExitCode
+from collapse_audit.version import __version__
 
 if TYPE_CHECKING:
-    from collapse_audit.lineages.lineage import Corpus, GenerationEntry, Lineage
+    from collapse_audit.lineages.corpora.corpus import Corpus
+    from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 
 PROG = "collapse-lineage"
 
@@ -66,7 +67,7 @@ def _add_validate(commands: Any) -> None:
 
 
 def _validate(args: argparse.Namespace) -> int:
-    from collapse_audit.lineages.lineage import load_lineage
+    from collapse_audit.lineages.disk.load import load_lineage
 
     console = stdout()
     problems: list[Problem] = []
@@ -93,7 +94,7 @@ def _models(lineage: Lineage, where: str) -> tuple[list[tuple[str, ...]], list[P
     from collapse_audit.lineages.training.missing import require_training_stack
 
     require_training_stack()
-    from collapse_audit.lineages.model_checks import check_models
+    from collapse_audit.lineages.training.model_checks import check_models
 
     found, problems = check_models(lineage, where=where)
     rows: list[tuple[str, ...]] = [
@@ -142,6 +143,8 @@ def _origin(trained_on: Sequence[str] | None) -> str:
 
 def _comparison(lineage: Lineage, entry: GenerationEntry) -> str:
     """Against generation 0 of the same seed, or the reference where that is what there is."""
+    from collapse_audit.lineages.model.ancestry import trained_on
+
     first = next((other for other in lineage.of_seed(entry.seed) if other.index == 0 and entry.index > 0), None)
     texts, holdout = (first.texts, first.holdout) if first else (lineage.reference, lineage.reference_holdout)
     if texts is None:
@@ -149,7 +152,7 @@ def _comparison(lineage: Lineage, entry: GenerationEntry) -> str:
     name = "generation 0" if first else "the reference"
     if holdout is not None:
         return f"with held-out text of {name}"
-    return f"one-sided: trained on {name}" if lineage.trained_on(entry, texts) else f"with {name}"
+    return f"one-sided: trained on {name}" if trained_on(lineage, entry, texts) else f"with {name}"
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import hypergeom, norm
 
-from collapse_audit.probes.types import Z
-from collapse_audit.sequential import alpha_at
+from collapse_audit.probes.statistics.readings import Z
+from collapse_audit.verdicts.sequential import alpha_at
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

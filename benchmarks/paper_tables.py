@@ -23,15 +23,15 @@ import numpy as np
 import pyarrow.compute as pc
 
 from collapse_audit import audit, load_lineage
-from collapse_audit.lineages.corpus import Corpus
-from collapse_audit.lineages.natural import natural_key
+from collapse_audit.errors import UsageError
+from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.disk.write import atomic_file
+from collapse_audit.lineages.files.natural_order import natural_key
 from collapse_audit.lineages.simulation.thyroid_grammar import thyroid_grammar
-from collapse_audit.lineages.write import atomic_file
-from collapse_audit.probes.errors import UsageError
-from collapse_audit.probes.eu_tirads import CATEGORIES
-from collapse_audit.probes.labels import EU_TIRADS
-from collapse_audit.probes.sample import FloatArray, Sample, read_sample
-from collapse_audit.probes.tokens import WORDS
+from collapse_audit.probes.text.eu_tirads import CATEGORIES
+from collapse_audit.probes.text.labels import EU_TIRADS
+from collapse_audit.probes.text.sample import FloatArray, Sample, read_sample
+from collapse_audit.probes.text.tokens import WORDS
 from collapse_audit.reports.document import AuditReport, Finding, Outcome
 
 _ROOT = Path(__file__).parents[1]

@@ -104,9 +104,9 @@ def _print_rates(rules: list[str], options: argparse.Namespace) -> None:
 
 
 def _our_call(baseline: Texts, generation: Texts, trial_number: int) -> str:
-    from collapse_audit.config import AuditConfig
+    from collapse_audit.calibration.two_samples import sample_of, trial
     from collapse_audit.reports.document import Outcome
-    from collapse_audit.trial import sample_of, trial
+    from collapse_audit.settings.config import AuditConfig
 
     found = trial(
         sample_of(baseline, name="baseline"),

@@ -21,14 +21,14 @@ from pathlib import Path
 import numpy as np
 
 from collapse_audit.calibration.bench import auto_margins
-from collapse_audit.config import AuditConfig
+from collapse_audit.calibration.two_samples import sample_of, trial
 from collapse_audit.lineages.simulation import damage
 from collapse_audit.lineages.simulation.chain import WordChain
 from collapse_audit.lineages.simulation.ngram import NGramModel
-from collapse_audit.probes.labels import label_rule
 from collapse_audit.probes.registry import BUILTIN
+from collapse_audit.probes.text.labels import label_rule
 from collapse_audit.reports.document import Outcome
-from collapse_audit.trial import sample_of, trial
+from collapse_audit.settings.config import AuditConfig
 
 Texts = list[str]
 Pairing = tuple[Texts, Texts, "list[list[str]] | None", "list[list[str]] | None"]

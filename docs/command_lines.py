@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from collapse_audit import cli, lineage_cli
-from collapse_audit.console import Parser
+from collapse_audit.commands.console import Parser
 from docs.markdown import block, plain, table
 
 _INTRODUCTION = """\

@@ -21,11 +21,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from collapse_audit import config
-from collapse_audit.exit_codes import ExitCode
-from collapse_audit.messages import MESSAGES
+from collapse_audit.commands.messages import MESSAGES
 from collapse_audit.probes.registry import BUILTIN
-from collapse_audit.probes.types import Gate, Probe
+from collapse_audit.probes.statistics.readings import Gate
+from collapse_audit.probes.types import Probe
+from collapse_audit.settings import config
+from collapse_audit.verdicts.exit_codes import ExitCode
 from docs.command_lines import commands_page
 from docs.markdown import block, inline, table
 

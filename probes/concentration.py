@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from collapse_audit.probes.contexts import Contexts, not_asked
-from collapse_audit.probes.design import Design, FloatArray, by_key
-from collapse_audit.probes.estimates import Scale, ratio_of_sums
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.types import Estimate, Gate, NotMeasured, Reading, Worse, probe
+from collapse_audit.probes.models.contexts import Contexts, not_asked
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.design import Design, FloatArray, by_key
+from collapse_audit.probes.statistics.estimates import Scale, ratio_of_sums
+from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading, Worse
+from collapse_audit.probes.types import probe
 
 _REASON = "next-token probabilities to the power 1.1 move it to .83-.90, 1.2 to .72-.82, in small models of two kinds"
 

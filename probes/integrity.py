@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import betaincinv
 
-from collapse_audit.probes.facts import Fact
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.sample import Sample
-from collapse_audit.probes.types import Estimate, Gate, Reading, probe
+from collapse_audit.probes.models.model_facts import Fact
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.readings import Estimate, Gate, Reading
+from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.types import probe
 
 _ALPHA = 0.05
 _ENOUGH = 10

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, betaln, logsumexp
 
-from collapse_audit.probes.design import Design
-from collapse_audit.probes.estimates import ratio_of_sums, settling_n
-from collapse_audit.probes.labels import Labels
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.types import Estimate, Gate, NotMeasured, probe
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.design import Design
+from collapse_audit.probes.statistics.estimates import ratio_of_sums, settling_n
+from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured
+from collapse_audit.probes.text.labels import Labels
+from collapse_audit.probes.types import probe
 
 _ALPHA = 0.05
 _LOST, _DEPLETED = 0.25, 0.5

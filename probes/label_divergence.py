@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from collapse_audit.probes.design import FloatArray
-from collapse_audit.probes.estimates import estimate, permutation_p, rule_of_three
-from collapse_audit.probes.labels import Labels
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.tables import side_sums
-from collapse_audit.probes.types import Estimate, Gate, NotMeasured, Z, probe
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.design import FloatArray
+from collapse_audit.probes.statistics.estimates import estimate, permutation_p, rule_of_three
+from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Z
+from collapse_audit.probes.statistics.tables import side_sums
+from collapse_audit.probes.text.labels import Labels
+from collapse_audit.probes.types import probe
 
 NO_LABEL = "∅"
 _ALPHA = 0.5

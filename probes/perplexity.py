@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from collapse_audit.probes.design import BoolArray, Design, FloatArray
-from collapse_audit.probes.equal_lengths import by_length, lengths_differ
-from collapse_audit.probes.estimates import estimate, permutation_p, settling_n
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.sample import GENERATION_0
-from collapse_audit.probes.tables import side_sums
-from collapse_audit.probes.types import Z_POWER, Estimate, Gate, NotMeasured, Z, probe
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.design import BoolArray, Design, FloatArray
+from collapse_audit.probes.statistics.equal_lengths import by_length, lengths_differ
+from collapse_audit.probes.statistics.estimates import estimate, permutation_p, settling_n
+from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, Z
+from collapse_audit.probes.statistics.tables import side_sums
+from collapse_audit.probes.text.sample import GENERATION_0
+from collapse_audit.probes.types import probe
 
 _MISSING = 0.05
 """Share of texts without nll from which the others are not taken for all."""

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from collapse_audit.errors import ProbeError, UsageError
 from collapse_audit.probes.concentration import concentration
 from collapse_audit.probes.diversity import diversity
-from collapse_audit.probes.errors import ProbeError, UsageError
 from collapse_audit.probes.integrity import integrity
 from collapse_audit.probes.label_coverage import label_coverage
 from collapse_audit.probes.label_divergence import label_divergence

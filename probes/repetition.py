@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from collapse_audit.probes.design import BoolArray, IntArray
-from collapse_audit.probes.pair import Pair, gram_starts, ngrams, portions
-from collapse_audit.probes.tokens import Tokens
-from collapse_audit.probes.types import Gate, NotMeasured, Reading, probe
+from collapse_audit.probes.pairs.pair import Pair, gram_starts, ngrams, portions
+from collapse_audit.probes.statistics.design import BoolArray, IntArray
+from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
+from collapse_audit.probes.text.tokens import Tokens
+from collapse_audit.probes.types import probe
 
 _ORDER = 4
 _TIMES = 3

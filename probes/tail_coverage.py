@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaln
 
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.richness import Richness, distinct_ratio, lone_types, richness
-from collapse_audit.probes.tables import COARSE_BLOCKS, CountTable
-from collapse_audit.probes.types import Estimate, Gate, NotMeasured, probe
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.pairs.richness import Richness, distinct_ratio, lone_types, richness
+from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured
+from collapse_audit.probes.statistics.tables import COARSE_BLOCKS, CountTable
+from collapse_audit.probes.types import probe
 
 _SHOWN = 10
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from collapse_audit.probes.design import MIN_UNITS, BoolArray
-from collapse_audit.probes.estimates import ratio_error
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.rare import cross_fitted, head, occurrences, tail_p, tail_ratio
-from collapse_audit.probes.types import Gate, NotMeasured, Reading, probe
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.pairs.tail import cross_fitted, head, occurrences, tail_p, tail_ratio
+from collapse_audit.probes.statistics.design import MIN_UNITS, BoolArray
+from collapse_audit.probes.statistics.estimates import ratio_error
+from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
+from collapse_audit.probes.types import probe
 
 
 @probe(

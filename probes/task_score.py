@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from collapse_audit.probes.design import FloatArray
-from collapse_audit.probes.estimates import needed, permutation_p
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.paired import Differences, bounds, differences, flipped
-from collapse_audit.probes.task_results import ONE_MODEL, Scores, TaskResult, TaskResults, not_evaluated
-from collapse_audit.probes.types import Z_POWER, Estimate, Gate, NotMeasured, Reading, probe
+from collapse_audit.probes.models.task_results import ONE_MODEL, Scores, TaskResult, TaskResults, not_evaluated
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.design import FloatArray
+from collapse_audit.probes.statistics.estimates import needed, permutation_p
+from collapse_audit.probes.statistics.paired import Differences, bounds, differences, flipped
+from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, Reading
+from collapse_audit.probes.types import probe
 
 _LEVEL = 0.05
 _DROP = 0.05

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from collapse_audit.probes.design import FloatArray
-from collapse_audit.probes.estimates import estimate, permutation_p, settling_n
-from collapse_audit.probes.pair import CURE, Pair
-from collapse_audit.probes.tables import COARSE_BLOCKS, CountTable, products, side_sums
-from collapse_audit.probes.types import Z_POWER, Estimate, Gate, NotMeasured, Z, probe
+from collapse_audit.probes.pairs.pair import CURE, Pair
+from collapse_audit.probes.statistics.design import FloatArray
+from collapse_audit.probes.statistics.estimates import estimate, permutation_p, settling_n
+from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, Z
+from collapse_audit.probes.statistics.tables import COARSE_BLOCKS, CountTable, products, side_sums
+from collapse_audit.probes.types import probe
 
 _SHOWN = 10
 _ALPHA = 0.5

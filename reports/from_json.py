@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import jsonschema
 
-from collapse_audit.probes.errors import InputError, Problem
+from collapse_audit.errors import InputError, Problem
 from collapse_audit.reports.document import (
     FORMAT_VERSION,
     AuditReport,

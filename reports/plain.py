@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from collapse_audit.probes.errors import ProbeError
+from collapse_audit.errors import ProbeError
 from collapse_audit.reports.document import AuditReport, Finding
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

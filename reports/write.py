@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from collapse_audit.probes.errors import UsageError
+from collapse_audit.errors import UsageError
 from collapse_audit.reports import RENDERERS, as_html
 from collapse_audit.reports.document import AuditReport
 from collapse_audit.reports.pictures.runs import Past

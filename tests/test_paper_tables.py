@@ -16,11 +16,11 @@ import pytest
 
 from benchmarks import paper_tables
 from benchmarks.paper_tables import Measured, Published, expected_findings, filled, finding_counts, measure, spread
-from collapse_audit.lineages.corpus import open_corpus
+from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.errors import UsageError
+from collapse_audit.lineages.corpora.corpus import open_corpus
 from collapse_audit.lineages.simulation.thyroid import reports
 from collapse_audit.lineages.simulation.thyroid_truth import thyroid_truth
-from collapse_audit.probes.errors import UsageError
-from collapse_audit.trial import sample_of
 
 PAPER_KL = {
     # Bobrova et al., table: M1 to M2, M3, M4, M5; transcribed from the paper a second time, for this test.

@@ -18,19 +18,20 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from collapse_audit.calibration.settled import Key, Trial, rounded, settled, unchanged, usable
-from collapse_audit.config import AuditConfig, GateSettings
+from collapse_audit.calibration.two_samples import trial
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.simulation import damage
 from collapse_audit.lineages.simulation.chain import WordChain
 from collapse_audit.lineages.simulation.wright_fisher import wright_fisher
-from collapse_audit.probes.design import MIN_UNITS
-from collapse_audit.probes.errors import UsageError
 from collapse_audit.probes.label_coverage import Survival
-from collapse_audit.probes.labels import LabelRule
-from collapse_audit.probes.pair import take
-from collapse_audit.probes.sample import Sample
-from collapse_audit.probes.tokens import Tokenizer, tokenizer
-from collapse_audit.probes.types import Estimate, Gate, Probe, Reading
-from collapse_audit.trial import trial
+from collapse_audit.probes.pairs.pair import take
+from collapse_audit.probes.statistics.design import MIN_UNITS
+from collapse_audit.probes.statistics.readings import Estimate, Gate, Reading
+from collapse_audit.probes.text.labels import LabelRule
+from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.text.tokens import Tokenizer, tokenizer
+from collapse_audit.probes.types import Probe
+from collapse_audit.settings.config import AuditConfig, GateSettings
 
 IntArray = npt.NDArray[np.int64]
 

@@ -27,7 +27,7 @@ from collapse_audit.calibration.settled import (
     with_margin,
 )
 from collapse_audit.calibration.trials import NULLS
-from collapse_audit.lineages.problems import printable
+from collapse_audit.lineages.files.problems import printable
 from collapse_audit.reports.document import Outcome
 
 FORMAT_VERSION = 1

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, ndtri
 
-from collapse_audit.probes.types import Z_POWER, Estimate, Gate, NotMeasured, Reading, Z
+from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, Reading, Z
 from collapse_audit.reports.document import Outcome, worst
-from collapse_audit.verdict import holm, judge
+from collapse_audit.verdicts.rule import holm, judge
 
 FloatArray = npt.NDArray[np.float64]
 Key = tuple[str, str]

@@ -23,16 +23,16 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 
-import collapse_audit
 from collapse_audit.calibration.bench import NULL, Bench, Strengths
 from collapse_audit.calibration.settled import Trial
-from collapse_audit.config import AuditConfig
-from collapse_audit.lineages.digest import file_digest
-from collapse_audit.probes.errors import CollapseAuditError, ProbeError, UsageError
-from collapse_audit.probes.labels import label_rule
+from collapse_audit.errors import CollapseAuditError, ProbeError, UsageError
+from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.probes.registry import all_probes
-from collapse_audit.probes.sample import Sample
-from collapse_audit.probes.tokens import tokenizer
+from collapse_audit.probes.text.labels import label_rule
+from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.text.tokens import tokenizer
+from collapse_audit.settings.config import AuditConfig
+from collapse_audit.version import __version__
 
 Place = tuple[str, int]
 """A scenario and the number of a trial."""
@@ -71,7 +71,7 @@ class Setup:
     def key(self) -> str:
         """A digest of everything that the numbers of a trial depend on."""
         parts = {
-            "version": collapse_audit.__version__,
+            "version": __version__,
             "baseline": [self.baseline.digest, len(self.baseline), self.config.max_documents],
             "n": self.n,
             "seed": self.config.seed,

@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collapse_audit.console import Parser, count, finite, status, stdout, write
-from collapse_audit.exit_codes import ExitCode
-from collapse_audit.probes.errors import UsageError
+from collapse_audit.commands.console import Parser, count, finite, status, stdout, write
+from collapse_audit.errors import UsageError
+from collapse_audit.verdicts.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from collapse_audit.calibration.report import Calibration
     from collapse_audit.calibration.settled import Gates, Trial
     from collapse_audit.calibration.trials import Kept, Setup
-    from collapse_audit.config import AuditConfig
-    from collapse_audit.lineages.corpus import Corpus
-    from collapse_audit.lineages.lineage import Lineage
-    from collapse_audit.plan import Plan, Side
+    from collapse_audit.lineages.corpora.corpus import Corpus
+    from collapse_audit.lineages.model.lineage import Lineage
     from collapse_audit.probes.types import Probe
+    from collapse_audit.run.plan import Plan, Side
+    from collapse_audit.settings.config import AuditConfig
 
 _EPILOG = """\
 The baseline's documents are split at random into two halves, again and again. Nothing is planted (false alarms), or
@@ -177,11 +177,11 @@ class _Job:
 def _job(options: argparse.Namespace, progress: Callable[[str], None]) -> _Job:
     from collapse_audit.calibration.bench import Strengths, gates_in_force
     from collapse_audit.calibration.trials import Setup
-    from collapse_audit.config import load_config
-    from collapse_audit.family import label_rule_of, read_side
-    from collapse_audit.lineages.lineage import load_lineage
+    from collapse_audit.lineages.disk.load import load_lineage
     from collapse_audit.probes.registry import all_probes
-    from collapse_audit.probes.tokens import tokenizer
+    from collapse_audit.probes.text.tokens import tokenizer
+    from collapse_audit.run.seed_audit import label_rule_of, read_side
+    from collapse_audit.settings.config import load_config
 
     lineage = load_lineage(options.lineage, needs_comparison=False, unfinished=True)
     known = all_probes(options.probes)
@@ -228,8 +228,8 @@ def _permutations(probes: Sequence[Probe], config: AuditConfig) -> int:
 
 
 def _plan(lineage: Lineage, config: AuditConfig, probes: tuple[Probe, ...]) -> Plan:
-    from collapse_audit.lineages.corpus import open_corpus
-    from collapse_audit.plan import baseline_path, plan
+    from collapse_audit.lineages.corpora.corpus import open_corpus
+    from collapse_audit.run.plan import baseline_path, plan
 
     elsewhere = baseline_path(config)
     corpus = None if elsewhere is None else open_corpus(elsewhere)
@@ -241,7 +241,7 @@ def _baseline(plan: Plan) -> tuple[Side, list[Corpus], bool]:
 
     Where nothing is compared yet: what generation 0 wrote, or the reference.
     """
-    from collapse_audit.plan import Side
+    from collapse_audit.run.plan import Side
 
     gating = [comparison for comparison in plan.comparisons if comparison.gating]
     if gating:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collapse_audit.console import stderr, stdout
-from collapse_audit.exit_codes import ExitCode
-from collapse_audit.probes.errors import UsageError
-from collapse_audit.progress_bars import progress
+from collapse_audit.commands.console import stderr, stdout
+from collapse_audit.commands.progress_bars import progress
+from collapse_audit.errors import UsageError
+from collapse_audit.verdicts.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from collapse_audit.lineages.lineage import GenerationEntry
+    from collapse_audit.lineages.model.lineage import GenerationEntry
 
 _EPILOG = """\
 Results are written beside each generation, as lm-eval writes them; a generation whose model, tasks and lm-eval are
@@ -99,7 +99,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 def _chooser(args: argparse.Namespace, entries: Sequence[GenerationEntry]) -> Any:
     """Which generations ``--generation`` and ``--seed`` mean, seed by seed."""
-    from collapse_audit.plan import selected
+    from collapse_audit.run.plan import selected
 
     chosen: dict[str | None, set[int]] = {}
     for seed in {entry.seed for entry in entries}:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
-from collapse_audit.probes.types import Gate, Probe
+from collapse_audit.probes.statistics.readings import Gate
+from collapse_audit.probes.types import Probe
 
 
 def page(probe: Probe) -> str:

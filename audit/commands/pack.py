@@ -6,15 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collapse_audit.console import stdout
-from collapse_audit.exit_codes import ExitCode
-from collapse_audit.probes.errors import UsageError
+from collapse_audit.commands.console import stdout
+from collapse_audit.errors import UsageError
+from collapse_audit.verdicts.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from collapse_audit.lineages.lineage import Corpus, Lineage
-    from collapse_audit.probes.labels import LabelRule
-    from collapse_audit.probes.pack import Pack
-    from collapse_audit.probes.sample import Sample
+    from collapse_audit.lineages.corpora.corpus import Corpus
+    from collapse_audit.lineages.model.lineage import Lineage
+    from collapse_audit.probes.packs.pack import Pack
+    from collapse_audit.probes.text.labels import LabelRule
+    from collapse_audit.probes.text.sample import Sample
 
 _EPILOG = """\
 The file names words that stand in at least 5 documents, and labels that at least 5 carry; of everything else only
@@ -53,12 +54,12 @@ def add_pack(commands: Any) -> None:
 def _pack(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from collapse_audit.config import AuditConfig
-    from collapse_audit.lineages.lineage import load_lineage
-    from collapse_audit.lineages.pack import SUFFIX, write_pack
-    from collapse_audit.probes.pack import SIZE, make_pack
-    from collapse_audit.probes.sample import read_sample
-    from collapse_audit.probes.tokens import tokenizer
+    from collapse_audit.lineages.disk.load import load_lineage
+    from collapse_audit.lineages.disk.pack import SUFFIX, write_pack
+    from collapse_audit.probes.packs.pack import SIZE, make_pack
+    from collapse_audit.probes.text.sample import read_sample
+    from collapse_audit.probes.text.tokens import tokenizer
+    from collapse_audit.settings.config import AuditConfig
 
     if args.out.suffix != SUFFIX:  # before the texts are read, not after
         raise UsageError(f"-o {args.out}: the name of a pack ends in {SUFFIX}", slug="pack-name")
@@ -110,7 +111,7 @@ def _corpus(lineage: Lineage, of: str | None, seed: str | None) -> tuple[Corpus,
 
 def _rule(name: str, lineage: Lineage, sample: Sample) -> LabelRule | None:
     """The label rule in force, chosen as an audit chooses it."""
-    from collapse_audit.probes.labels import AUTO_SHARE, EU_TIRADS, label_rule
+    from collapse_audit.probes.text.labels import AUTO_SHARE, EU_TIRADS, label_rule
 
     if name != "auto":
         return label_rule(name, classes=lineage.label_classes)
@@ -122,9 +123,9 @@ def _rule(name: str, lineage: Lineage, sample: Sample) -> LabelRule | None:
 
 def _told(out: Path, corpus: Corpus, sample: Sample, pack: Pack) -> list[str]:
     """What was packed, for whoever decides whether it may leave."""
-    from collapse_audit.lineages.problems import printable
-    from collapse_audit.probes.pack import COMMON
-    from collapse_audit.probes.sketch import NLL_STEP
+    from collapse_audit.lineages.files.problems import printable
+    from collapse_audit.probes.packs.pack import COMMON
+    from collapse_audit.probes.packs.sketch import NLL_STEP
 
     taken = f"{pack.documents:,} of {sample.n_read:,} documents of {printable(corpus.shown)}"
     lines = [

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.console import stdout
-from collapse_audit.exit_codes import ExitCode
-from collapse_audit.progress_bars import progress
+from collapse_audit.commands.console import stdout
+from collapse_audit.commands.progress_bars import progress
+from collapse_audit.verdicts.exit_codes import ExitCode
 
 _EPILOG = """\
 An audit of the lineage then splits every change into what decoding did and what training did. Controls that are there

@@ -6,9 +6,9 @@ from argparse import RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from collapse_audit.console import Parser, count, stdout, write
-from collapse_audit.exit_codes import ExitCode
-from collapse_audit.probes.errors import UsageError
+from collapse_audit.commands.console import Parser, count, stdout, write
+from collapse_audit.errors import UsageError
+from collapse_audit.verdicts.exit_codes import ExitCode
 
 _EPILOG = """\
 Without an option the report is shown as text.
@@ -45,10 +45,10 @@ def render(argv: Sequence[str]) -> int:
         raise UsageError("--history is for the page; name its file: --html FILE")
     if options.longest and not options.md:
         raise UsageError("--longest is for Markdown; name its file: --md FILE")
-    from collapse_audit.history import read_history
     from collapse_audit.reports import as_html, as_junit, as_markdown, as_text
     from collapse_audit.reports.from_json import read
     from collapse_audit.reports.write import write_file
+    from collapse_audit.verdicts.history import read_history
 
     path = Path(options.report)
     source = path / "report.json" if path.is_dir() else path

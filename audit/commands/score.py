@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collapse_audit.console import stderr, stdout
-from collapse_audit.exit_codes import ExitCode
-from collapse_audit.probes.errors import UsageError
-from collapse_audit.progress_bars import progress
+from collapse_audit.commands.console import stderr, stdout
+from collapse_audit.commands.progress_bars import progress
+from collapse_audit.errors import UsageError
+from collapse_audit.verdicts.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from collapse_audit.lineages.corpus import Corpus
-    from collapse_audit.lineages.lineage import Lineage
-    from collapse_audit.lineages.scores import Scores
+    from collapse_audit.lineages.corpora.corpus import Corpus
+    from collapse_audit.lineages.measured.scores import Scores
+    from collapse_audit.lineages.model.lineage import Lineage
     from collapse_audit.lineages.scoring.corpora import Scored
     from collapse_audit.lineages.scoring.scorer import Scorer
 
@@ -78,8 +78,8 @@ def _score(args: argparse.Namespace) -> int:
 
 
 def _file(args: argparse.Namespace, shown: Any) -> int:
-    from collapse_audit.lineages.corpus import open_corpus
-    from collapse_audit.lineages.scores import read_scores
+    from collapse_audit.lineages.corpora.corpus import open_corpus
+    from collapse_audit.lineages.measured.scores import read_scores
     from collapse_audit.lineages.scoring.corpora import score_corpus, scoring, write_scored
 
     corpus = open_corpus(args.target)
@@ -102,8 +102,8 @@ def _file(args: argparse.Namespace, shown: Any) -> int:
 
 
 def _lineage(args: argparse.Namespace, shown: Any) -> int:
-    from collapse_audit.lineages.lineage import load_lineage
-    from collapse_audit.lineages.scores import path_of, read_scores
+    from collapse_audit.lineages.disk.load import load_lineage
+    from collapse_audit.lineages.measured.scores import path_of, read_scores
     from collapse_audit.lineages.scoring import corpora
 
     where = str(args.target)
@@ -141,7 +141,7 @@ def _lineage(args: argparse.Namespace, shown: Any) -> int:
 
 
 def _contexts(args: argparse.Namespace, shown: Any) -> int:
-    from collapse_audit.lineages.lineage import load_lineage
+    from collapse_audit.lineages.disk.load import load_lineage
     from collapse_audit.lineages.scoring.contexts import concentrate, fixed_contexts
     from collapse_audit.lineages.scoring.corpora import scoring
     from collapse_audit.lineages.scoring.scorer import models_of
@@ -168,7 +168,7 @@ def _named(name: str, seeds: Sequence[str], target: Lineage | None, where: str) 
     """The model of ``--scorer``: generation 0 of a lineage, or any causal language model."""
     import dataclasses
 
-    from collapse_audit.lineages.lineage import load_lineage
+    from collapse_audit.lineages.disk.load import load_lineage
     from collapse_audit.lineages.scoring.scorer import generation_0, independent, models_of
 
     if not _is_lineage(name):

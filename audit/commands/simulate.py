@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.console import Parser, count, finite, status, stdout
-from collapse_audit.exit_codes import ExitCode
+from collapse_audit.commands.console import Parser, count, finite, status, stdout
+from collapse_audit.verdicts.exit_codes import ExitCode
 
 
 def add_simulate(commands: Any) -> None:

@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.console import stderr, stdout
-from collapse_audit.exit_codes import ExitCode
-from collapse_audit.probes.errors import UsageError
-from collapse_audit.progress_bars import progress
+from collapse_audit.commands.console import stderr, stdout
+from collapse_audit.commands.progress_bars import progress
+from collapse_audit.errors import UsageError
+from collapse_audit.verdicts.exit_codes import ExitCode
 
 _EPILOG = """\
 Everything is decided by [recipe] of lineage.toml. What is there is kept: an interrupted training goes on where it

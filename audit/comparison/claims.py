@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from collapse_audit.probes.estimates import Scale
-from collapse_audit.probes.types import Worse
-from collapse_audit.verdict import holm
+from collapse_audit.probes.statistics.estimates import Scale
+from collapse_audit.probes.statistics.readings import Worse
+from collapse_audit.verdicts.rule import holm
 
 
 class Held(StrEnum):

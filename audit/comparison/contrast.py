@@ -25,15 +25,15 @@ from collapse_audit.api import Prepared
 from collapse_audit.comparison.claims import Contrast, Held, claims, told
 from collapse_audit.comparison.prompts import DoubleDifference, Quartet, double_differences, quartet
 from collapse_audit.comparison.seeds import MIN_SEEDS, ONLY_SEED, Key, margin_on_scale, over_seeds
-from collapse_audit.exit_codes import ExitCode
-from collapse_audit.family import Progress, read_side
-from collapse_audit.plan import Comparison
-from collapse_audit.probes.errors import UsageError
-from collapse_audit.probes.labels import LabelRule, label_rule
-from collapse_audit.probes.tokens import Tokenizer, tokenizer
-from collapse_audit.probes.types import Z
+from collapse_audit.errors import UsageError
+from collapse_audit.probes.statistics.readings import Z
+from collapse_audit.probes.text.labels import LabelRule, label_rule
+from collapse_audit.probes.text.tokens import Tokenizer, tokenizer
 from collapse_audit.reports._format import settings
 from collapse_audit.reports.document import AuditReport
+from collapse_audit.run.plan import Comparison
+from collapse_audit.run.seed_audit import Progress, read_side
+from collapse_audit.verdicts.exit_codes import ExitCode
 
 _HARMLESS = frozenset({"permutations", "evidence", "allow_inconclusive", "waivers"})
 """Settings that change no estimate and no margin."""

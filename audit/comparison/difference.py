@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from collapse_audit.exit_codes import ExitCode
-from collapse_audit.probes.errors import UsageError
+from collapse_audit.errors import UsageError
 from collapse_audit.reports._format import inert, settings
 from collapse_audit.reports.document import AuditReport, Finding, Outcome, counted
 from collapse_audit.reports.plain import called, place
+from collapse_audit.verdicts.exit_codes import ExitCode
 
 Key = tuple[str, str, str, int]
 """Code and statistic, which are permanent, seed ("" for none) and generation."""

@@ -14,9 +14,9 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from collapse_audit.comparison.claims import Contrast, Held, onto, told
-from collapse_audit.probes.design import FloatArray
-from collapse_audit.probes.estimates import Scale
-from collapse_audit.probes.types import LEVEL, Z
+from collapse_audit.probes.statistics.design import FloatArray
+from collapse_audit.probes.statistics.estimates import Scale
+from collapse_audit.probes.statistics.readings import LEVEL, Z
 from collapse_audit.reports.document import AuditReport, Finding, Outcome
 
 MIN_SEEDS = 3

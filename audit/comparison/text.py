@@ -12,13 +12,13 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from collapse_audit import __version__
 from collapse_audit.comparison.claims import Contrast, Held, told
 from collapse_audit.comparison.contrast import Contrasted
 from collapse_audit.comparison.difference import Change, Difference, Kind, waived_by
 from collapse_audit.reports._format import WORDS, generations, inert, number, probability, shown, title, where
 from collapse_audit.reports._terminal import NARROWEST, drawn
 from collapse_audit.reports.document import AuditReport, Finding
+from collapse_audit.version import __version__
 
 _GAP, _INDENT = 2, 2
 _ROWS = 20

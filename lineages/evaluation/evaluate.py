@@ -16,20 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.lineages.corpus import Corpus
-from collapse_audit.lineages.digest import file_digest, json_digest
+from collapse_audit.errors import UsageError
+from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.disk.write import atomic_file
 from collapse_audit.lineages.evaluation import harness
-from collapse_audit.lineages.evaluation.claims import OURS, WEIGHTS
-from collapse_audit.lineages.lineage import GenerationEntry, Lineage
+from collapse_audit.lineages.files.digest import file_digest, json_digest
+from collapse_audit.lineages.measured.lm_eval_claims import OURS, WEIGHTS
+from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 from collapse_audit.lineages.training.base import BaseModel, load_tokenizer, prepare_base
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.models import load_generation
 from collapse_audit.lineages.training.progress import Progress
 from collapse_audit.lineages.training.recipe import Recipe
 from collapse_audit.lineages.training.run import Run
-from collapse_audit.lineages.write import atomic_file
-from collapse_audit.probes.errors import UsageError
-from collapse_audit.probes.eu_tirads import CATEGORIES, eu_tirads
+from collapse_audit.probes.text.eu_tirads import CATEGORIES, eu_tirads
 
 RESULTS = "lm_eval.json"
 _PER_TASK = ("results", "configs", "versions", "n-shot", "higher_is_better", "n-samples", "task_hashes")

@@ -19,10 +19,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.lineages.digest import json_digest
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.evaluation.tasks_folder import TASKS
+from collapse_audit.lineages.files.digest import json_digest
 from collapse_audit.lineages.training.errors import TrainingError
-from collapse_audit.probes.errors import UsageError
 
 _OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 _LOGGERS = ("lm_eval", "lm-eval", "datasets", "evaluate")

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
-from collapse_audit.lineages.concentration import NAME, lines, read_concentration
-from collapse_audit.lineages.digest import file_digest, json_digest
-from collapse_audit.lineages.lineage import GenerationEntry
-from collapse_audit.lineages.manifest import MANIFEST, read_manifest, seed_name
+from collapse_audit.errors import InputError, UsageError
+from collapse_audit.lineages.disk.manifest import MANIFEST, read_manifest, seed_name
+from collapse_audit.lineages.disk.write import atomic_file, set_in_generation
+from collapse_audit.lineages.files.digest import file_digest, json_digest
+from collapse_audit.lineages.measured.concentration import NAME, lines, read_concentration
+from collapse_audit.lineages.model.lineage import GenerationEntry
 from collapse_audit.lineages.scoring.likelihood import predict
 from collapse_audit.lineages.scoring.scorer import Models
 from collapse_audit.lineages.training.base import load_tokenizer
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.examples import Encoder, Example, read_records
 from collapse_audit.lineages.training.progress import Progress
-from collapse_audit.lineages.write import atomic_file, set_in_generation
-from collapse_audit.probes.contexts import Contexts
-from collapse_audit.probes.errors import InputError, UsageError
+from collapse_audit.probes.models.contexts import Contexts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

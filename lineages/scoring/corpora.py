@@ -19,17 +19,18 @@ from typing import Any
 
 import numpy as np
 
-from collapse_audit.lineages.corpus import Corpus
-from collapse_audit.lineages.digest import file_digest
-from collapse_audit.lineages.lineage import GenerationEntry, Lineage, load_lineage
-from collapse_audit.lineages.manifest import MANIFEST, read_manifest
-from collapse_audit.lineages.readers.formats import read_blocks
-from collapse_audit.lineages.scores import Identity, Scores, header, read_scores
+from collapse_audit.errors import UsageError
+from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.corpora.readers.formats import read_blocks
+from collapse_audit.lineages.disk.load import load_lineage
+from collapse_audit.lineages.disk.manifest import MANIFEST, read_manifest
+from collapse_audit.lineages.disk.write import atomic_file, write_corpus, write_manifest
+from collapse_audit.lineages.files.digest import file_digest
+from collapse_audit.lineages.measured.scores import Identity, Scores, header, read_scores
+from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 from collapse_audit.lineages.scoring.likelihood import predict
 from collapse_audit.lineages.scoring.scorer import Scorer
 from collapse_audit.lineages.training.progress import Progress
-from collapse_audit.lineages.write import atomic_file, write_corpus, write_manifest
-from collapse_audit.probes.errors import UsageError
 
 PORTION = 4096
 """Records that are scored, and written down, together."""

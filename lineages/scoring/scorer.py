@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from collapse_audit.lineages.digest import file_digest, json_digest
-from collapse_audit.lineages.lineage import GenerationEntry, Lineage
-from collapse_audit.lineages.manifest import MANIFEST, read_manifest
-from collapse_audit.lineages.scores import GENERATION_0, Identity
+from collapse_audit.errors import UsageError
+from collapse_audit.lineages.disk.manifest import MANIFEST, read_manifest
+from collapse_audit.lineages.files.digest import file_digest, json_digest
+from collapse_audit.lineages.measured.scores import GENERATION_0, Identity
+from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 from collapse_audit.lineages.training import guards
 from collapse_audit.lineages.training.base import BaseModel, kept, prepare_base, weights_digest
 from collapse_audit.lineages.training.errors import TrainingError
@@ -27,7 +28,6 @@ from collapse_audit.lineages.training.models import load_generation, use
 from collapse_audit.lineages.training.progress import Silent
 from collapse_audit.lineages.training.recipe import Recipe, read_recipe
 from collapse_audit.lineages.training.torch_setup import device, hushed
-from collapse_audit.probes.errors import UsageError
 
 _WEIGHTS = "adapter_model.safetensors"
 _NO_LIMIT = 1_000_000_000

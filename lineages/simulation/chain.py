@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
 
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.simulation.words import IntArray, Vocabulary, decode, encode
-from collapse_audit.probes.errors import UsageError
 
 FloatArray = npt.NDArray[np.float64]
 

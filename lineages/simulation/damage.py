@@ -11,9 +11,9 @@ from typing import Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.simulation.chain import WordChain
 from collapse_audit.lineages.simulation.words import BoolArray, IntArray, decode, encode
-from collapse_audit.probes.errors import UsageError
 
 FloatArray = npt.NDArray[np.float64]
 T = TypeVar("T")

@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.simulation.words import Documents, IntArray, Vocabulary, decode, encode
-from collapse_audit.probes.errors import UsageError
 
 FloatArray = npt.NDArray[np.float64]
 

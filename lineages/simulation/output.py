@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from collapse_audit import __version__
+from collapse_audit.errors import UsageError
+from collapse_audit.lineages.disk.write import atomic_file, write_corpus, write_manifest
 from collapse_audit.lineages.simulation.source import Record
-from collapse_audit.lineages.write import atomic_file, write_corpus, write_manifest
-from collapse_audit.probes.errors import UsageError
+from collapse_audit.version import __version__
 
 
 def print_nothing(message: str) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.simulation import damage
 from collapse_audit.lineages.simulation.output import Output, new_lineage
 from collapse_audit.lineages.simulation.source import Record, Source, split_at_random
-from collapse_audit.probes.errors import UsageError
-from collapse_audit.probes.labels import label_rule
+from collapse_audit.probes.text.labels import label_rule
 
 Plant = Callable[[list[Record], int, np.random.Generator], list[Record]]
 """(records, times, rng) to the records with the damage done that many times."""

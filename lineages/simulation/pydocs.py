@@ -20,7 +20,7 @@ import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from collapse_audit.lineages.write import write_corpus
+from collapse_audit.lineages.disk.write import write_corpus
 
 FEWEST_WORDS = 8
 _BLANK_LINES = re.compile(r"\n[^\S\n]*\n")

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from collapse_audit.lineages.corpus import open_corpus
-from collapse_audit.lineages.digest import file_digest, json_digest
-from collapse_audit.lineages.natural import natural_key
-from collapse_audit.lineages.readers.formats import ALLOWED, split_name
-from collapse_audit.probes.errors import InputError, Problem, UsageError
+from collapse_audit.errors import InputError, Problem, UsageError
+from collapse_audit.lineages.corpora.corpus import open_corpus
+from collapse_audit.lineages.corpora.readers.formats import ALLOWED, split_name
+from collapse_audit.lineages.files.digest import file_digest, json_digest
+from collapse_audit.lineages.files.natural_order import natural_key
 
 Record = dict[str, Any]
 

@@ -6,8 +6,8 @@ many records, of the same make, and of which it is known exactly what models can
 probable any conclusion is that they write (thyroid_likelihood.py).
 
 A record: ``prompt`` is the description, with the additional data where there are any; ``text`` is the conclusion.
-Labels stand in the texts, in many forms, as ``collapse_audit.probes.eu_tirads`` reads them; there is no label field.
-Further keys say what was drawn.
+Labels stand in the texts, in many forms, as ``collapse_audit.probes.text.eu_tirads`` reads them; there is no label
+field. Further keys say what was drawn.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
+from collapse_audit.errors import UsageError
+from collapse_audit.lineages.disk.write import atomic_file, write_corpus
 from collapse_audit.lineages.simulation.output import Draft, Output, new_lineage
 from collapse_audit.lineages.simulation.source import Record
 from collapse_audit.lineages.simulation.thyroid_cases import Case, draw_case, law_of_cases, sides
 from collapse_audit.lineages.simulation.thyroid_grammar import thyroid_grammar
 from collapse_audit.lineages.simulation.thyroid_truth import thyroid_truth
 from collapse_audit.lineages.simulation.words import BoolArray
-from collapse_audit.lineages.write import atomic_file, write_corpus
-from collapse_audit.probes.errors import UsageError
 
 NOTICE = (
     "SYNTHETIC texts, written by a random grammar. They look like thyroid ultrasound reports and are none: "

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from collapse_audit.lineages.simulation.thyroid_cases import Case, all_cases, law_of_cases
 from collapse_audit.lineages.simulation.thyroid_grammar import Features, Grammar, thyroid_grammar
-from collapse_audit.probes.tokens import WORDS
+from collapse_audit.probes.text.tokens import WORDS
 
 _DIGITS = 12  # sums of floats are not exact beyond
 _SYMBOLS = r"[^\w\s]+"
@@ -26,7 +26,7 @@ def thyroid_truth() -> Mapping[str, Any]:
     ``labels``: the EU-TIRADS labels that a conclusion names, joined by " + "; ``categories``: of each, the share of
     conclusions that name it; ``unlabelled``: that name none. ``findings``: rare ones, named in the conclusion wherever
     they are drawn, as is a background other than ``none``. ``sizes``: of the first dimension of a nodule, cm.
-    ``expected_counts``: of each word in a conclusion (``collapse_audit.probes.tokens.WORDS``); they sum to
+    ``expected_counts``: of each word in a conclusion (``collapse_audit.probes.text.tokens.WORDS``); they sum to
     ``expected_words``. ``additional_missing`` is no probability: the number of such reports is fixed.
     """
     law, cases = law_of_cases(), list(all_cases())

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.simulation import wright_fisher as wf
 from collapse_audit.lineages.simulation.ngram import DEFAULT_ORDER, DEFAULT_TRUST, NGramModel
 from collapse_audit.lineages.simulation.output import Draft, Output, as_records, new_lineage, require_some
 from collapse_audit.lineages.simulation.source import Record, Source, split_at_random
 from collapse_audit.lineages.simulation.words import IntArray
-from collapse_audit.probes.errors import UsageError
 
 Scheme = Literal["recursive", "preserve", "accumulate"]
 

@@ -1,6 +1,6 @@
 """Texts as word ids and back, so that the audit's tokeniser finds the very words that were written.
 
-Words are those of ``collapse_audit.probes.tokens``. Writing them out, a space is left out where the source mostly
+Words are those of ``collapse_audit.probes.text.tokens``. Writing them out, a space is left out where the source mostly
 leaves it out between these two ("word," and "(word"), and only where the tokeniser still sees two words: what a model
 draws is what is counted.
 """
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collapse_audit.probes.tokens import WORDS
+from collapse_audit.probes.text.tokens import WORDS
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]

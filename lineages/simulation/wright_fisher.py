@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.simulation.words import IntArray
-from collapse_audit.probes.errors import UsageError
 
 FloatArray = npt.NDArray[np.float64]
 

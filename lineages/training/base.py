@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from collapse_audit.lineages.corpus import Corpus, open_corpus
-from collapse_audit.lineages.digest import file_digest, json_digest
-from collapse_audit.lineages.paths import locate
-from collapse_audit.lineages.readers.blocks import Broken
+from collapse_audit.lineages.corpora.corpus import Corpus, open_corpus
+from collapse_audit.lineages.disk.write import atomic_file
+from collapse_audit.lineages.files.broken import Broken
+from collapse_audit.lineages.files.digest import file_digest, json_digest
+from collapse_audit.lineages.files.paths import locate
 from collapse_audit.lineages.training import guards
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.examples import Example, read_records, training_order
@@ -31,7 +32,6 @@ from collapse_audit.lineages.training.gguf_base import open_gguf
 from collapse_audit.lineages.training.progress import Progress
 from collapse_audit.lineages.training.recipe import Base, Recipe
 from collapse_audit.lineages.training.torch_setup import build_trainer, device, hushed, training_arguments
-from collapse_audit.lineages.write import atomic_file
 
 FOLDER = "base"
 _ABOUT = "base.json"

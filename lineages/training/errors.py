@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collapse_audit.probes.errors import CollapseAuditError
+from collapse_audit.errors import CollapseAuditError
 
 
 class TrainingError(CollapseAuditError):

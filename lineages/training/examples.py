@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse_audit.lineages.corpus import Corpus
+from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.recipe import Recipe
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from collapse_audit.lineages.disk.write import atomic_file
 from collapse_audit.lineages.training import guards
 from collapse_audit.lineages.training.base import BaseModel, load_base
 from collapse_audit.lineages.training.errors import TrainingError
@@ -23,7 +24,6 @@ from collapse_audit.lineages.training.randomness import INIT, ORDER, derived_rng
 from collapse_audit.lineages.training.ranks import Ranks
 from collapse_audit.lineages.training.recipe import Recipe
 from collapse_audit.lineages.training.torch_setup import build_trainer, hushed, training_arguments
-from collapse_audit.lineages.write import atomic_file
 
 _PROBED = 4
 """Examples of the batch with which gradients are checked."""

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from collapse_audit.lineages.corpus import Corpus
-from collapse_audit.lineages.digest import file_digest
-from collapse_audit.lineages.lineage import Lineage
+from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.disk.write import append_generation, atomic_file, without_none, write_corpus
+from collapse_audit.lineages.files.digest import file_digest
+from collapse_audit.lineages.model.lineage import Lineage
 from collapse_audit.lineages.training import guards
 from collapse_audit.lineages.training.base import BaseModel, kept, load_tokenizer, prepare_base
 from collapse_audit.lineages.training.errors import TrainingError
@@ -35,7 +36,6 @@ from collapse_audit.lineages.training.ranks import Ranks, find_ranks
 from collapse_audit.lineages.training.run import NotYetError, Run, Source, exclusive, find
 from collapse_audit.lineages.training.schemes import mix
 from collapse_audit.lineages.training.score import add_nll
-from collapse_audit.lineages.write import append_generation, atomic_file, without_none, write_corpus
 
 _WORK = ".work.json"
 _WEIGHTS = "adapter_model.safetensors"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from collapse_audit.probes.errors import UsageError
+from collapse_audit.errors import UsageError
 
 _NEEDED = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "gguf", "filelock")
 

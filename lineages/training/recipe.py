@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from collapse_audit.lineages.digest import json_digest
-from collapse_audit.lineages.manifest import Manifest
-from collapse_audit.lineages.schema import Complaint, Schema
-from collapse_audit.probes.errors import InputError, UsageError
+from collapse_audit.errors import InputError, UsageError
+from collapse_audit.lineages.disk.manifest import Manifest
+from collapse_audit.lineages.files.digest import json_digest
+from collapse_audit.lineages.files.schema import Complaint, Schema
 
 _SCHEMA = Schema("collapse_audit.lineages.training", "recipe.schema.json", whole="the recipe")
 

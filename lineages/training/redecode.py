@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.lineages.digest import file_digest, json_digest
-from collapse_audit.lineages.lineage import GenerationEntry, Lineage
-from collapse_audit.lineages.manifest import MANIFEST, read_manifest, seed_name
+from collapse_audit.lineages.disk.manifest import MANIFEST, read_manifest, seed_name
+from collapse_audit.lineages.disk.write import set_in_generation, without_none, write_corpus
+from collapse_audit.lineages.files.digest import file_digest, json_digest
+from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 from collapse_audit.lineages.training.base import load_tokenizer, prepare_base
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.examples import Encoder
@@ -26,7 +27,6 @@ from collapse_audit.lineages.training.ranks import Ranks
 from collapse_audit.lineages.training.recipe import Decoding
 from collapse_audit.lineages.training.run import Run, exclusive
 from collapse_audit.lineages.training.score import add_nll
-from collapse_audit.lineages.write import set_in_generation, without_none, write_corpus
 
 NAME = "control.jsonl.gz"
 

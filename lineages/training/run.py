@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.lineages.corpus import Corpus
-from collapse_audit.lineages.lineage import GenerationEntry, Lineage, load_lineage
-from collapse_audit.lineages.manifest import MANIFEST, Manifest, read_manifest
+from collapse_audit.errors import UsageError
+from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.disk.load import load_lineage
+from collapse_audit.lineages.disk.manifest import MANIFEST, Manifest, read_manifest
+from collapse_audit.lineages.disk.write import write_manifest
+from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 from collapse_audit.lineages.training.base import FOLDER, kept, pretraining_corpus
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.recipe import Recipe, read_recipe, recipe_table
 from collapse_audit.lineages.training.schemes import REFERENCE, shares_of
-from collapse_audit.lineages.write import write_manifest
-from collapse_audit.probes.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from collapse_audit.probes.errors import UsageError
+from collapse_audit.errors import UsageError
 
 PRESERVED = 0.1
 """Share of human text under ``preserve`` (Nature: "10% of original training data preserved")."""

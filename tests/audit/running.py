@@ -11,7 +11,7 @@ import pytest
 
 # All that an audit imports is imported here: pytester unloads what is first imported inside of it, and numpy, for one,
 # cannot be loaded twice.
-import collapse_audit.pytest_session  # noqa: F401
+import collapse_audit.pytest_plugin.session  # noqa: F401
 from collapse_audit.cli import main
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.reports.document import AuditReport

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from collapse_audit import audit
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.types import Estimate, Gate, Probe, Reading
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.readings import Estimate, Gate, Reading
+from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport, Finding
 
 FINE = Estimate(value=0.0, low=-0.1, high=0.1, method="made up", p_value=0.9, n_baseline=9, n_generation=9)

@@ -10,12 +10,12 @@ import pytest
 import small_lineages
 
 from collapse_audit import audit
-from collapse_audit.config import load_config
-from collapse_audit.lineages.lineage import load_lineage
+from collapse_audit.errors import UsageError
+from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.simulation.damage import duplicate
-from collapse_audit.probes.errors import UsageError
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.reports.document import AuditReport, Finding, Outcome, Verdict
+from collapse_audit.settings.config import load_config
 
 AUTO = "diversity.duplicates.margin=auto"
 

@@ -59,7 +59,7 @@ def test_exit_3_a_defect_of_the_tool(
     def broken(*_: object, **__: object) -> None:
         raise AssertionError("this cannot happen")
 
-    monkeypatch.setattr("collapse_audit.assembly.overall", broken)
+    monkeypatch.setattr("collapse_audit.run.assemble.overall", broken)
     assert command(shelf / "healthy") == 3
     shown = capsys.readouterr()
     assert shown.out == ""

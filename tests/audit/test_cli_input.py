@@ -10,7 +10,7 @@ import pytest
 from running import command
 from small_lineages import documents, lineage, write
 
-from collapse_audit.lineages.write import write_manifest
+from collapse_audit.lineages.disk.write import write_manifest
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

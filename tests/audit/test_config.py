@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import small_lineages
 
-from collapse_audit.config import AuditConfig, load_config
-from collapse_audit.lineages.lineage import Lineage, load_lineage
-from collapse_audit.probes.errors import UsageError
+from collapse_audit.errors import UsageError
+from collapse_audit.lineages.disk.load import load_lineage
+from collapse_audit.lineages.model.lineage import Lineage
 from collapse_audit.probes.registry import BUILTIN
-from collapse_audit.probes.types import Gate, Probe
+from collapse_audit.probes.statistics.readings import Gate
+from collapse_audit.probes.types import Probe
+from collapse_audit.settings.config import AuditConfig, load_config
 
 ONE = Probe(
     name="one",

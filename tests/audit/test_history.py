@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from collapse_audit import audit
 from collapse_audit.cli import main
-from collapse_audit.history import Entry, History, Look, entries_of, open_history, read_history
-from collapse_audit.probes.errors import InputError, UsageError
+from collapse_audit.errors import InputError, UsageError
 from collapse_audit.reports.document import AuditReport, Finding, Interval, Outcome
-from collapse_audit.sequential import alpha_at
+from collapse_audit.verdicts.history import Entry, History, Look, entries_of, open_history, read_history
+from collapse_audit.verdicts.sequential import alpha_at
 from tests.audit import small_lineages
 
 LOOK = Look(
@@ -364,7 +364,7 @@ WRITER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from collapse_audit.history import open_history, read_history
+from collapse_audit.verdicts.history import open_history, read_history
 file, name = Path(sys.argv[1]), sys.argv[2]
 (entry,) = read_history(file).entries[:1]
 for number in range(10):

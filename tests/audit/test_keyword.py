@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse_audit.keyword import keyword, names_in
-from collapse_audit.probes.errors import UsageError
+from collapse_audit.errors import UsageError
+from collapse_audit.settings.keyword import keyword, names_in
 
 NAMES = ("diversity", "label", "ca101", "generation-1", "tail-mass")
 TEXTS = (

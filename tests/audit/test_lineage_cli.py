@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from collapse_audit.lineage_cli import build_parser, main
-from collapse_audit.lineages.lineage import load_lineage
+from collapse_audit.lineages.disk.load import load_lineage
+from collapse_audit.lineages.disk.write import write_corpus
 from collapse_audit.lineages.simulation.kinds import KINDS, REFERENCES
-from collapse_audit.lineages.write import write_corpus
 
 
 def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

@@ -11,8 +11,8 @@ from running import command, report_of
 from small_lineages import documents, lineage, write
 
 from collapse_audit import audit
+from collapse_audit.errors import InputError, UsageError
 from collapse_audit.lineage_cli import main as collapse_lineage
-from collapse_audit.probes.errors import InputError, UsageError
 from collapse_audit.reports.document import Outcome, Verdict
 
 pytestmark = pytest.mark.usefixtures("elsewhere")

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import small_lineages
 
-from collapse_audit.config import AuditConfig
-from collapse_audit.lineages.corpus import open_corpus
-from collapse_audit.lineages.lineage import load_lineage
-from collapse_audit.plan import Plan, baseline_path, plan
-from collapse_audit.probes.errors import UsageError
+from collapse_audit.errors import UsageError
+from collapse_audit.lineages.corpora.corpus import open_corpus
+from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.probes.registry import BUILTIN, find
+from collapse_audit.run.plan import Plan, baseline_path, plan
+from collapse_audit.settings.config import AuditConfig
 
 DIVERSITY = (find("diversity", BUILTIN),)
 

@@ -12,11 +12,12 @@ import small_lineages
 import collapse_audit
 from collapse_audit import Gate, NotMeasured, audit, load_lineage, probe
 from collapse_audit.cli import main
-from collapse_audit.lineages.lineage import Lineage
-from collapse_audit.probes.errors import InputError, ProbeError, UsageError
-from collapse_audit.probes.pair import Pair
+from collapse_audit.errors import InputError, ProbeError, UsageError
+from collapse_audit.lineages.model.lineage import Lineage
+from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.registry import BUILTIN, all_probes
-from collapse_audit.probes.types import Estimate, Probe
+from collapse_audit.probes.statistics.readings import Estimate
+from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport, Outcome, Verdict
 
 

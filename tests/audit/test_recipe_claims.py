@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from collapse_audit.probes.types import Gate
+from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.reports.document import Finding, Interval, Outcome
-from collapse_audit.whole.recipe import RecipeClaim, recipe_claims
+from collapse_audit.run.overview.recipe_claims import RecipeClaim, recipe_claims
 
 Z = 1.6448536269514722
 RATIO = Gate(statistic="s", unit="ratio", worse="lower", margin=0.8, because="a test")

@@ -14,9 +14,9 @@ from stub_probes import BAD, FINE, by_place, constant, explodes, run, stub
 
 from collapse_audit import audit
 from collapse_audit.api import prepare
-from collapse_audit.probes.errors import InputError
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.types import NotMeasured, Reading
+from collapse_audit.errors import InputError
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.readings import NotMeasured, Reading
 from collapse_audit.reports.as_json import render
 from collapse_audit.reports.document import Outcome, Stage, Verdict
 

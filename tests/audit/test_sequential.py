@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse_audit.sequential import HORIZON, alpha_at, alpha_for, bound, can_reject, number_of, permutations_for
-from collapse_audit.verdict import holm
+from collapse_audit.verdicts.rule import holm
+from collapse_audit.verdicts.sequential import (
+    HORIZON,
+    alpha_at,
+    alpha_for,
+    bound,
+    can_reject,
+    number_of,
+    permutations_for,
+)
 
 alphas = st.floats(1e-4, 0.5)
 digests = st.lists(st.sampled_from("abcdefgh"), max_size=40)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from collapse_audit.reports.document import Finding, Interval, Outcome, Stage, Verdict
-from collapse_audit.whole.stage import overall_stage, stages
+from collapse_audit.run.overview.stage import overall_stage, stages
 
 TAIL_MASS, COVERAGE = ("tail-mass", "tail-mass-ratio"), ("tail-coverage", "distinct-types")
 EFFECTIVE, DIVERGENCE = ("diversity", "effective-tokens"), ("token-divergence", "JS-excess")

@@ -77,7 +77,10 @@ def test_the_pytest_plugin_imports_nothing_but_itself_unless_asked(tmp_path: Pat
     (tmp_path / "test_one.py").write_text("def test_one(): pass\n")
     only_ours = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-s", "-p", "collapse_audit.pytest_plugin", "-p", "no:cacheprovider"],
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-s"),
+            *("-p", "collapse_audit.pytest_plugin", "-p", "no:cacheprovider"),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -86,4 +89,4 @@ def test_the_pytest_plugin_imports_nothing_but_itself_unless_asked(tmp_path: Pat
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("IMPORTED"))
-    assert line.split()[1:] == ["collapse_audit", "collapse_audit.pytest_plugin"]
+    assert line.split()[1:] == ["collapse_audit", "collapse_audit.pytest_plugin", "collapse_audit.version"]

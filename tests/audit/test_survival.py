@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from collapse_audit.reports.document import Finding, Outcome
-from collapse_audit.whole.survival import clopper_pearson, survival
+from collapse_audit.run.overview.label_survival import clopper_pearson, survival
 
 
 def row(label: str, before: int, after: int, status: str) -> dict[str, object]:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse_audit.exit_codes import ExitCode
-from collapse_audit.probes.types import Estimate, Gate
+from collapse_audit.probes.statistics.readings import Estimate, Gate
 from collapse_audit.reports.document import Finding, Outcome, Verdict
-from collapse_audit.verdict import Judgement, holm, judge, overall
+from collapse_audit.verdicts.exit_codes import ExitCode
+from collapse_audit.verdicts.rule import Judgement, holm, judge, overall
 
 ALPHA = 0.05
 Z = 1.6448536269514722

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from collapse_audit.probes.sample import Sample
-from collapse_audit.trial import sample_of
+from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.probes.text.sample import Sample
 
 
 def words(count: int, *, seed: int = 1, length: int = 12) -> list[str]:

@@ -15,15 +15,16 @@ from hypothesis import strategies as st
 
 from collapse_audit.calibration.bench import NULL, NULL_HALF, Bench, auto_margins, gates_in_force, split, taken
 from collapse_audit.calibration.settled import WHOLE, Trial, outcomes, rounded, settled
-from collapse_audit.config import AuditConfig
-from collapse_audit.probes.errors import UsageError
-from collapse_audit.probes.labels import EU_TIRADS, label_rule
+from collapse_audit.calibration.two_samples import sample_of, trial
+from collapse_audit.errors import UsageError
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.probes.repetition import looping
-from collapse_audit.probes.sample import Sample
-from collapse_audit.probes.types import Estimate, NotMeasured, probe
+from collapse_audit.probes.statistics.readings import Estimate, NotMeasured
+from collapse_audit.probes.text.labels import EU_TIRADS, label_rule
+from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.types import probe
 from collapse_audit.reports.document import Outcome
-from collapse_audit.trial import sample_of, trial
+from collapse_audit.settings.config import AuditConfig
 
 CHEAP = tuple(p for p in BUILTIN if p.name in ("tail-coverage", "diversity", "label-coverage", "perplexity"))
 

@@ -19,15 +19,15 @@ from calibrate_texts import pool, words
 from collapse_audit.calibration.bench import NULL, Strengths, gates_in_force
 from collapse_audit.calibration.settled import Trial, tallies
 from collapse_audit.calibration.trials import NULLS, Kept, Setup, run_trials, schedule
+from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.commands import calibrate as calibrate_cli
-from collapse_audit.config import AuditConfig, load_config
-from collapse_audit.console import exit_with
-from collapse_audit.lineages.lineage import load_lineage
-from collapse_audit.probes.errors import ProbeError, UsageError
+from collapse_audit.commands.console import exit_with
+from collapse_audit.errors import ProbeError, UsageError
+from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.probes.registry import BUILTIN
-from collapse_audit.probes.sample import Sample
+from collapse_audit.probes.text.sample import Sample
 from collapse_audit.reports.document import Outcome
-from collapse_audit.trial import sample_of
+from collapse_audit.settings.config import AuditConfig, load_config
 
 
 def setup_of(baseline: Sample | None = None, **changes: Any) -> Setup:

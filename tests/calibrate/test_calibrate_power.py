@@ -14,15 +14,16 @@ import pytest
 
 from collapse_audit.calibration.bench import NULL, Bench, auto_margins, gates_in_force
 from collapse_audit.calibration.settled import WHOLE, Trial, outcomes, settled, with_margin
-from collapse_audit.config import AuditConfig
+from collapse_audit.calibration.two_samples import sample_of, trial
 from collapse_audit.lineages.simulation import damage
-from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.registry import BUILTIN
-from collapse_audit.probes.sample import Sample
-from collapse_audit.probes.types import Estimate, Reading, probe
+from collapse_audit.probes.statistics.readings import Estimate, Reading
+from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.types import probe
 from collapse_audit.reports.document import Outcome
-from collapse_audit.trial import sample_of, trial
-from collapse_audit.verdict import judge
+from collapse_audit.settings.config import AuditConfig
+from collapse_audit.verdicts.rule import judge
 from tests.calibration.conftest import at_least, at_most
 from tests.calibration.texts import documents, zipf
 

@@ -27,7 +27,7 @@ from collapse_audit.calibration.settled import (
     usable,
     with_margin,
 )
-from collapse_audit.probes.types import Estimate, Gate, NotMeasured
+from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured
 from collapse_audit.reports.document import Outcome
 
 Z95 = float(norm.ppf(0.95))

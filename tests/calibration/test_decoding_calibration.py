@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from collapse_audit.probes.decoding import decoding_splits
-from collapse_audit.probes.sample import Sample
-from collapse_audit.probes.types import NotMeasured
-from collapse_audit.trial import sample_of
+from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.probes.statistics.readings import NotMeasured
+from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.trends.decoding import decoding_splits
 
 pytestmark = pytest.mark.calibration
 WORDS = [f"w{i}" for i in range(200)]

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from collapse_audit.probes.pack import COMMON
-from collapse_audit.probes.packed import packed
-from collapse_audit.probes.packed_pair import PackedPair, packed_sample
-from collapse_audit.probes.pair import Pair
+from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.probes.packs.pack import COMMON
+from collapse_audit.probes.packs.packed import packed
+from collapse_audit.probes.packs.packed_pair import PackedPair, packed_sample
+from collapse_audit.probes.packs.sketch import document_counts
+from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.registry import BUILTIN
-from collapse_audit.probes.sample import Sample
-from collapse_audit.probes.sketch import document_counts
+from collapse_audit.probes.statistics.readings import Estimate
+from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.token_divergence import token_divergence
-from collapse_audit.probes.types import Estimate
-from collapse_audit.trial import sample_of
-from collapse_audit.verdict import holm, judge
+from collapse_audit.verdicts.rule import holm, judge
 from tests.calibration.texts import documents, sharpened, zipf
 from tests.pack.pack_examples import FIELD, KNOWN, pack_of
 

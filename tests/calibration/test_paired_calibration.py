@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from collapse_audit.probes.paired import bounds, differences, paired
+from collapse_audit.probes.statistics.paired import bounds, differences, paired
 from tests.calibration.conftest import at_least, at_most
 
 pytestmark = pytest.mark.calibration

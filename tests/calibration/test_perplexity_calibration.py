@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from collapse_audit.config import AuditConfig
+from collapse_audit.calibration.two_samples import sample_of, trial
 from collapse_audit.probes.concentration import concentration
-from collapse_audit.probes.contexts import Contexts
-from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.models.contexts import Contexts
+from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.perplexity import perplexity
-from collapse_audit.probes.types import Estimate, NotMeasured
+from collapse_audit.probes.statistics.readings import Estimate, NotMeasured
 from collapse_audit.reports.document import Outcome
-from collapse_audit.trial import sample_of, trial
+from collapse_audit.settings.config import AuditConfig
 from tests.calibration.conftest import at_least, at_most
 
 pytestmark = pytest.mark.calibration

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from collapse_audit.config import AuditConfig
+from collapse_audit.calibration.two_samples import trial
 from collapse_audit.probes.registry import BUILTIN
-from collapse_audit.probes.sample import Sample
-from collapse_audit.probes.types import Estimate
+from collapse_audit.probes.statistics.readings import Estimate
+from collapse_audit.probes.text.sample import Sample
 from collapse_audit.reports.document import Outcome
-from collapse_audit.trial import trial
+from collapse_audit.settings.config import AuditConfig
 from tests.calibration.conftest import at_least, at_most
 from tests.calibration.texts import FloatArray, documents, drifted, patterns, sharpened, truncated, zipf
 

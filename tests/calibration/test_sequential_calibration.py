@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pytest
 from scipy.stats import hypergeom, norm
 
-from collapse_audit.sequential import alpha_for, permutations_for
-from collapse_audit.verdict import holm
+from collapse_audit.verdicts.rule import holm
+from collapse_audit.verdicts.sequential import alpha_for, permutations_for
 from tests.calibration.conftest import at_least, at_most
 
 pytestmark = pytest.mark.calibration

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency
 
-from collapse_audit.config import AuditConfig
+from collapse_audit.calibration.two_samples import sample_of, trial
 from collapse_audit.probes.registry import BUILTIN
-from collapse_audit.probes.types import Estimate
+from collapse_audit.probes.statistics.readings import Estimate
 from collapse_audit.reports.document import Outcome
-from collapse_audit.trial import sample_of, trial
-from collapse_audit.verdict import holm
+from collapse_audit.settings.config import AuditConfig
+from collapse_audit.verdicts.rule import holm
 from tests.calibration.conftest import at_least, at_most
 from tests.calibration.texts import documents, zipf
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from collapse_audit.probes.types import Estimate
-from collapse_audit.verdict import judge
+from collapse_audit.probes.statistics.readings import Estimate
+from collapse_audit.verdicts.rule import judge
 from tests.calibration.conftest import at_least, at_most
 from tests.evaluation.scored_tasks import GATES, compared, evaluated, task
 

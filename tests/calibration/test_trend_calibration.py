@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.lineages.simulation.wright_fisher import type_names
-from collapse_audit.probes.sample import Sample
-from collapse_audit.probes.trend import Trend, trends
-from collapse_audit.trial import sample_of
+from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.trends.trend import Trend, trends
 from tests.calibration.conftest import at_least, at_most
 from tests.calibration.texts import documents, sharpened, zipf
 

@@ -11,8 +11,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from collapse_audit.probes.sample import Sample
-from collapse_audit.trial import sample_of
+from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.probes.text.sample import Sample
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.comparison.prompts import Four, Quartet, quartet
-from collapse_audit.probes.sample import Sample
+from collapse_audit.probes.text.sample import Sample
 from collapse_audit.reports.document import AuditReport, Finding, Interval, Outcome, Stage
-from collapse_audit.trial import sample_of
-from collapse_audit.verdict import overall
+from collapse_audit.verdicts.rule import overall
 from tests.audit import small_lineages
 
 UNITS = {

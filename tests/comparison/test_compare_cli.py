@@ -13,12 +13,12 @@ from contrast_examples import finding, prompted, report
 from scipy import stats
 
 from collapse_audit.api import prepare
-from collapse_audit.comparison.cli import compare, kind_of
+from collapse_audit.commands.compare import compare, kind_of
+from collapse_audit.commands.console import exit_with
 from collapse_audit.comparison.contrast import contrast
 from collapse_audit.comparison.difference import Kind, difference
 from collapse_audit.comparison.text import contrast_text, difference_text
-from collapse_audit.console import exit_with
-from collapse_audit.probes.errors import InputError, UsageError
+from collapse_audit.errors import InputError, UsageError
 from collapse_audit.reports.as_json import render
 from collapse_audit.reports.document import AuditReport, Finding, Outcome
 from collapse_audit.reports.from_json import schema

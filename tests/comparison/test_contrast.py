@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from collapse_audit.api import prepare
+from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.comparison.claims import Contrast, Held, claims
 from collapse_audit.comparison.contrast import Contrasted, _recipes, _verdict, contrast
 from collapse_audit.comparison.prompts import (
@@ -32,13 +33,12 @@ from collapse_audit.comparison.prompts import (
     quartet,
 )
 from collapse_audit.comparison.seeds import over_seeds, paired, unpaired
-from collapse_audit.exit_codes import ExitCode
-from collapse_audit.probes.errors import UsageError
-from collapse_audit.probes.labels import label_rule
-from collapse_audit.probes.tokens import WORDS
-from collapse_audit.probes.types import Z
+from collapse_audit.errors import UsageError
+from collapse_audit.probes.statistics.readings import Z
+from collapse_audit.probes.text.labels import label_rule
+from collapse_audit.probes.text.tokens import WORDS
 from collapse_audit.reports.document import Finding, Outcome
-from collapse_audit.trial import sample_of
+from collapse_audit.verdicts.exit_codes import ExitCode
 from tests.audit import small_lineages
 
 # ------------------------------------------------------------------------------------------------ prompts as the units

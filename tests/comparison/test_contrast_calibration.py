@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from contrast_examples import answers, finding, matched, report
 
+from collapse_audit.calibration.two_samples import trial
 from collapse_audit.comparison.claims import Held, claims
 from collapse_audit.comparison.prompts import Four, double_differences
 from collapse_audit.comparison.seeds import over_seeds
-from collapse_audit.config import AuditConfig
-from collapse_audit.probes.labels import label_rule
 from collapse_audit.probes.registry import BUILTIN
-from collapse_audit.probes.sample import Sample
-from collapse_audit.probes.tokens import WORDS
-from collapse_audit.probes.types import Estimate
+from collapse_audit.probes.statistics.readings import Estimate
+from collapse_audit.probes.text.labels import label_rule
+from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.text.tokens import WORDS
 from collapse_audit.reports.document import AuditReport, Finding, Outcome
-from collapse_audit.trial import trial
-from collapse_audit.verdict import holm
+from collapse_audit.settings.config import AuditConfig
+from collapse_audit.verdicts.rule import holm
 from tests.calibration.conftest import at_least, at_most
 from tests.calibration.texts import FloatArray, documents, drifted, sharpened, zipf
 

@@ -10,8 +10,8 @@ import pytest
 from slugs_in_source import ROOT, slugs, trees
 
 from collapse_audit.cli import main
-from collapse_audit.lineages.readers.records import check_record
-from collapse_audit.messages import MESSAGES, message
+from collapse_audit.commands.messages import MESSAGES, message
+from collapse_audit.lineages.corpora.readers.records import check_record
 
 TOLD = [slug for errors in MESSAGES.values() for slug in errors]
 OF_FIELDS = {slug for field in ("text", "id", "group", "prompt", "label") for slug in [f"bad-{field}"]}
@@ -21,7 +21,7 @@ OF_FIELDS = {slug for field in ("text", "id", "group", "prompt", "label") for sl
 def test_the_table_has_every_slug_of_the_source_and_no_other() -> None:
     raised = slugs(trees())
     missing = {slug: place for slug, place in raised.items() if slug not in TOLD}
-    assert not missing, "audit/messages.py lacks these"
+    assert not missing, "audit/commands/messages.py lacks these"
     assert set(TOLD) - set(raised) == OF_FIELDS
     assert len(TOLD) == len(set(TOLD))
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.task_results import Scores, TaskResult, TaskResults
+from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.probes.models.task_results import Scores, TaskResult, TaskResults
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.readings import Reading
 from collapse_audit.probes.task_score import task_score
-from collapse_audit.probes.types import Reading
-from collapse_audit.trial import sample_of
 
 GATES = {gate.statistic: gate for gate in task_score.gates}
 

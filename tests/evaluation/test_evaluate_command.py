@@ -171,7 +171,7 @@ def test_two_generations_answer_the_same_questions_with_other_likelihoods(evalua
 
 
 def test_results_name_the_model_and_no_place_of_this_machine(evaluated: Path) -> None:
-    from collapse_audit.lineages.digest import file_digest
+    from collapse_audit.lineages.files.digest import file_digest
 
     for index in (0, 1):
         found = results(evaluated, index)

@@ -13,11 +13,12 @@ import pytest
 from lm_eval_files import STAMP, answers, lineage, losses, results, write
 
 from collapse_audit import audit
-from collapse_audit.lineages.digest import file_digest
-from collapse_audit.lineages.evaluation.results import read_results
-from collapse_audit.lineages.lineage import GenerationEntry, load_lineage
-from collapse_audit.probes.errors import InputError
-from collapse_audit.probes.task_results import TaskResults
+from collapse_audit.errors import InputError
+from collapse_audit.lineages.disk.load import load_lineage
+from collapse_audit.lineages.files.digest import file_digest
+from collapse_audit.lineages.measured.lm_eval_results import read_results
+from collapse_audit.lineages.model.lineage import GenerationEntry
+from collapse_audit.probes.models.task_results import TaskResults
 from collapse_audit.reports.document import Finding
 
 RIGHT = [1.0] * 80 + [0.0] * 20

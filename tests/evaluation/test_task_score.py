@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from scored_tasks import GATES, compared, evaluated, task
 
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.task_results import TaskResults
+from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.probes.models.task_results import TaskResults
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.readings import Estimate, NotMeasured
 from collapse_audit.probes.task_score import task_score
-from collapse_audit.probes.types import Estimate, NotMeasured
-from collapse_audit.trial import sample_of
-from collapse_audit.verdict import judge
+from collapse_audit.verdicts.rule import judge
 
 
 def estimate(before: TaskResults, after: TaskResults, statistic: str = "drop", **details: Any) -> Estimate:

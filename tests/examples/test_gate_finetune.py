@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from collapse_audit import audit
-from collapse_audit.lineages.adapters import read_adapter
+from collapse_audit.lineages.checks.adapters import read_adapter
 from collapse_audit.reports.document import Outcome, Verdict
 
 for _name in ("torch", "transformers", "peft", "accelerate"):

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import collapse_audit
-from collapse_audit.lineages.lineage import load_lineage
-from collapse_audit.probes.tables import count_table
+from collapse_audit.lineages.disk.load import load_lineage
+from collapse_audit.probes.statistics.tables import count_table
 from collapse_audit.probes.tail_coverage import _by_rank
 from collapse_audit.reports import as_annotations, as_json, as_text
 from collapse_audit.reports.from_json import parse
 from collapse_audit.reports.write import write_report
-from collapse_audit.whole.training_log import thinned, training_losses
+from collapse_audit.run.overview.training_log import thinned, training_losses
 
 
 def lineage(root: Path, *, log: str | None = None, prompts: bool = True) -> Path:

@@ -19,7 +19,7 @@ import pytest
 from examples import EXAMPLES, HOSTILE, collapsed, empty, finding, healthy, hostile, report
 from rich_report import rich
 
-from collapse_audit.probes.errors import ProbeError
+from collapse_audit.errors import ProbeError
 from collapse_audit.reports import as_html, as_text
 from collapse_audit.reports._format import inert, shown
 from collapse_audit.reports._page import VERDICTS

@@ -8,10 +8,10 @@ import lxml.html
 import pytest
 from examples import finding, healthy, report
 
-from collapse_audit.history import Entry, Look, entries_of
 from collapse_audit.reports import as_html
 from collapse_audit.reports.document import Outcome, Verdict
 from collapse_audit.reports.pictures.runs import runs
+from collapse_audit.verdicts.history import Entry, Look, entries_of
 
 NAME = "pydocs_ngram"
 

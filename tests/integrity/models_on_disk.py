@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tomli_w
 from safetensors.numpy import load_file, save_file
 
-from collapse_audit.lineages.digest import file_digest
+from collapse_audit.lineages.files.digest import file_digest
 
 Tensors = dict[str, npt.NDArray[Any]]
 RANK, INNER, OUTER, LAYERS = 2, 6, 4, 3

@@ -15,9 +15,9 @@ from hypothesis.extra import numpy as arrays
 from models_on_disk import tensors, write_adapter
 from safetensors.numpy import load_file, save_file
 
-from collapse_audit.lineages import adapters
-from collapse_audit.lineages.adapters import WEIGHTS, read_adapter
-from collapse_audit.probes.errors import InputError
+from collapse_audit.errors import InputError
+from collapse_audit.lineages.checks import adapters
+from collapse_audit.lineages.checks.adapters import WEIGHTS, read_adapter
 
 FLOATS = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16",
           "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2"}  # fmt: skip

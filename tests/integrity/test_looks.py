@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from models_on_disk import documents
 
-from collapse_audit import looks
-from collapse_audit.config import AuditConfig, GateSettings
-from collapse_audit.looks import take_look
+from collapse_audit.calibration.two_samples import sample_of, trial
+from collapse_audit.in_training import look as looks
+from collapse_audit.in_training.look import take_look
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.reports.document import Outcome, Verdict
-from collapse_audit.sequential import alpha_at
-from collapse_audit.trial import sample_of, trial
+from collapse_audit.settings.config import AuditConfig, GateSettings
+from collapse_audit.verdicts.sequential import alpha_at
 
 DIVERSITY = tuple(probe for probe in BUILTIN if probe.name == "diversity")
 STRICT = AuditConfig(

@@ -14,7 +14,7 @@ from models_on_disk import WEIGHTS, write_texts
 from safetensors.numpy import load_file, save_file
 
 from collapse_audit.lineage_cli import main
-from collapse_audit.lineages.digest import file_digest
+from collapse_audit.lineages.files.digest import file_digest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 torch = pytest.importorskip("torch")
@@ -88,7 +88,7 @@ def test_the_change_is_that_of_log_probabilities_by_hand(root: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from collapse_audit import load_lineage
-    from collapse_audit.lineages.model_checks import check_models
+    from collapse_audit.lineages.training.model_checks import check_models
 
     tokenizer = AutoTokenizer.from_pretrained(root / "base")
 

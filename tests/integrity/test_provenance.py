@@ -12,10 +12,10 @@ from models_on_disk import WEIGHTS, Folder, layer, tensors, write_adapter, write
 from safetensors.numpy import load_file, save_file
 
 from collapse_audit import audit, load_lineage
-from collapse_audit.lineages.digest import file_digest
-from collapse_audit.lineages.provenance import Provenance
-from collapse_audit.probes.errors import InputError
-from collapse_audit.probes.facts import Fact
+from collapse_audit.errors import InputError
+from collapse_audit.lineages.checks.provenance import Provenance
+from collapse_audit.lineages.files.digest import file_digest
+from collapse_audit.probes.models.model_facts import Fact
 from collapse_audit.reports.document import AuditReport, Finding, Outcome
 
 KINDS = (

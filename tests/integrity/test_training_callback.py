@@ -20,13 +20,13 @@ torch = pytest.importorskip("torch")
 for _name in ("transformers", "peft", "accelerate", "bitsandbytes"):
     pytest.importorskip(_name)
 
-from collapse_audit import training_callback  # noqa: E402
+from collapse_audit.calibration.two_samples import sample_of  # noqa: E402
+from collapse_audit.errors import InputError, UsageError  # noqa: E402
+from collapse_audit.in_training import callback as training_callback  # noqa: E402
+from collapse_audit.in_training.callback import AuditError, CollapseAuditCallback, undisturbed  # noqa: E402
 from collapse_audit.lineages.training.base import build, train_tokenizer  # noqa: E402
 from collapse_audit.lineages.training.recipe import Base  # noqa: E402
-from collapse_audit.probes.errors import InputError, UsageError  # noqa: E402
 from collapse_audit.reports.document import Verdict  # noqa: E402
-from collapse_audit.training_callback import AuditError, CollapseAuditCallback, undisturbed  # noqa: E402
-from collapse_audit.trial import sample_of  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXTS = documents(1, 24)

@@ -20,7 +20,7 @@ from collapse_audit.probes.diversity import diversity
 from collapse_audit.probes.integrity import integrity
 from collapse_audit.probes.label_coverage import label_coverage
 from collapse_audit.probes.label_divergence import label_divergence
-from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.perplexity import perplexity
 from collapse_audit.probes.repetition import repetition
 from collapse_audit.probes.tail_coverage import tail_coverage

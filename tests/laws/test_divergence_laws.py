@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from scipy.stats import chi2, chi2_contingency
 
 from collapse_audit.probes.label_divergence import label_divergence
-from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.perplexity import perplexity
-from collapse_audit.probes.tables import jensen_shannon
+from collapse_audit.probes.statistics.tables import jensen_shannon
 from collapse_audit.probes.token_divergence import token_divergence
 
 FloatArray = npt.NDArray[np.float64]

@@ -14,11 +14,12 @@ from builders import pair, readings, sample, spell
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.registry import BUILTIN
-from collapse_audit.probes.sample import Sample
-from collapse_audit.probes.types import Estimate, Gate, NotMeasured, Probe, Z
-from collapse_audit.verdict import judge
+from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Z
+from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.types import Probe
+from collapse_audit.verdicts.rule import judge
 
 ALL = [
     pytest.param(built, gate, id=f"{built.name}/{gate.statistic}")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from collapse_audit import audit
-from collapse_audit.lineages.lineage import load_lineage
-from collapse_audit.lineages.write import set_in_generation
-from collapse_audit.probes.errors import InputError
+from collapse_audit.errors import InputError
+from collapse_audit.lineages.disk.load import load_lineage
+from collapse_audit.lineages.disk.write import set_in_generation
 
 MANIFEST = """\
 format = 1  # first line

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from collapse_audit.lineages.corpus import Corpus, open_corpus
-from collapse_audit.probes.errors import InputError
+from collapse_audit.errors import InputError
+from collapse_audit.lineages.corpora.corpus import Corpus, open_corpus
 
 Complaint = tuple[int | None, str, str, str]
 """Line, what was found, what was expected, slug."""

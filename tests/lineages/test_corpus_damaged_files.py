@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from collapse_audit.lineages.corpus import open_corpus
-from collapse_audit.probes.errors import InputError
+from collapse_audit.errors import InputError
+from collapse_audit.lineages.corpora.corpus import open_corpus
 
 Complaint = tuple[int | None, str, str, str]
 """Line, what was found, what was expected, slug."""
@@ -84,7 +84,7 @@ def test_a_disk_that_fails_while_reading_is_named(tmp_path: Path, monkeypatch: p
 
     (tmp_path / "a.txt").write_bytes(b"a")
     corpus = open_corpus(tmp_path / "a.txt")
-    monkeypatch.setattr("collapse_audit.lineages.readers.blocks.open_bytes", lambda *_, **__: Failing())
+    monkeypatch.setattr("collapse_audit.lineages.corpora.readers.blocks.open_bytes", lambda *_, **__: Failing())
     with pytest.raises(InputError) as caught:
         list(corpus.batches())
     assert [(problem.found, problem.slug) for problem in caught.value.problems] == [

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collapse_audit.lineages.corpus import open_corpus
-from collapse_audit.lineages.readers.columns import RECORD_SCHEMA, NotClean, to_batch
-from collapse_audit.lineages.readers.records import check_record
-from collapse_audit.lineages.write import write_corpus
-from collapse_audit.probes.errors import InputError
+from collapse_audit.errors import InputError
+from collapse_audit.lineages.corpora.corpus import open_corpus
+from collapse_audit.lineages.corpora.readers.columns import RECORD_SCHEMA, NotClean, to_batch
+from collapse_audit.lineages.corpora.readers.records import check_record
+from collapse_audit.lineages.disk.write import write_corpus
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 NAME = TEXT.filter(bool)  # an empty cell of a CSV file says nothing, so that names are not empty here

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from collapse_audit.lineages.corpus import RECORD_SCHEMA, Corpus, open_corpus
-from collapse_audit.probes.errors import InputError
+from collapse_audit.errors import InputError
+from collapse_audit.lineages.corpora.corpus import RECORD_SCHEMA, Corpus, open_corpus
 
 
 def write(path: Path, data: bytes) -> Corpus:
@@ -211,7 +211,7 @@ def test_the_parts_of_a_split_file_are_disjoint_and_complete(tmp_path: Path) -> 
 
 def test_different_ids_with_the_same_hash_are_not_called_the_same(tmp_path: Path) -> None:
     # The hash of a string changes with every run of Python, so no two that are equal can be written down: make all so.
-    import collapse_audit.lineages.corpus as module
+    import collapse_audit.lineages.corpora.corpus as module
 
     corpus = write(tmp_path / "a.jsonl", b'{"text": "t", "id": "a"}\n{"text": "u", "id": "b"}\n')
     with pytest.MonkeyPatch.context() as patch:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collapse_audit.lineages.digest import canonical_json, file_digest, json_digest
+from collapse_audit.lineages.files.digest import canonical_json, file_digest, json_digest
 
 # FIPS 180-2, appendix B.1 (the message "abc"); NIST CAVP, SHA256ShortMsg, Len = 0 (the empty message).
 ABC = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

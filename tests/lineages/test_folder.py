@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from collapse_audit.lineages.lineage import Lineage, load_lineage
-from collapse_audit.probes.errors import InputError
+from collapse_audit.errors import InputError
+from collapse_audit.lineages.disk.load import load_lineage
+from collapse_audit.lineages.model.lineage import Lineage
 
 
 def fill(root: Path, names: Iterable[str]) -> Path:

@@ -10,10 +10,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from collapse_audit.lineages.digest import file_digest
-from collapse_audit.lineages.lineage import load_lineage
-from collapse_audit.lineages.manifest import parse_manifest
-from collapse_audit.probes.errors import InputError
+from collapse_audit.errors import InputError
+from collapse_audit.lineages.disk.load import load_lineage
+from collapse_audit.lineages.disk.manifest import parse_manifest
+from collapse_audit.lineages.files.digest import file_digest
 
 NAMES = ["reference.jsonl", "reference.holdout.jsonl", "gen_0/texts.jsonl", "gen_0/holdout.jsonl", "gen_1/texts.jsonl"]
 

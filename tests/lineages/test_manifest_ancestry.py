@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from collapse_audit.lineages.corpus import open_corpus
-from collapse_audit.lineages.lineage import Lineage, load_lineage
+from collapse_audit.lineages.corpora.corpus import open_corpus
+from collapse_audit.lineages.disk.load import load_lineage
+from collapse_audit.lineages.model.ancestry import trained_on
+from collapse_audit.lineages.model.lineage import Lineage
 
 
 def make(root: Path, generations: dict[str, str], *, reference: bool = True, manifest: bool = True) -> Lineage:
@@ -47,10 +49,10 @@ def seen(lineage: Lineage) -> dict[str, str]:
         texts = {"ref": lineage.reference} | texts
     held_out = [entry.holdout for entry in lineage.generations] + [lineage.reference_holdout]
     for entry in lineage.generations:
-        assert not any(lineage.trained_on(entry, corpus) for corpus in held_out if corpus is not None)
+        assert not any(trained_on(lineage, entry, corpus) for corpus in held_out if corpus is not None)
     return {
         entry.texts.shown.removesuffix("/texts.txt").replace("gen_", ""): " ".join(
-            name for name, corpus in texts.items() if lineage.trained_on(entry, corpus)
+            name for name, corpus in texts.items() if trained_on(lineage, entry, corpus)
         )
         for entry in lineage.generations
     }
@@ -141,8 +143,8 @@ def test_a_corpus_from_elsewhere_with_the_same_bytes_is_the_same_corpus(tmp_path
     (tmp_path / "copy.txt").write_text("0", "utf-8")
     (tmp_path / "other.txt").write_text("something else", "utf-8")
     last = lineage.generations[1]
-    assert lineage.trained_on(last, open_corpus(tmp_path / "copy.txt"))
-    assert not lineage.trained_on(last, open_corpus(tmp_path / "other.txt"))
+    assert trained_on(lineage, last, open_corpus(tmp_path / "copy.txt"))
+    assert not trained_on(lineage, last, open_corpus(tmp_path / "other.txt"))
 
 
 def test_the_held_out_part_of_a_split_file_is_nobodys_training_data(tmp_path: Path) -> None:
@@ -153,5 +155,5 @@ def test_the_held_out_part_of_a_split_file_is_nobodys_training_data(tmp_path: Pa
     assert lineage.reference is not None
     assert lineage.reference_holdout is not None
     (entry,) = lineage.generations
-    assert lineage.trained_on(entry, lineage.reference)
-    assert not lineage.trained_on(entry, lineage.reference_holdout)
+    assert trained_on(lineage, entry, lineage.reference)
+    assert not trained_on(lineage, entry, lineage.reference_holdout)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from collapse_audit.lineages.digest import file_digest
-from collapse_audit.lineages.lineage import load_lineage
-from collapse_audit.probes.errors import InputError
+from collapse_audit.errors import InputError
+from collapse_audit.lineages.disk.load import load_lineage
+from collapse_audit.lineages.files.digest import file_digest
 
 NAMES = ["reference.jsonl", "reference.holdout.jsonl", "gen_0/texts.jsonl", "gen_0/holdout.jsonl", "gen_1/texts.jsonl"]
 
@@ -277,7 +277,7 @@ def test_a_folder_where_a_corpus_should_be_and_a_file_that_cannot_be_read(
     def denied(path: Path) -> str:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    monkeypatch.setattr("collapse_audit.lineages.opener.file_digest", denied)
+    monkeypatch.setattr("collapse_audit.lineages.disk.opener.file_digest", denied)
     manifest = HEAD + TWO.replace("gen_0/texts.jsonl", "gen_2.txt")
     assert refusal(root, manifest) == [
         'L/lineage.toml:6: found "gen_2.txt", a folder; expected a corpus file'

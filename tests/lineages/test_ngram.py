@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.simulation.ngram import NGramModel
-from collapse_audit.probes.errors import UsageError
 
 CORPORA = st.lists(st.lists(st.sampled_from("abcd"), max_size=6).map(" ".join), min_size=1, max_size=8)
 ORDERS = st.integers(1, 4)

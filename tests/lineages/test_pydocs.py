@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from collapse_audit.lineages.lineage import Corpus, load_lineage
+from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.simulation.kinds import Output
 from collapse_audit.lineages.simulation.ngram import NGramModel
 from collapse_audit.lineages.simulation.pydocs import docstrings, main, paragraphs

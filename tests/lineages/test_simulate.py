@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from collapse_audit.lineages.lineage import load_lineage
+from collapse_audit.errors import InputError, UsageError
+from collapse_audit.lineages.disk.load import load_lineage
+from collapse_audit.lineages.disk.write import write_corpus
+from collapse_audit.lineages.model.ancestry import trained_on
 from collapse_audit.lineages.simulation.kinds import KINDS, Output, read_source
 from collapse_audit.lineages.simulation.source import Source, split_at_random
 from collapse_audit.lineages.simulation.wright_fisher import type_names
-from collapse_audit.lineages.write import write_corpus
-from collapse_audit.probes.errors import InputError, UsageError
 
 TEXTS = [f"Text number {index} about {'abcdefgh'[index % 8]} and {'xyz'[index % 3]}." for index in range(240)]
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -68,7 +69,7 @@ def test_every_kind_writes_a_lineage_with_held_out_texts_for_every_generation(ki
         assert len(texts_of(entry.holdout)) > 0
         for other in lineage.generations:
             assert other.holdout is not None
-            assert not lineage.trained_on(entry, other.holdout)
+            assert not trained_on(lineage, entry, other.holdout)
     assert lineage.recipe["kind"] == kind
     assert lineage.recipe["seed"] == 0
 
@@ -99,7 +100,7 @@ def test_healthy_generations_are_the_source_cut_into_pieces(tmp_path: Path) -> N
     everything = [text for corpus in corpora for text in texts_of(corpus)]
     assert sorted(everything) == sorted(TEXTS)
     assert {len(texts_of(corpus)) for corpus in corpora} <= {34, 35}  # 240 / 7
-    assert not any(lineage.trained_on(entry, corpus) for entry in lineage.generations for corpus in corpora)
+    assert not any(trained_on(lineage, entry, corpus) for entry in lineage.generations for corpus in corpora)
 
 
 def test_duplicates_compound_over_generations(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.special import rel_entr
 from scipy.stats import chisquare
 
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.simulation.chain import WordChain, entropy, kept_mass, sharpening_kl
 from collapse_audit.lineages.simulation.damage import sharpen_bigram, sharpen_unigram, top_p
-from collapse_audit.probes.errors import UsageError
 
 SOURCE = ["a a a a b b c", "a b d"]
 """Ten words: a 5, b 3, c 1, d 1."""

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.simulation.damage import drop_label, duplicate, loop, shift_perplexity
-from collapse_audit.probes.errors import UsageError
 
 TEXTS = [f"document {index} says that {index * 7} is not {index}." for index in range(100)]
 SPACED = [" ".join(f"w{index}x{place}" for place in range(12)) for index in range(100)]

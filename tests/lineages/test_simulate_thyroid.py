@@ -17,8 +17,8 @@ from collapse_audit.lineages.simulation.thyroid_cases import all_cases
 from collapse_audit.lineages.simulation.thyroid_grammar import Grammar, thyroid_data, thyroid_grammar
 from collapse_audit.lineages.simulation.thyroid_likelihood import ConclusionLaw, thyroid_conclusions
 from collapse_audit.lineages.simulation.thyroid_truth import expected_counts, thyroid_truth
-from collapse_audit.probes.eu_tirads import eu_tirads
-from collapse_audit.probes.tokens import WORDS
+from collapse_audit.probes.text.eu_tirads import eu_tirads
+from collapse_audit.probes.text.tokens import WORDS
 
 N = 20_000
 GRAMMAR, TRUTH = thyroid_grammar(), thyroid_truth()

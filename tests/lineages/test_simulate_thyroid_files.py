@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from collapse_audit.errors import UsageError
 from collapse_audit.lineage_cli import build_parser, main
-from collapse_audit.lineages.corpus import open_corpus
+from collapse_audit.lineages.corpora.corpus import open_corpus
 from collapse_audit.lineages.simulation import thyroid
 from collapse_audit.lineages.simulation.kinds import REFERENCES, Output
 from collapse_audit.lineages.simulation.thyroid_truth import thyroid_truth
-from collapse_audit.probes.errors import UsageError
 
 TRUTH = thyroid_truth()
 

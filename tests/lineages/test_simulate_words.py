@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collapse_audit.lineages.simulation.words import decode, encode
-from collapse_audit.probes.tokens import WORDS
+from collapse_audit.probes.text.tokens import WORDS
 
 QUICK = settings(max_examples=60, deadline=None)
 ODD = st.sampled_from("ab Я中ไ,.!?()\"'_\n\t\u0301\u00a0")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.simulation.wright_fisher import (
     documents,
     expected_heterozygosity,
@@ -15,7 +16,6 @@ from collapse_audit.lineages.simulation.wright_fisher import (
     wright_fisher,
     zipf,
 )
-from collapse_audit.probes.errors import UsageError
 
 P, N, GENERATIONS, PATHS = np.array([0.5, 0.3, 0.15, 0.05]), 25, 6, 4000
 

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from collapse_audit.probes.labels import LabelRule, label_rule
-from collapse_audit.probes.pack import Pack, make_pack
-from collapse_audit.probes.packed import packed
-from collapse_audit.probes.packed_pair import PackedPair, packed_sample
-from collapse_audit.probes.pair import Pair
+from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.probes.packs.pack import Pack, make_pack
+from collapse_audit.probes.packs.packed import packed
+from collapse_audit.probes.packs.packed_pair import PackedPair, packed_sample
+from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.registry import BUILTIN
-from collapse_audit.probes.sample import Sample
-from collapse_audit.probes.types import Estimate, Probe, Reading
-from collapse_audit.trial import sample_of
+from collapse_audit.probes.statistics.readings import Estimate, Reading
+from collapse_audit.probes.text.labels import LabelRule, label_rule
+from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.types import Probe
 
 DIGEST = "0" * 64
 

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pack_examples import FIELD, NAMES, contents, holds, numbers, order_of, pack_of, rich, rows, texts
 
-from collapse_audit.lineages.pack import read_pack, write_pack
-from collapse_audit.lineages.pack_format import FORMAT, KIND
-from collapse_audit.probes.errors import UsageError
-from collapse_audit.probes.labels import EU_TIRADS, label_rule
-from collapse_audit.probes.pack import COMMON, rule_key, tokens_key
-from collapse_audit.probes.sketch import NLL_STEP
-from collapse_audit.trial import sample_of
+from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.errors import UsageError
+from collapse_audit.lineages.disk.pack import read_pack, write_pack
+from collapse_audit.lineages.disk.pack_format import FORMAT, KIND
+from collapse_audit.probes.packs.pack import COMMON, rule_key, tokens_key
+from collapse_audit.probes.packs.sketch import NLL_STEP
+from collapse_audit.probes.text.labels import EU_TIRADS, label_rule
 
 # What is not in it.
 

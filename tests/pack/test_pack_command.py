@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from pack_examples import contents, holds, texts
 
+from collapse_audit.commands.console import Parser, exit_with
 from collapse_audit.commands.pack import add_pack
-from collapse_audit.console import Parser, exit_with
-from collapse_audit.lineages.pack import read_pack
-from collapse_audit.lineages.write import write_corpus
-from collapse_audit.probes.labels import label_rule
+from collapse_audit.lineages.disk.pack import read_pack
+from collapse_audit.lineages.disk.write import write_corpus
+from collapse_audit.probes.text.labels import label_rule
 
 FIELD = label_rule("field")
 

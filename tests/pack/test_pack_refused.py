@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from pack_examples import numbers, rich
 
-from collapse_audit.lineages import pack as pack_file
-from collapse_audit.lineages.pack import is_pack, open_baseline, read_pack, write_pack
-from collapse_audit.lineages.pack_format import FORMAT
-from collapse_audit.lineages.write import write_corpus
-from collapse_audit.probes.errors import InputError
-from collapse_audit.probes.labels import label_rule
+from collapse_audit.errors import InputError
+from collapse_audit.lineages.disk import pack as pack_file
+from collapse_audit.lineages.disk.pack import is_pack, open_baseline, read_pack, write_pack
+from collapse_audit.lineages.disk.pack_format import FORMAT
+from collapse_audit.lineages.disk.write import write_corpus
+from collapse_audit.probes.text.labels import label_rule
 
 FIELD = label_rule("field")
 

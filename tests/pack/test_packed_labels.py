@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pack_examples import FIELD, NAMES, PROBES, found, order_of, ordinary, pack_of, packed_pair, reading, texts
 
-from collapse_audit.probes.labels import EU_TIRADS, label_rule
-from collapse_audit.probes.packed import packed
-from collapse_audit.probes.packed_pair import dealt, packed_rule, packed_sample
-from collapse_audit.probes.pair import Pair
+from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.probes.packs.packed import packed
+from collapse_audit.probes.packs.packed_pair import dealt, packed_rule, packed_sample
+from collapse_audit.probes.packs.sketch import NLL_STEP
+from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.registry import BUILTIN
-from collapse_audit.probes.sketch import NLL_STEP
-from collapse_audit.probes.types import Estimate, NotMeasured, Reading, probe
-from collapse_audit.trial import sample_of
+from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Reading
+from collapse_audit.probes.text.labels import EU_TIRADS, label_rule
+from collapse_audit.probes.types import probe
 
 # Labels and likelihoods.
 

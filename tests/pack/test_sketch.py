@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collapse_audit.probes.sketch import CUTS, UNCUT, run_lengths, sketch
-from collapse_audit.trial import sample_of
+from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.probes.packs.sketch import CUTS, UNCUT, run_lengths, sketch
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(8, 20))

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from collapse_audit.lineages.corpus import RECORD_SCHEMA
-from collapse_audit.probes.labels import label_rule
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.sample import Sample, read_sample
-from collapse_audit.probes.tokens import WORDS, Tokenizer
-from collapse_audit.probes.types import Estimate, NotMeasured, Probe, Reading
+from collapse_audit.lineages.corpora.corpus import RECORD_SCHEMA
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Reading
+from collapse_audit.probes.text.labels import label_rule
+from collapse_audit.probes.text.sample import Sample, read_sample
+from collapse_audit.probes.text.tokens import WORDS, Tokenizer
+from collapse_audit.probes.types import Probe
 
 Nll = Sequence[float] | Sequence[float | None] | npt.NDArray[np.float64]
 

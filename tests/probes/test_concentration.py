@@ -11,9 +11,9 @@ import pytest
 from builders import estimates, pair, readings
 
 from collapse_audit.probes.concentration import concentration
-from collapse_audit.probes.contexts import Contexts
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.types import NotMeasured, Z
+from collapse_audit.probes.models.contexts import Contexts
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.readings import NotMeasured, Z
 
 
 def expectations(entropy: Any, top1: Any, **changes: Any) -> Contexts:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse_audit.probes.copying import Copied, copied
-from collapse_audit.probes.types import Z
-from collapse_audit.trial import sample_of
+from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.probes.pairs.copying import Copied, copied
+from collapse_audit.probes.statistics.readings import Z
 
 ALPHABET = "a b"
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from collapse_audit.probes.decoding import DecodingSplit, decoding_splits
-from collapse_audit.probes.sample import Sample
-from collapse_audit.trial import sample_of
+from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.trends.decoding import DecodingSplit, decoding_splits
 
 WORDS = [f"w{i}" for i in range(200)]
 ZIPF = 1 / np.arange(1, 201)

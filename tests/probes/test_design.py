@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from collapse_audit.probes.design import MIN_UNITS, Design, Kind, by_document, by_key
+from collapse_audit.probes.statistics.design import MIN_UNITS, Design, Kind, by_document, by_key
 
 
 def rng(seed: int = 0) -> np.random.Generator:

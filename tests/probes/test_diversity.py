@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from collapse_audit.probes.diversity import diversity
-from collapse_audit.probes.types import Z
+from collapse_audit.probes.statistics.readings import Z
 
 DISTINCT, EFFECTIVE, DUPLICATES = (gate.statistic for gate in diversity.gates)
 

@@ -10,10 +10,10 @@ from builders import estimate, pair, reason, sample
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse_audit.probes.design import by_document, by_key
-from collapse_audit.probes.equal_lengths import by_length, lengths_differ
+from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.probes.perplexity import perplexity
-from collapse_audit.trial import sample_of
+from collapse_audit.probes.statistics.design import by_document, by_key
+from collapse_audit.probes.statistics.equal_lengths import by_length, lengths_differ
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from collapse_audit.probes.design import Design, by_document, by_key
-from collapse_audit.probes.estimates import (
+from collapse_audit.probes.statistics.design import Design, by_document, by_key
+from collapse_audit.probes.statistics.estimates import (
     estimate,
     jackknife,
     needed,
@@ -21,7 +21,7 @@ from collapse_audit.probes.estimates import (
     ratio_of_sums,
     rule_of_three,
 )
-from collapse_audit.probes.types import LEVEL, Z_POWER, Estimate, NotMeasured, Z
+from collapse_audit.probes.statistics.readings import LEVEL, Z_POWER, Estimate, NotMeasured, Z
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse_audit.probes.eu_tirads import CATEGORIES, UNLABELLED_MENTION, eu_tirads
+from collapse_audit.probes.text.eu_tirads import CATEGORIES, UNLABELLED_MENTION, eu_tirads
 
 MENTION = "mention"
 

@@ -8,10 +8,10 @@ import pytest
 from builders import estimate, estimates, pair, sample, words
 from scipy.stats import binomtest, fisher_exact
 
-from collapse_audit.probes.facts import Fact
 from collapse_audit.probes.integrity import integrity
+from collapse_audit.probes.models.model_facts import Fact
 from collapse_audit.reports.document import Outcome
-from collapse_audit.verdict import judge
+from collapse_audit.verdicts.rule import judge
 
 EMPTY, CONSTANT, UNCHANGED = (gate.statistic for gate in integrity.gates)
 

@@ -12,8 +12,8 @@ from scipy.stats import binomtest, fisher_exact
 
 from collapse_audit.probes.label_coverage import Survival, label_coverage
 from collapse_audit.probes.label_divergence import label_divergence
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.types import NotMeasured
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.readings import NotMeasured
 
 Rows = list[list[str]]
 

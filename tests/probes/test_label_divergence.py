@@ -11,9 +11,9 @@ from builders import estimate, pair, reason, sample
 from scipy.special import rel_entr
 
 from collapse_audit.probes.label_divergence import NO_LABEL, joined, label_divergence
-from collapse_audit.probes.labels import label_rule
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.types import Z
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.readings import Z
+from collapse_audit.probes.text.labels import label_rule
 
 Rows = list[list[str]]
 

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 from builders import sample
 
-from collapse_audit.probes.errors import UsageError
-from collapse_audit.probes.eu_tirads import CATEGORIES, UNLABELLED_MENTION
-from collapse_audit.probes.labels import EU_TIRADS, LabelRule, Labels, label_rule
+from collapse_audit.errors import UsageError
+from collapse_audit.probes.text.eu_tirads import CATEGORIES, UNLABELLED_MENTION
+from collapse_audit.probes.text.labels import EU_TIRADS, LabelRule, Labels, label_rule
 
 
 def rule(name: str, **details: tuple[str, ...]) -> LabelRule:

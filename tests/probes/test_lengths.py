@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collapse_audit.probes.lengths import matched_length
+from collapse_audit.probes.statistics.lengths import matched_length
 
 
 def budget(lengths: npt.NDArray[np.int64], cut: int) -> float:

@@ -9,10 +9,11 @@ import pytest
 from builders import pair, sample
 from scipy.stats import norm
 
-from collapse_audit.probes.errors import ProbeError
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.types import Estimate, NotMeasured, Reading, probe
-from collapse_audit.verdict import judge
+from collapse_audit.errors import ProbeError
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Reading
+from collapse_audit.probes.types import probe
+from collapse_audit.verdicts.rule import judge
 
 
 @probe(name="shouting", unit="share of letters", worse="higher", margin=0.05)

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from collapse_audit.probes.errors import ProbeError
-from collapse_audit.probes.paired import bounds, differences, flipped, paired
-from collapse_audit.probes.types import Estimate, Worse
+from collapse_audit.errors import ProbeError
+from collapse_audit.probes.statistics.paired import bounds, differences, flipped, paired
+from collapse_audit.probes.statistics.readings import Estimate, Worse
 
 FloatArray = npt.NDArray[np.float64]
 

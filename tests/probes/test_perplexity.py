@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, wasserstein_distance
 
-from collapse_audit.probes.pair import Pair
+from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.perplexity import perplexity
-from collapse_audit.probes.types import Estimate, NotMeasured, Z
+from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Z
 
 
 def scored(baseline: Nll, generation: Nll, **details: Any) -> Pair:

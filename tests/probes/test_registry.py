@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from collapse_audit.errors import ProbeError, UsageError
 from collapse_audit.probes import registry
-from collapse_audit.probes.errors import ProbeError, UsageError
 from collapse_audit.probes.registry import BUILTIN, all_probes, find, from_file
 from collapse_audit.probes.types import Probe
 

@@ -13,9 +13,9 @@ from builders import pair, sample, spell
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.richness import distinct_ratio, rarefied, richness
-from collapse_audit.probes.types import Estimate, NotMeasured, Z
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.pairs.richness import distinct_ratio, rarefied, richness
+from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Z
 
 DOCUMENTS = st.lists(st.frozensets(st.integers(0, 5), max_size=4), min_size=1, max_size=8)
 

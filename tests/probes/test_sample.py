@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from collapse_audit.probes.sample import fold, read_sample
-from collapse_audit.probes.tokens import WORDS
+from collapse_audit.probes.text.sample import fold, read_sample
+from collapse_audit.probes.text.tokens import WORDS
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 

@@ -14,10 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from collapse_audit.probes import tables
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.sample import Sample
-from collapse_audit.probes.tables import COARSE_BLOCKS, count_table, jensen_shannon, side_sums, sweep, sweep_distinct
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics import tables
+from collapse_audit.probes.statistics.tables import (
+    COARSE_BLOCKS,
+    count_table,
+    jensen_shannon,
+    side_sums,
+    sweep,
+    sweep_distinct,
+)
+from collapse_audit.probes.text.sample import Sample
 
 ROWS = st.one_of(
     st.lists(st.lists(st.integers(0, 6), max_size=6), min_size=2, max_size=14),  # short texts: every type has a bin

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from collapse_audit.probes import rare
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.rare import halves
-from collapse_audit.probes.rare import head as most_frequent
+from collapse_audit.probes.pairs import tail as rare
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.pairs.tail import halves
+from collapse_audit.probes.pairs.tail import head as most_frequent
+from collapse_audit.probes.statistics.readings import Z_POWER, Z
 from collapse_audit.probes.tail_mass import _halves, tail_mass
-from collapse_audit.probes.types import Z_POWER, Z
 
 ZIPF = 1 / (np.arange(1, 2001) + 2.7)
 ZIPF /= ZIPF.sum()

@@ -12,10 +12,10 @@ from builders import estimate, pair, sample, spell
 from scipy.spatial.distance import jensenshannon
 from scipy.special import rel_entr
 
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.tables import COARSE_BLOCKS
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.readings import NotMeasured, Z
+from collapse_audit.probes.statistics.tables import COARSE_BLOCKS
 from collapse_audit.probes.token_divergence import token_divergence
-from collapse_audit.probes.types import NotMeasured, Z
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from collapse_audit.probes.errors import UsageError
-from collapse_audit.probes.tokens import WORDS, Tokens, tokenizer
+from collapse_audit.errors import UsageError
+from collapse_audit.probes.text.tokens import WORDS, Tokens, tokenizer
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
 

@@ -16,16 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2, page_trend_test, rankdata
 
-from collapse_audit.probes import succession
-from collapse_audit.probes.design import FloatArray
-from collapse_audit.probes.followed import Followed, followed
-from collapse_audit.probes.labels import label_rule
-from collapse_audit.probes.rare import halves
-from collapse_audit.probes.sample import Sample
-from collapse_audit.probes.succession import Layout, Succession
-from collapse_audit.probes.trend import Trend, _misfit, _steps, crossing, n_effective, page, trends
-from collapse_audit.probes.types import NotMeasured, Z
-from collapse_audit.trial import sample_of
+from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.probes.pairs.tail import halves
+from collapse_audit.probes.statistics.design import FloatArray
+from collapse_audit.probes.statistics.readings import NotMeasured, Z
+from collapse_audit.probes.text.labels import label_rule
+from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.trends import succession
+from collapse_audit.probes.trends.followed import Followed, followed
+from collapse_audit.probes.trends.succession import Layout, Succession
+from collapse_audit.probes.trends.trend import Trend, _misfit, _steps, crossing, n_effective, page, trends
 
 Rows = list[list[str]]
 MARGINS = {"tail-mass-ratio": 0.8, "effective-tokens": 0.8, "distinct-types": 0.9, "seq-rep-4": 0.05}

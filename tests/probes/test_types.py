@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from builders import pair
 
-from collapse_audit.probes.errors import ProbeError
-from collapse_audit.probes.pair import Pair
-from collapse_audit.probes.types import Estimate, Gate, NotMeasured, Probe, probe
+from collapse_audit.errors import ProbeError
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured
+from collapse_audit.probes.types import Probe, probe
 
 # What no report may carry
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from collapse_audit.cli import main
+from collapse_audit.commands.trackers import TRACKERS
 from collapse_audit.reports.from_json import read
-from collapse_audit.trackers import TRACKERS
 from docs import workplace
 
 LOGGED = ("report.json", "report.md", "junit.xml")
@@ -110,7 +110,7 @@ def test_mlflow_gets_verdict_values_and_files(mlflow: Mlflow, stored: Path, tmp_
     assert main([str(stored / "tiny"), "-q", "--report", str(tmp_path / "out"), "--log-to", "mlflow"]) == 6
     (run,) = mlflow.runs
     assert run.name == "collapse-audit tiny"
-    assert run.tags["collapse_audit.verdict"] == "inconclusive"
+    assert run.tags["collapse_audit.verdicts.rule"] == "inconclusive"
     assert run.tags["collapse_audit.exit_code"] == "6"
     assert run.metrics == values(tmp_path / "out" / "report.json")
     assert ("diversity/distinct-2", 1) in run.metrics
@@ -177,7 +177,7 @@ def test_names_that_no_tracker_takes_are_made_harmless(mlflow: Mlflow, stored: P
 def test_what_is_not_installed_is_said_before_the_audit(
     name: str, stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("collapse_audit.trackers.find_spec", lambda _: None)
+    monkeypatch.setattr("collapse_audit.commands.trackers.find_spec", lambda _: None)
     assert main([str(stored / "tiny"), "--report", str(tmp_path / "out"), "--log-to", name]) == 4
     shown = capsys.readouterr()
     assert not shown.out

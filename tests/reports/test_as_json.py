@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from examples import EXAMPLES, finding, healthy, report
 
-from collapse_audit.probes.errors import ProbeError
+from collapse_audit.errors import ProbeError
 from collapse_audit.reports import as_json, as_junit, as_markdown, as_text
 from collapse_audit.reports.document import AuditReport, Interval, Outcome, Verdict
 from collapse_audit.reports.from_json import schema

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from examples import EXAMPLES, collapsed, healthy
 
-from collapse_audit.probes.errors import InputError
+from collapse_audit.errors import InputError
 from collapse_audit.reports import as_json, as_text
 from collapse_audit.reports.document import Outcome, Stage, Verdict
 from collapse_audit.reports.from_json import parse, read

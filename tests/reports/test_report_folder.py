@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from examples import collapsed, healthy, hostile
 
-from collapse_audit.probes.errors import ProbeError, UsageError
+from collapse_audit.errors import ProbeError, UsageError
 from collapse_audit.reports import RENDERERS
 from collapse_audit.reports.from_json import read
 from collapse_audit.reports.write import FILES, write_file, write_report

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from collapse_audit.lineages.lineage import load_lineage
+from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.scoring import corpora
 
 pytest.importorskip("torch")
@@ -128,7 +128,7 @@ def without_nll(root: Path) -> None:
     """The lineage as a pipeline writes it that does not score: no nll, and digests that fit."""
     lineage = load_lineage(root)
     text = (root / "lineage.toml").read_text()
-    from collapse_audit.lineages.write import write_corpus
+    from collapse_audit.lineages.disk.write import write_corpus
 
     for entry in lineage.generations:
         for corpus in (entry.texts, entry.holdout):

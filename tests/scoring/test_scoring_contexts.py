@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from collapse_audit import audit
-from collapse_audit.lineages.concentration import NAME, asked_of, lines, read_concentration
-from collapse_audit.lineages.lineage import load_lineage
+from collapse_audit.errors import InputError
+from collapse_audit.lineages.disk.load import load_lineage
+from collapse_audit.lineages.measured.concentration import NAME, asked_of, lines, read_concentration
 from collapse_audit.lineages.scoring import contexts as scoring_contexts
-from collapse_audit.probes.contexts import Contexts
-from collapse_audit.probes.errors import InputError
+from collapse_audit.probes.models.contexts import Contexts
 from collapse_audit.reports.document import Finding, Outcome
 
 pytest.importorskip("torch")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from collapse_audit import audit
-from collapse_audit.lineages.corpus import open_corpus
-from collapse_audit.lineages.scores import Identity, header, path_of, read_scores, scores_beside, with_scores
-from collapse_audit.probes.errors import InputError
+from collapse_audit.errors import InputError
+from collapse_audit.lineages.corpora.corpus import open_corpus
+from collapse_audit.lineages.measured.scores import Identity, header, path_of, read_scores, scores_beside, with_scores
 from collapse_audit.reports.document import AuditReport, Finding, Outcome
 
 TEXTS = 40

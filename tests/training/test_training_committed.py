@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collapse_audit.lineages.digest import file_digest
+from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.training.base import prepare_base
 from collapse_audit.lineages.training.run import Run, open_run
 

@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 pytest.importorskip("peft")
 
 from collapse_audit.lineage_cli import main
-from collapse_audit.lineages.manifest import read_manifest
+from collapse_audit.lineages.disk.manifest import read_manifest
 from collapse_audit.lineages.training.dry_run import Size, Tokens, describe, measure, memory
 from collapse_audit.lineages.training.recipe import Base, Recipe, read_recipe
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_training import recipe_of, write_jsonl
 
-from collapse_audit.lineages.corpus import Corpus, open_corpus
+from collapse_audit.lineages.corpora.corpus import Corpus, open_corpus
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.examples import (
     Encoder,

@@ -21,9 +21,9 @@ from toy_training import (
 )
 
 from collapse_audit.lineage_cli import main
-from collapse_audit.lineages.corpus import open_corpus
-from collapse_audit.lineages.digest import file_digest
-from collapse_audit.lineages.lineage import load_lineage
+from collapse_audit.lineages.corpora.corpus import open_corpus
+from collapse_audit.lineages.disk.load import load_lineage
+from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.training import finetune, loop
 from collapse_audit.lineages.training.base import BaseModel, load_tokenizer
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from toy_training import RECIPE, changed, manifest_of, recipe_of
 
-from collapse_audit.lineages.manifest import parse_manifest
+from collapse_audit.errors import InputError, UsageError
+from collapse_audit.lineages.disk.manifest import parse_manifest
 from collapse_audit.lineages.training.recipe import (
     Base,
     Decoding,
@@ -24,7 +25,6 @@ from collapse_audit.lineages.training.recipe import (
     read_recipe,
     recipe_table,
 )
-from collapse_audit.probes.errors import InputError, UsageError
 
 SCHEMA = json.loads(files("collapse_audit.lineages.training").joinpath("recipe.schema.json").read_text("utf-8"))
 PROPERTIES = SCHEMA["properties"]

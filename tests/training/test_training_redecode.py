@@ -9,7 +9,7 @@ from toy_training import Copy, contents, read_toml, records_of, texts_of
 
 from collapse_audit import audit
 from collapse_audit.lineage_cli import main
-from collapse_audit.lineages.lineage import load_lineage
+from collapse_audit.lineages.disk.load import load_lineage
 
 for _name in ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "filelock"):
     pytest.importorskip(_name)

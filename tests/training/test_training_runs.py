@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from toy_training import QUICK, REFERENCE, Copy, edit, generations_of, train, write_jsonl, write_toy
 
-from collapse_audit.lineages.lineage import load_lineage
+from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.training import loop
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.failures import explained

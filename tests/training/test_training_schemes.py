@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.training import schemes
 from collapse_audit.lineages.training.schemes import mix, shares_of
-from collapse_audit.probes.errors import UsageError
 
 NAMED = ("recursive", "cross", "preserve", "accumulate")
 PARTS = ("reference", "previous", "earlier", "partner")

@@ -23,8 +23,9 @@ from toy_training import (
     write_toy,
 )
 
-from collapse_audit.lineages.digest import file_digest
-from collapse_audit.lineages.lineage import load_lineage
+from collapse_audit.lineages.disk.load import load_lineage
+from collapse_audit.lineages.files.digest import file_digest
+from collapse_audit.lineages.model.ancestry import trained_on
 from collapse_audit.lineages.training import loop
 
 for _name in ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "filelock"):
@@ -134,7 +135,7 @@ def test_two_lineages_train_each_other_and_say_what_descends_from_what(
         lineage = load_lineage(root)
         corpora = {entry.index: entry.texts for entry in lineage.generations}
         seen = {
-            entry.index: {index for index, corpus in corpora.items() if lineage.trained_on(entry, corpus)}
+            entry.index: {index for index, corpus in corpora.items() if trained_on(lineage, entry, corpus)}
             for entry in lineage.generations
         }
         # At one remove no generation reads itself; at two it reads the one before the one before.

@@ -19,7 +19,7 @@ import pytest
 import tomli_w
 
 from collapse_audit.lineage_cli import main
-from collapse_audit.lineages.manifest import Manifest, parse_manifest
+from collapse_audit.lineages.disk.manifest import Manifest, parse_manifest
 from collapse_audit.lineages.training import loop
 from collapse_audit.lineages.training.recipe import Recipe, read_recipe
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.lineages.corpus import open_corpus
-from collapse_audit.probes.eu_tirads import CATEGORIES, eu_tirads
+from collapse_audit.lineages.corpora.corpus import open_corpus
+from collapse_audit.probes.text.eu_tirads import CATEGORIES, eu_tirads
 
 TEMPLATE = "{prompt}\n"
 

@@ -1,0 +1,118 @@
+"""What both commands share: argument errors, consoles, and one place where exceptions become exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import math
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
+
+from rich.console import Console
+
+from collapse_audit.errors import CollapseAuditError, UsageError
+from collapse_audit.verdicts.exit_codes import ExitCode
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, except that bad usage exits with 4: 2 means "interrupted" here, as it does in pytest."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(ExitCode.USAGE, f"{self.prog}: error: {message}\n")
+
+
+def finite(text: str) -> float:
+    """An argument's type: a finite number."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text}; allowed is a finite number")
+    return value
+
+
+def count(text: str) -> int:
+    """An argument's type: a whole number, 1 or more."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}; allowed is a whole number, 1 or more")
+    return value
+
+
+def stdout() -> Console:
+    """A console for results. Soft-wrapped and without markup: what users wrote is never interpreted."""
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def stderr() -> Console:
+    """A console for errors and progress."""
+    return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def write(text: str) -> None:
+    """Put ``text`` on standard output, all of it and at once. Raises UsageError where that is not possible."""
+    if sys.stdout is None:  # the caller closed it (``>&-``): nobody wants to read
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _abandon_stdout()
+        raise UsageError(f"cannot write to standard output: {error.strerror or error}", slug="output") from error
+
+
+def _abandon_stdout() -> None:
+    """Point standard output at nothing, so that the interpreter's own flush at exit does not complain."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _never_refuse_characters() -> None:
+    """What the terminal's encoding does not know is shown as an escape: a Cyrillic word must not end an audit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def exit_with(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, *, prog: str) -> int:
+    """Run ``main`` and turn whatever it raises into the documented exit code and one clear message."""
+    _never_refuse_characters()
+    try:
+        try:
+            return int(main(sys.argv[1:] if argv is None else argv))
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except CollapseAuditError as error:
+        print(f"{prog}: error: {error}", file=sys.stderr)  # noqa: T201
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted", file=sys.stderr)  # noqa: T201
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output left (``| head``)
+        _abandon_stdout()
+        return int(ExitCode.INTERRUPTED)
+    except Exception:
+        traceback.print_exc()
+        print(  # noqa: T201
+            f"{prog}: internal error: this is a defect of collapse-audit, not of your data; "
+            "please report it with the lines above",
+            file=sys.stderr,
+        )
+        return int(ExitCode.INTERNAL_ERROR)
+
+
+@contextlib.contextmanager
+def status(what: str = "", *, spinner: str = "dots") -> Iterator[Callable[[str], None]]:
+    """Where messages go: a line on a terminal's stderr that is gone at the end, else nowhere."""
+    console = stderr()
+    if not console.is_terminal:
+        yield lambda message: None  # noqa: ARG005
+        return
+    with console.status(what, spinner=spinner) as shown:
+        yield shown.update

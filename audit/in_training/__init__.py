@@ -1,0 +1,1 @@
+"""An audit of a model that is still in the making."""

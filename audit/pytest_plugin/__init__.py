@@ -1,0 +1,60 @@
+"""The pytest plugin: inert and silent, unless ``pytest --collapse-audit LINEAGE`` asks for an audit.
+
+pytest loads this file in every project where collapse-audit is installed, so it imports nothing but pytest. What an
+audit needs is in ``pytest_session`` and its kin, which are imported and registered only with the option.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+
+import pytest
+
+_LINEAGE = """\
+audit this lineage, one item for each probe and generation (may be given several times). Without positional arguments
+only lineages are audited and testpaths are left alone; `pytest tests --collapse-audit LINEAGE` runs both. The fixtures
+lineage, generation and baseline give tests of your own the measured values"""
+_INCONCLUSIVE = "skip instead of fail where the text cannot tell (setting allow_inconclusive)"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options; everything else is a setting, in a file or in [tool.collapse-audit] of pyproject.toml."""
+    group = parser.getgroup("collapse-audit", "collapse-audit (model collapse)")
+    group.addoption(
+        "--collapse-audit", dest="collapse_audit", action="append", default=[], metavar="LINEAGE", help=_LINEAGE
+    )
+    group.addoption(
+        "--collapse-audit-config",
+        dest="collapse_audit_config",
+        metavar="FILE",
+        help="a TOML file of settings, as --config of the collapse-audit command",
+    )
+    group.addoption(
+        "--collapse-audit-probes",
+        dest="collapse_audit_probes",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a Python file with probes of yours, as --probes of the collapse-audit command",
+    )
+    group.addoption(
+        "--collapse-audit-history",
+        dest="collapse_audit_history",
+        metavar="FILE",
+        help="a file that what was found is appended to, as --history of the collapse-audit command",
+    )
+    allow = {"dest": "collapse_audit_allow_inconclusive", "action": "store_true", "default": None}
+    group.addoption("--collapse-audit-allow-inconclusive", help=_INCONCLUSIVE, **allow)
+    # A name that another plugin may have taken. That must not end every pytest run, so the long one stands beside it.
+    with contextlib.suppress(ValueError, argparse.ArgumentError):
+        group.addoption("--allow-inconclusive", help="short for --collapse-audit-allow-inconclusive", **allow)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the audit, if there is one. A lineage that cannot be read is bad usage: exit code 4."""
+    if not config.getoption("collapse_audit"):
+        return
+    from collapse_audit.pytest_plugin.session import register
+
+    register(config)

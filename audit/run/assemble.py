@@ -1,0 +1,111 @@
+"""The report: the verdict, what the findings say together, and everything needed to repeat the audit."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from collapse_audit.probes.types import Probe
+from collapse_audit.reports.document import AuditReport, Finding, Outcome, Verdict
+from collapse_audit.reports.plain import plain
+from collapse_audit.run.overview.label_survival import survival
+from collapse_audit.run.overview.recipe_claims import recipe_claims
+from collapse_audit.run.overview.stage import overall_stage, stages
+from collapse_audit.run.overview.training_log import training_losses
+from collapse_audit.run.plan import Plan
+from collapse_audit.settings.config import AuditConfig
+from collapse_audit.verdicts.exit_codes import ExitCode
+from collapse_audit.verdicts.rule import overall
+from collapse_audit.version import __version__
+
+
+def assembled(
+    plan: Plan,
+    config: AuditConfig,
+    probes: Iterable[Probe],
+    findings: list[Finding],
+    *,
+    notes: list[str],
+    tokens: str,
+    labels: list[str],
+    tables: Mapping[str, list[dict[str, Any]]],
+) -> AuditReport:
+    """The report of judged ``findings``. ``tables``: fields of the report that are made from texts, by name."""
+    gates = {(probe.name, gate.statistic): config.gate(probe, gate) for probe in probes for gate in probe.gates}
+    claims = recipe_claims(findings, lambda f: gates[f.probe, f.statistic], alpha=config.alpha)
+    readings = stages(findings)
+    losses, log_notes = training_losses(plan.lineage)
+    verdict, code = overall(findings, allow_inconclusive=config.allow_inconclusive)
+    lineage = plan.lineage
+    from_texts: dict[str, Any] = {name: tuple(plain(rows, name)) for name, rows in tables.items()}
+    return AuditReport(
+        tool={"name": "collapse-audit", "version": __version__},
+        lineage={
+            "name": lineage.name,
+            "digest": lineage.digest,
+            "scheme": lineage.scheme,
+            "seeds": [seed for seed in lineage.seeds if seed is not None],
+            "generations": sorted({entry.index for entry in lineage.generations}),
+            "baseline": config.baseline,
+            "tokens": tokens,
+            "labels": ", ".join(labels) or "none",
+        },
+        config=config.echo(probes),
+        seed=config.seed,
+        verdict=verdict,
+        exit_code=int(code),
+        stage=overall_stage(readings, verdict),
+        stages=tuple(plain(readings, "stages")),
+        survival=tuple(plain(survival(findings), "survival")),
+        recipe=tuple(plain(claims, "recipe")),
+        training=tuple(plain(losses, "training")),
+        **from_texts,
+        summary=_summary(findings, verdict, code),
+        findings=tuple(findings),
+        notes=tuple(dict.fromkeys([*notes, *log_notes])),
+        environment=_environment(),
+    )
+
+
+def _summary(findings: list[Finding], verdict: Verdict, code: ExitCode) -> str:
+    """The verdict in one sentence: the last line printed, and the first of every report."""
+    gating = [finding for finding in findings if finding.gating]
+    decisive = {
+        Verdict.COLLAPSE: (Outcome.FAIL, "failed"),
+        Verdict.ERROR: (Outcome.ERROR, "could not be measured"),
+        Verdict.INCONCLUSIVE: (Outcome.INCONCLUSIVE, "are inconclusive"),
+        Verdict.PASS: (Outcome.PASS, "passed"),
+    }
+    if verdict is Verdict.NOT_MEASURED:
+        if gating:
+            why = "no probe found what it needs"
+        elif findings:
+            why = "only generation 0 was compared, and only as context: try --baseline reference"
+        else:
+            why = "nothing was selected that has a baseline"
+        return f"{verdict.value}: {why} [exit {int(code)}]"
+    outcome, verb = decisive[verdict]
+    decisive_ones = [finding for finding in gating if finding.waiver is None and finding.outcome is outcome]
+    total = sum(1 for finding in gating if finding.outcome is not Outcome.NOT_MEASURED)
+    where = "" if verdict is Verdict.PASS else f", first {_where(decisive_ones[0])}"
+    waived = sum(1 for finding in gating if finding.waiver is not None)
+    beside = f", {waived} waived" if waived else ""
+    return f"{verdict.value}: {len(decisive_ones)} of {total} findings {verb}{where}{beside} [exit {int(code)}]"
+
+
+def _where(finding: Finding) -> str:
+    seed = "" if finding.seed is None else f" of seed {finding.seed}"
+    return f"{finding.probe} in generation {finding.generation}{seed}"
+
+
+def _environment() -> dict[str, Any]:
+    def installed(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "absent"
+
+    packages = {package: installed(package) for package in ("numpy", "scipy", "pyarrow")}
+    return {"python": platform.python_version(), "platform": platform.platform(), **packages}

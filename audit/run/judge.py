@@ -1,0 +1,111 @@
+"""From what was measured to findings: Holm over the family, the one rule for each gate, and what is waived."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from collapse_audit.probes.statistics.readings import LEVEL, Estimate, Gate, NotMeasured, Reading
+from collapse_audit.probes.types import Probe
+from collapse_audit.reports.document import Finding, Interval, Outcome, counted
+from collapse_audit.run.plan import Comparison
+from collapse_audit.settings.config import AuditConfig
+from collapse_audit.verdicts.rule import holm, judge
+from collapse_audit.verdicts.waivers import apply_waivers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One gate of one probe on one comparison, not yet judged."""
+
+    comparison: Comparison
+    probe: Probe
+    gate: Gate
+    """With the margin in force."""
+    reading: Reading | str
+    """An estimate, "not measured", or what went wrong."""
+    seconds: float
+
+
+def fails(measured: list[Measured], config: AuditConfig, size: int, today: date) -> bool:
+    return any(f.gating and counted(f) is Outcome.FAIL for f in judged(measured, config, frozenset(), size, today))
+
+
+def judged(
+    measured: list[Measured], config: AuditConfig, asked_for: frozenset[str], size: int, today: date
+) -> list[Finding]:
+    """Judge a family: Holm over the gating p-values, then the one rule for each, then what is waived."""
+    tested = [
+        index
+        for index, m in enumerate(measured)
+        if m.comparison.gating and isinstance(m.reading, Estimate) and m.reading.p_value is not None
+    ]
+    p_values = [_p(measured[index]) for index in tested]
+    adjusted = dict(zip(tested, holm(p_values, family=size), strict=True))
+    findings = [_finding(m, config, asked_for, adjusted.get(index)) for index, m in enumerate(measured)]
+    return list(apply_waivers(findings, config.waivers, today)[0])
+
+
+def _p(measured: Measured) -> float:
+    assert isinstance(measured.reading, Estimate)
+    assert measured.reading.p_value is not None
+    return measured.reading.p_value
+
+
+def _finding(m: Measured, config: AuditConfig, asked_for: frozenset[str], p_adjusted: float | None) -> Finding:
+    gate = m.gate
+    common: dict[str, Any] = {
+        "probe": m.probe.name,
+        "code": m.probe.code,
+        "statistic": gate.statistic,
+        "seed": m.comparison.seed,
+        "generation": m.comparison.generation,
+        "baseline": m.comparison.baseline.name,
+        "gating": m.comparison.gating,
+        "unit": gate.unit,
+        "worse": gate.worse,
+        "margin": gate.margin,
+        "pass_margin": None if gate.pass_margin == gate.margin else gate.pass_margin,
+        "margin_reason": gate.because,
+        "seconds": m.seconds,
+    }
+    if isinstance(m.reading, str):
+        return Finding(outcome=Outcome.ERROR, reason=m.reading, **common)
+    if isinstance(m.reading, NotMeasured):
+        required = {m.probe.name.lower(), m.probe.code.lower()} & asked_for
+        outcome = Outcome.NOT_MEASURED if m.reading.neutral else Outcome.INCONCLUSIVE
+        outcome = Outcome.ERROR if required else outcome
+        reason = f"asked for by name, but {m.reading.reason}" if required else m.reading.reason
+        return Finding(outcome=outcome, reason=reason, **common)
+    return _estimated(m.reading, gate, config, p_adjusted, common)
+
+
+def _estimated(
+    estimate: Estimate, gate: Gate, config: AuditConfig, p_adjusted: float | None, common: dict[str, Any]
+) -> Finding:
+    # A context finding belongs to no family: its own p-value stands in for the adjusted one.
+    p_used = p_adjusted if common["gating"] else estimate.p_value
+    judgement = judge(estimate, gate, p_adjusted=p_used, alpha=config.alpha)
+    return Finding(
+        outcome=judgement.outcome,
+        value=estimate.value,
+        interval=Interval(
+            low=estimate.low if math.isfinite(estimate.low) else None,
+            high=estimate.high if math.isfinite(estimate.high) else None,
+            level=LEVEL,
+            method=estimate.method,
+        ),
+        p_value=estimate.p_value,
+        p_adjusted=p_adjusted,
+        n_baseline=estimate.n_baseline,
+        n_generation=estimate.n_generation,
+        minimum_detectable=estimate.minimum_detectable,
+        n_needed=judgement.n_needed,
+        raw=estimate.raw,
+        evidence=estimate.evidence,
+        notes=judgement.notes,
+        reason=judgement.reason,
+        **common,
+    )

@@ -1,0 +1,76 @@
+"""Run an audit: measure one family of comparisons a seed, judge it, and write down what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from collapse_audit.lineages.checks.provenance import Provenance
+from collapse_audit.probes.text.tokens import tokenizer
+from collapse_audit.probes.trends.trend import Trend
+from collapse_audit.probes.types import Probe
+from collapse_audit.reports.document import AuditReport, Finding, Outcome, counted
+from collapse_audit.run.assemble import assembled
+from collapse_audit.run.judge import judged
+from collapse_audit.run.overview.examples import examples
+from collapse_audit.run.overview.histograms import histograms
+from collapse_audit.run.overview.trends import seed_trends, told
+from collapse_audit.run.plan import Plan
+from collapse_audit.run.seed_audit import Family, Progress
+from collapse_audit.settings.config import AuditConfig
+from collapse_audit.verdicts.waivers import apply_waivers
+
+
+def run(
+    plan: Plan,
+    config: AuditConfig,
+    probes: Sequence[Probe],
+    *,
+    today: date,
+    asked_for: frozenset[str] = frozenset(),
+    stop_at_first: bool = False,
+    progress: Progress = lambda _: None,
+) -> AuditReport:
+    """Audit ``plan``. ``asked_for`` are probes the user named (in lower case): one that cannot run is then an error.
+    ``today`` decides which waivers have expired, and nothing else.
+
+    Raises InputError where a corpus cannot be read. A probe that crashes makes its own findings errors and no more.
+    """
+    cutter = tokenizer(config.tokens)
+    provenance = Provenance(plan.lineage)  # of all seeds together: every adapter is read once
+    findings: list[Finding] = []
+    notes = list(plan.notes)
+    rules: set[str] = set()
+    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in ("copying", "histograms", "examples", "decoding")}
+    slopes: dict[str | None, tuple[Trend, ...]] = {}
+    done = 0
+    for seed in dict.fromkeys(comparison.seed for comparison in plan.comparisons):
+        family = Family(plan.of_seed(seed), config, cutter, plan, provenance, today)
+        measured, size = family.measure(progress, stop_at_first)
+        tables["copying"] += family.copies()
+        tables["histograms"] += histograms(family.comparisons, family.samples)
+        if config.evidence == "texts":
+            tables["examples"] += examples(family.comparisons, family.samples)
+        if not stop_at_first:
+            tables["decoding"] += family.decoding()
+            slopes[seed] = seed_trends(family.comparisons, family.samples, config, probes, family.rule)
+        rules.add(family.rule.name if family.rule else "none")
+        notes.extend(family.notes)
+        findings.extend(judged(measured, config, asked_for, size, today))
+        done += len(dict.fromkeys(m.comparison.name for m in measured))
+        if stop_at_first and any(f.gating and counted(f) is Outcome.FAIL for f in findings):
+            break
+    if done < len(plan.comparisons):
+        notes.append(f"stopped at the first failure (-x): {len(plan.comparisons) - done} comparisons were not measured")
+    notes.extend(apply_waivers(findings, config.waivers, today)[1])
+    return assembled(
+        plan,
+        config,
+        probes,
+        findings,
+        notes=notes,
+        tokens=cutter.name,
+        labels=sorted(rules),
+        tables={**tables, "trends": told(slopes)},
+    )

@@ -1,0 +1,372 @@
+"""The comparisons of one seed: read once each, planned as one family of tests, and measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+from collapse_audit.calibration.bench import auto_margins
+from collapse_audit.calibration.settled import Key
+from collapse_audit.errors import CollapseAuditError
+from collapse_audit.lineages.checks.provenance import Provenance
+from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.disk.pack import is_pack, read_pack
+from collapse_audit.lineages.measured.concentration import asked_of
+from collapse_audit.lineages.measured.lm_eval_results import read_results
+from collapse_audit.lineages.measured.scores import Scores, scores_beside, with_scores
+from collapse_audit.lineages.model.lineage import GenerationEntry
+from collapse_audit.probes.models.contexts import Asked, Contexts, not_asked
+from collapse_audit.probes.models.model_facts import Fact
+from collapse_audit.probes.models.task_results import Evaluated, TaskResults, not_evaluated
+from collapse_audit.probes.packs.packed import packed
+from collapse_audit.probes.packs.packed_pair import PackedPair, PackedSample, packed_rule, packed_sample
+from collapse_audit.probes.pairs.copying import copied
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Reading
+from collapse_audit.probes.text.labels import AUTO_SHARE, EU_TIRADS, LabelRule, label_rule
+from collapse_audit.probes.text.sample import Sample, read_sample
+from collapse_audit.probes.text.tokens import Tokenizer
+from collapse_audit.probes.trends.decoding import decoding_splits
+from collapse_audit.probes.types import Probe
+from collapse_audit.reports.plain import plain
+from collapse_audit.run.judge import Measured, fails
+from collapse_audit.run.one_scorer import under_one_scorer
+from collapse_audit.run.plan import Comparison, Plan, Side
+from collapse_audit.settings.config import AuditConfig, GateSettings
+from collapse_audit.verdicts.sequential import can_reject, permutations_for
+
+T = TypeVar("T")
+Progress = Callable[[str], None]
+"""Called with a line of what is being done now, before it is done."""
+
+
+class Family:
+    """The comparisons of one seed: their samples, read once each, and the number of tests they make."""
+
+    def __init__(
+        self,
+        comparisons: tuple[Comparison, ...],
+        config: AuditConfig,
+        cutter: Tokenizer,
+        plan: Plan,
+        provenance: Provenance,
+        today: date,
+    ) -> None:
+        self.comparisons = comparisons
+        self.today = today
+        self.config = config
+        self.cutter = cutter
+        self.plan = plan
+        self.provenance = provenance
+        self.samples: dict[Corpus, Sample] = {}
+        self.contexts: dict[GenerationEntry, Contexts | None] = {}
+        self.results: dict[GenerationEntry, TaskResults | None] = {}
+        self.rule: LabelRule | None = None
+        self.settled: dict[tuple[Corpus, int, bool], Mapping[Key, GateSettings]] = {}
+        self.notes: list[str] = []
+
+    def measure(self, progress: Progress, stop_at_first: bool) -> tuple[list[Measured], int]:
+        """Everything measured, and the size of the family of tests it was planned as."""
+        for comparison in self.comparisons:
+            for side in (comparison.baseline, comparison.current):
+                self._read(side, progress)
+            # What it was trained on is read only to find copies of it.
+            if comparison.predecessor is not None and any("files" in probe.needs for probe in comparison.probes):
+                self._read(comparison.predecessor, progress)
+            if comparison.control is not None:
+                self._read(comparison.control, progress)
+        self.samples, told = under_one_scorer(self.samples, self._compared())
+        self.notes.extend(told)
+        decisive = next((c for c in self.comparisons if c.gating), self.comparisons[0])
+        self.rule = label_rule_of(self.config, self.plan, self.samples[decisive.baseline.corpus])
+        size = sum(self._tests(comparison) for comparison in self.comparisons if comparison.gating)
+        least = max(self.config.permutations, 20 * size)
+        permutations = permutations_for(size, self.config.alpha, least=least, blocks=self._most_documents())
+        if not can_reject(size, self.config.alpha, permutations):
+            self.notes.append(
+                f"no p-value can be significant: {size} findings at alpha = {self.config.alpha:.3g} need more than the "
+                f"{permutations:,} permutations that memory holds; audit fewer generations (--generation last), lower "
+                "max_documents, or start a new history"
+            )
+        if permutations > self.config.permutations:
+            self.notes.append(f"{permutations:,} permutations were drawn, as {size} gating findings need")
+        measured: list[Measured] = []
+        for comparison in self.comparisons:
+            measured.extend(self._compare(comparison, permutations, progress))
+            if stop_at_first and fails(measured, self.config, size, self.today):
+                break
+        return measured, size
+
+    def _compared(self) -> set[Corpus]:
+        return {side.corpus for comparison in self.comparisons for side in (comparison.baseline, comparison.current)}
+
+    def _most_documents(self) -> int:
+        """Of any comparison, both sides together; no comparison has more blocks."""
+        sides = [(c.baseline.corpus, c.current.corpus) for c in self.comparisons]
+        return max(2 * min(len(self.samples[one]), len(self.samples[other])) for one, other in sides)
+
+    def _read(self, side: Side, progress: Progress) -> None:
+        if side.corpus in self.samples:
+            return
+        progress(f"reading {side.corpus.shown}")
+        scores, stale = scores_beside(self.plan.lineage.root, side.corpus, self.comparisons[0].seed)
+        self.notes.extend(stale)
+        sample = read_side(side, self.config, self.cutter, scores)
+        if sample.n_read > len(sample):
+            drawn = f"{len(sample):,} of {sample.n_read:,} documents"
+            self.notes.append(f"{side.corpus.shown}: {drawn} were drawn at random (max_documents)")
+        if isinstance(sample, PackedSample):
+            size = sample.pack.sketch.size
+            self.notes.append(f"{side.corpus.shown}: a reference pack, {len(sample):,} documents in blocks of {size}")
+        self.samples[side.corpus] = sample
+
+    def _tests(self, comparison: Comparison) -> int:
+        """How many p-values the comparison will bring; facts without one are counted too, which is on the safe side."""
+        return sum(len(probe.gates) for probe in comparison.probes if not self._missing(probe, comparison))
+
+    def _missing(self, probe: Probe, comparison: Comparison) -> NotMeasured | None:
+        """What input of the probe is not there. What only one side has is no absence: it leaves the finding open."""
+        sides = [self.samples[side.corpus] for side in (comparison.baseline, comparison.current)]
+        if "labels" in probe.needs:
+            if self.rule is None:
+                return NotMeasured(reason="the records carry no labels and no label rule applies")
+            if self.rule.extract is None:
+                absent = _absent("labels", [sample.label_field is not None for sample in sides])
+                if absent is not None:
+                    return absent
+            if not sides[0].labels(self.rule).carried.any():
+                return NotMeasured(reason=f"no text of the baseline carries a label (labels = {self.rule.name})")
+        if "nll" in probe.needs:
+            return _absent("nll", [sample.nll is not None for sample in sides])
+        if "contexts" in probe.needs:
+            return not_asked(self._contexts(comparison))
+        if "tasks" in probe.needs:
+            return not_evaluated(self._tasks(comparison))
+        return None
+
+    def _contexts(self, comparison: Comparison) -> Asked | None:
+        """What both models expect at fixed contexts, read once each; None where the baseline is no earlier generation.
+
+        Raises InputError where a file cannot be read, or is of another model than the generation's.
+        """
+        return self._of_both(comparison, self.contexts, lambda entry: asked_of(entry, self.plan.lineage.root))
+
+    def _tasks(self, comparison: Comparison) -> Evaluated | None:
+        """What lm-eval measured on both models, read once each; None where the baseline is no earlier generation."""
+        return self._of_both(comparison, self.results, read_results)
+
+    def _of_both(
+        self, comparison: Comparison, kept: dict[GenerationEntry, T], read: Callable[[GenerationEntry], T]
+    ) -> tuple[T, T] | None:
+        """What ``read`` finds beside the baseline's generation and the one compared; None where either is none."""
+        before, after = _owner(self.plan, comparison, comparison.baseline.corpus), comparison.entry
+        if before is None or after is None:
+            return None
+        for entry in (before, after):
+            if entry not in kept:
+                kept[entry] = read(entry)
+        return kept[before], kept[after]
+
+    def _compare(self, comparison: Comparison, permutations: int, progress: Progress) -> list[Measured]:
+        baseline, current = (self.samples[side.corpus] for side in (comparison.baseline, comparison.current))
+        kind: type[Pair] = PackedPair if isinstance(baseline, PackedSample) else Pair
+        pair = kind(
+            baseline=baseline,
+            generation=current,
+            permutations=permutations,
+            seed=self.config.seed,
+            label_rule=self.rule,
+            trained_on_baseline=comparison.trained_on_baseline or self._from_training_texts(baseline),
+            others=tuple(self._earlier(comparison)),
+            same_bytes=comparison.same_bytes,
+            facts=self._facts(comparison),
+            contexts=self._contexts(comparison) if any("contexts" in one.needs for one in comparison.probes) else None,
+            tasks=self._tasks(comparison) if any("tasks" in probe.needs for probe in comparison.probes) else None,
+            evidence=self.config.evidence,
+        )
+        config = self._settle(comparison, progress)
+        measured: list[Measured] = []
+        for probe in comparison.probes:
+            progress(f"{comparison.name}: {probe.name}")
+            start = time.perf_counter()
+            asked = packed(probe) if isinstance(pair, PackedPair) else probe
+            readings = _measure(asked, pair, self._missing(probe, comparison))
+            seconds = (time.perf_counter() - start) / len(probe.gates)
+            measured.extend(
+                Measured(
+                    comparison=comparison,
+                    probe=probe,
+                    gate=config.gate(probe, gate),
+                    reading=reading,
+                    seconds=seconds,
+                )
+                for gate, reading in zip(probe.gates, readings, strict=True)
+            )
+        return measured
+
+    def _settle(self, comparison: Comparison, progress: Progress) -> AuditConfig:
+        """The settings with every automatic margin settled on the baseline's own text, for this many documents."""
+        wanted = self.config.automatic(comparison.probes)
+        if not wanted:
+            return self.config
+        baseline, current = (self.samples[side.corpus] for side in (comparison.baseline, comparison.current))
+        if isinstance(baseline, PackedSample):
+            self.notes.append("margin = auto: a reference pack holds no texts to settle margins on; the defaults hold")
+            return self.config
+        key = (comparison.baseline.corpus, min(len(baseline), len(current)), comparison.trained_on_baseline)
+        if key not in self.settled:
+            progress(f"{comparison.name}: settling margins")
+            self.settled[key] = auto_margins(
+                baseline,
+                key[1],
+                [probe for probe in comparison.probes if any(name == probe.name for name, _ in wanted)],
+                self.config,
+                labels=self.rule,
+                trained_on_baseline=key[2],
+                false_alarms=self.config.alpha,
+            )
+        found = {name: gate for name, gate in self.settled[key].items() if name in wanted}
+        return dataclasses.replace(self.config, gates={**self.config.gates, **found})
+
+    def copies(self) -> list[dict[str, Any]]:
+        """Of every generation that was compared: what of it stands in the texts it was trained on."""
+        found = []
+        for comparison in self.comparisons:
+            current = self.samples.get(comparison.current.corpus)
+            training = None if comparison.predecessor is None else self.samples.get(comparison.predecessor.corpus)
+            if current is not None and training is not None:
+                about = {"seed": comparison.seed, "generation": comparison.generation, "training": training.name}
+                found.append(about | dataclasses.asdict(copied(current, training)))
+        return found
+
+    def decoding(self) -> list[dict[str, Any]]:
+        """Of every generation with a control: what decoding did to it, and what training did."""
+        found = []
+        for comparison in self.comparisons:
+            if comparison.control is None:
+                continue
+            sides = (comparison.baseline, comparison.control, comparison.current)
+            splits = decoding_splits(
+                *(self.samples[side.corpus] for side in sides),
+                permutations=self.config.permutations,
+                seed=self.config.seed,
+                labels=self.rule,
+                trained_on_baseline=comparison.trained_on_baseline,
+            )
+            about = {"seed": comparison.seed, "generation": comparison.generation}
+            untold: dict[str, list[str]] = {}
+            for split in splits:
+                if isinstance(split, NotMeasured):
+                    untold.setdefault(split.reason, []).append(split.statistic)
+                else:
+                    found.append(about | split.as_dict())
+            shown = comparison.control.corpus.shown
+            self.notes.extend(
+                f"{shown}: {', '.join(names)} not told apart into decoding and training ({why})"
+                for why, names in untold.items()
+            )
+        return found
+
+    def _facts(self, comparison: Comparison) -> tuple[Fact, ...]:
+        """Of the generation's model, and of generation 0's where that is the baseline: no gate looks at it itself."""
+        if comparison.entry is None or not any("files" in probe.needs for probe in comparison.probes):
+            return ()
+        facts = self.provenance.facts(comparison.entry)
+        for other in self.plan.lineage.of_seed(comparison.seed):
+            own = [corpus for corpus in (other.texts, other.holdout) if corpus is not None]
+            if other.index == 0 and other is not comparison.entry and comparison.baseline.corpus in own:
+                facts += tuple(fact for fact in self.provenance.facts(other) if fact.ok is not True)
+        self.notes.extend(fact.sentence for fact in facts if fact.noted)
+        return facts
+
+    def _from_training_texts(self, baseline: Sample) -> bool:
+        """Whether the baseline is a pack of texts that models are trained on; of which models, a pack cannot tell."""
+        return isinstance(baseline, PackedSample) and not (baseline.pack.held_out or self.plan.lineage.independent)
+
+    def _earlier(self, comparison: Comparison) -> Iterable[Sample]:
+        """Samples that the generation may be a copy of: its baseline, what it was trained on, generations before it."""
+        sides = [comparison.baseline, *([comparison.predecessor] if comparison.predecessor else [])]
+        sides += [other.current for other in self.comparisons if other.generation < comparison.generation]
+        corpora = dict.fromkeys(side.corpus for side in sides if side.corpus != comparison.current.corpus)
+        return (self.samples[corpus] for corpus in corpora if corpus in self.samples)
+
+
+def _owner(plan: Plan, comparison: Comparison, corpus: Corpus) -> GenerationEntry | None:
+    """The generation of the comparison's seed that wrote ``corpus``, if one did."""
+    for entry in plan.lineage.of_seed(comparison.seed):
+        if corpus in (entry.texts, entry.holdout):
+            return entry
+    return None
+
+
+def _absent(what: str, there: Sequence[bool]) -> NotMeasured | None:
+    """What to say of a field that the records of both sides, of one, or of neither carry."""
+    if all(there):
+        return None
+    if not any(there):
+        return NotMeasured(reason=f"the records carry no {what}")
+    side = "baseline" if there[1] else "generation"
+    return NotMeasured(
+        reason=f"the records of the {side} carry no {what}, and the other side's do: score or label both, or neither",
+        neutral=False,
+    )
+
+
+def read_side(side: Side, config: AuditConfig, cutter: Tokenizer, scores: Sequence[Scores] = ()) -> Sample:
+    """The documents of ``side`` that are compared: the same ones each time. Raises InputError.
+
+    ``scores``: likelihoods that lie beside the corpus and not in its records.
+    """
+    if is_pack(side.corpus.path):
+        pack = read_pack(side.corpus.path, where=side.corpus.where)
+        return packed_sample(pack, name=side.name, digest=side.corpus.digest, tokens=cutter.name)
+    return read_sample(
+        with_scores(side.corpus.batches(), scores, side.corpus.where),
+        name=side.name,
+        digest=side.corpus.digest,
+        tokenizer=cutter,
+        max_documents=config.max_documents,
+        seed=config.seed,
+    )
+
+
+def _measure(probe: Probe, pair: Pair, missing: NotMeasured | None) -> tuple[Reading | str, ...]:
+    if missing is not None:
+        return tuple(dataclasses.replace(missing, statistic=gate.statistic) for gate in probe.gates)
+    try:
+        readings = probe(pair)
+        for reading in readings:
+            if isinstance(reading, Estimate):
+                plain([reading.raw, reading.evidence], "raw and evidence")  # refuses what no report can hold
+    except CollapseAuditError as error:
+        return (str(error),) * len(probe.gates)
+    except (Exception, SystemExit) as error:
+        # One probe's defect is its own finding, and the others still count.
+        return (f"{type(error).__name__}: {error} ({_place(probe, error)})",) * len(probe.gates)
+    return readings
+
+
+def _place(probe: Probe, error: BaseException) -> str:
+    """Where the error came from: the last line of the probe's own file, or else the last of all."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = getattr(getattr(probe.measure, "__code__", None), "co_filename", None)
+    frame = next((frame for frame in reversed(frames) if frame.filename == own), frames[-1])
+    return f"{Path(frame.filename).name}, line {frame.lineno}"
+
+
+def label_rule_of(config: AuditConfig, plan: Plan, baseline: Sample) -> LabelRule | None:
+    """The label rule in force; ``auto`` looks at the baseline."""
+    classes = plan.lineage.label_classes
+    if isinstance(baseline, PackedSample):
+        return packed_rule(baseline.pack, config.labels, classes=classes)
+    if config.labels != "auto":
+        return label_rule(config.labels, classes=classes)
+    if baseline.label_field is not None:
+        return label_rule("field", classes=classes)
+    mentions = baseline.labels(EU_TIRADS).carried.any(axis=1)
+    return EU_TIRADS if mentions.mean() >= AUTO_SHARE else None

@@ -1,0 +1,1 @@
+"""What a lineage's files say of its models, held against each other."""

@@ -1,0 +1,1 @@
+"""Corpora: files of records, read in bounded memory."""

@@ -1,0 +1,159 @@
+"""Reads ``.csv``: commas, double quotes, a header line with a ``text`` column; quoted cells may hold line ends.
+
+An empty ``text`` cell is an empty document; any other empty cell says nothing (null). A ``labels`` cell is a JSON list
+(``["3", "4"]``), because any separator could stand inside a label; a ``label`` cell is one label as it stands.
+Blank lines hold no record, except in a file with one column, where a blank line could be an empty text: refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from collapse_audit.lineages.corpora.readers.blocks import Block, Unreadable, bad_utf8, first_repeated, raw_line_blocks
+from collapse_audit.lineages.corpora.readers.records import no_text
+from collapse_audit.lineages.files.broken import Broken
+
+# The csv module stops at 128 KiB a cell unless told otherwise. The limit still ends a quote that is never closed
+# before it swallows a huge file. It is a setting of the whole process, and only ever raised.
+_LARGEST_CELL = 256 * 1024 * 1024
+_ROWS_A_BLOCK = 4096
+
+
+def csv_blocks(path: Path, *, gzipped: bool, block_bytes: int) -> Iterator[Block]:
+    """Blocks of one dict a row. Raises Unreadable for a header that does not fit."""
+    csv.field_size_limit(max(csv.field_size_limit(), _LARGEST_CELL))
+    source = _Lines(path, gzipped=gzipped, block_bytes=block_bytes)
+    rows = csv.reader(source, strict=True)
+    header = _header(rows, source)
+    if header is None:
+        return
+    lines: list[int] = []
+    records: list[Any] = []
+    size = 0
+    try:
+        for line, record in _numbered(rows, header, source):
+            lines.append(line)
+            records.append(record)
+            size += source.take_size()
+            if size >= block_bytes or len(records) >= _ROWS_A_BLOCK:
+                yield Block(lines=lines, records=records)
+                lines, records, size = [], [], 0
+    except Unreadable:
+        yield Block(lines=lines, records=records)  # what was read before the damage may have problems of its own
+        raise
+    yield Block(lines=lines, records=records)
+
+
+def _numbered(rows: Any, header: list[str], source: _Lines) -> Iterator[tuple[int, Any]]:
+    """Each row with the line that it begins on."""
+    while True:
+        line = rows.line_num + 1
+        row = _next_row(rows)
+        if row is None:
+            return
+        broken = source.take_broken()
+        if broken or isinstance(row, Broken):
+            yield line, broken or row
+        elif row:
+            yield line, _record(header, row)
+        elif len(header) == 1:
+            yield line, _blank_in_one_column()
+
+
+class _Lines:
+    """The file's lines as text for the csv module, remembering what could not be decoded since last asked."""
+
+    def __init__(self, path: Path, *, gzipped: bool, block_bytes: int) -> None:
+        self._blocks = raw_line_blocks(path, gzipped=gzipped, block_bytes=block_bytes)
+        self._lines: Iterator[bytes] = iter(())
+        self._broken: Broken | None = None
+        self._size = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines, None)
+        while line is None:
+            # A block ends with a line end, but for the last one of a file; the piece after the last end is empty.
+            pieces = next(self._blocks).split(b"\n")
+            last = pieces.pop()
+            self._lines = iter([piece + b"\n" for piece in pieces] + ([last] if last else []))
+            line = next(self._lines, None)
+        self._size += len(line)
+        try:
+            return line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            self._broken = self._broken or bad_utf8(error)
+            return line.decode("utf-8", "replace")  # keeps rows in step; this row is refused
+
+    def take_broken(self) -> Broken | None:
+        broken, self._broken = self._broken, None
+        return broken
+
+    def take_size(self) -> int:
+        size, self._size = self._size, 0
+        return size
+
+
+def _next_row(rows: Any) -> list[str] | Broken | None:
+    try:
+        row: list[str] | None = next(rows, None)
+    except csv.Error as error:
+        return Broken(found=f"broken CSV ({error})", expected="rows of comma-separated cells", slug="broken-csv")
+    return row
+
+
+def _header(rows: Any, source: _Lines) -> list[str] | None:
+    header = _next_row(rows)
+    if header is None:
+        return None
+    broken = source.take_broken() or (header if isinstance(header, Broken) else None)
+    if broken or isinstance(header, Broken):
+        assert broken is not None
+        raise Unreadable(broken.found, broken.expected, broken.slug, line=1)
+    repeated = first_repeated(header)
+    if repeated is not None:
+        raise Unreadable(f'two columns named "{repeated}"', "each column once", "duplicate-column", line=1)
+    if "text" not in header:
+        found, expected = no_text(header, what="columns")
+        hint = "; cells are separated by commas" if len(header) == 1 and set(header[0]) & set(";\t|") else ""
+        raise Unreadable(found, expected + hint, "missing-text", line=1)
+    return header
+
+
+def _blank_in_one_column() -> Broken:
+    return Broken(
+        found="a blank line in a file with one column",
+        expected='a text; an empty one is written ""',
+        slug="blank-row",
+    )
+
+
+def _record(header: list[str], row: list[str]) -> dict[str, Any] | Broken:
+    if len(row) != len(header):
+        cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
+        return Broken(found=cells, expected=f"{len(header)}, as in the header", slug="cell-count")
+    record: dict[str, Any] = dict(zip(header, row, strict=True))
+    for name, cell in record.items():
+        if name == "text":
+            continue
+        if cell == "":
+            record[name] = None
+        elif name in _CONVERT:
+            record[name] = _convert(name, cell)
+    return record
+
+
+_CONVERT: dict[str, Callable[[str], Any]] = {"nll": float, "n_tokens": int, "labels": json.loads}
+
+
+def _convert(name: str, cell: str) -> Any:
+    try:
+        return cell if "_" in cell and name != "labels" else _CONVERT[name](cell)  # Python would read 1_000 as 1000
+    except (ValueError, RecursionError):
+        return cell  # the check of the records says what is wrong with it

@@ -1,0 +1,1 @@
+"""Lineages in folders: found, read, checked and written."""

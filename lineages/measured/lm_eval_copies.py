@@ -1,0 +1,71 @@
+"""One evaluation under several generations: the same answers, or the same files, cannot be of two models."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from collapse_audit.lineages.corpora.readers.blocks import Unreadable
+from collapse_audit.lineages.corpora.readers.read_jsonl import jsonl_blocks
+from collapse_audit.lineages.files.broken import Broken
+from collapse_audit.lineages.files.digest import file_digest, json_digest
+
+_FOLDER = re.compile(r"gen_\d+")
+_DISTINCT = 10
+"""Different generated answers from which on equal ones are a copy: models that collapsed may say one sentence alike."""
+_BLOCK = 1 << 22
+
+Files = Mapping[str, tuple[Path, Path, bool]]
+"""Task -> its results file, its samples, and whether its answers are likelihoods."""
+
+
+def answers(samples: Path, *, likelihoods: bool) -> str | None:
+    """Digest of everything that the model answered; None where two models may well answer alike, or of broken files."""
+    about = samples.stat()
+    return _answers(samples, about.st_mtime_ns, about.st_size, likelihoods)
+
+
+@functools.lru_cache(maxsize=1024)
+def _answers(samples: Path, changed: int, size: int, likelihoods: bool) -> str | None:  # noqa: ARG001 - the cache's key
+    rows: list[Any] = []
+    try:
+        for block in jsonl_blocks(samples, gzipped=False, block_bytes=_BLOCK):
+            rows.extend(block.records)
+    except (Unreadable, OSError):
+        return None
+    if any(isinstance(row, Broken) or not isinstance(row, dict) for row in rows):
+        return None
+    given = sorted((str(row.get("filter")), str(row.get("doc_id")), json_digest(row.get("resps"))) for row in rows)
+    distinct = len({digest for _, _, digest in given})
+    return json_digest(given) if distinct >= (1 if likelihoods else _DISTINCT) else None
+
+
+def neighbours(place: Path) -> Iterator[Path]:
+    """Where other generations of the same seed have their results, if they lie as these do: ``gen_<k>/lm_eval…``."""
+    own = next((one for one in (place, *place.parents) if _FOLDER.fullmatch(one.name)), None)
+    if own is None:
+        return
+    for folder in sorted(own.parent.iterdir()):
+        if folder != own and _FOLDER.fullmatch(folder.name) and folder.is_dir():
+            found = [folder / "lm_eval.json", folder / "lm_eval", *sorted(folder.glob("lm_eval_*.json"))]
+            yield from (one for one in found if one.exists())
+
+
+def shared(own: Files, other: Files) -> Sequence[str]:
+    """Tasks whose answers, or whose results and samples byte for byte, are those of the other generation."""
+    return [task for task in sorted(own.keys() & other.keys()) if _is_same(own[task], other[task])]
+
+
+def _is_same(one: tuple[Path, Path, bool], other: tuple[Path, Path, bool]) -> bool:
+    said = answers(one[1], likelihoods=one[2])
+    if said is not None and said == answers(other[1], likelihoods=other[2]):
+        return True
+    # Results carry the date of their run, so equal files are one run, however little the answers say.
+    return all(_same_bytes(first, second) for first, second in zip(one[:2], other[:2], strict=True))
+
+
+def _same_bytes(one: Path, other: Path) -> bool:
+    return one.stat().st_size == other.stat().st_size and file_digest(one) == file_digest(other)

@@ -1,0 +1,165 @@
+"""Likelihoods beside the texts: what ``collapse-lineage score`` writes, and an audit reads without torch.
+
+``scores/<scorer>/<corpus>.jsonl`` inside the lineage folder, a folder a scorer; texts are never touched. The first line
+says who scored what, each further one is a record of the corpus, in its order::
+
+    {"format": 1, "scorer": {"name": …, "digest": …, "about": {…}}, "corpus": "gen_1/texts.jsonl", "corpus_digest": …}
+    {"nll": 3.141593, "n_tokens": 42}
+    {"n_tokens": 0}
+
+``nll`` is the mean negative log-likelihood a token, nats; absent where a text has no token.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from collapse_audit.errors import InputError
+from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.corpora.readers.formats import split_name
+from collapse_audit.lineages.files.problems import problem, shorten
+from collapse_audit.probes.text.sample import GENERATION_0, SCORES
+
+__all__ = ["FOLDER", "GENERATION_0", "Identity", "Scores", "path_of", "read_scores", "scores_beside", "with_scores"]
+
+FOLDER = "scores"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A scorer: what it is called and, exactly, what it is."""
+
+    name: str
+    """Also its folder: ``generation-0``, ``generation-0.seed_1``, or an independent model's name."""
+    digest: str
+    """Of weights, tokenizer, number format and the way records are read."""
+    about: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Equal only where likelihoods may be compared."""
+        return f"{self.name}@{self.digest}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """One scorer's likelihoods of one corpus of N records."""
+
+    scorer: Identity
+    corpus_digest: str
+    nll: npt.NDArray[np.float64]
+    """Shape (N,), nats per token; NaN where a text has no token."""
+    n_tokens: npt.NDArray[np.int64]
+    """Shape (N,)."""
+
+
+def path_of(root: Path, scorer: str, corpus: Corpus) -> Path:
+    """Where a scorer's likelihoods of a corpus lie."""
+    stem = (split_name(corpus.shown) or (corpus.shown, ""))[0]
+    split = "" if corpus.split is None else f".{corpus.split}"
+    return root / FOLDER / scorer / f"{stem}{split}.jsonl"
+
+
+def header(scorer: Identity, corpus: Corpus) -> dict[str, Any]:
+    """The first line."""
+    return {
+        "format": FORMAT,
+        "scorer": {"name": scorer.name, "digest": scorer.digest, "about": dict(scorer.about)},
+        "corpus": corpus.shown,
+        "corpus_digest": corpus.digest,
+        **({} if corpus.split is None else {"split": corpus.split}),
+    }
+
+
+def scores_beside(root: Path, corpus: Corpus, seed: str | None) -> tuple[list[Scores], list[str]]:
+    """What the seed's generation 0 and independent models gave the corpus, and a line on each file that is of no use.
+
+    Scores of a file that has changed since are of no use. Raises InputError where a file cannot be read.
+    """
+    own = GENERATION_0 if seed is None else f"{GENERATION_0}.seed_{seed}"
+    folder = root / FOLDER
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    found, stale = [], []
+    for name in names:
+        path = path_of(root, name, corpus)
+        if (name != own and name.startswith(GENERATION_0)) or not path.is_file():
+            continue
+        if not path.resolve().is_relative_to(folder.resolve()):
+            continue  # a corpus from elsewhere, or a link that leads there
+        where = path.relative_to(root).as_posix()
+        scores = read_scores(path, where)
+        if scores.scorer.name != name:
+            expected = f"scores by {name}, as its folder is called"
+            raise InputError([problem(where, f"scores by {scores.scorer.name}", expected, "bad-scores")])
+        if scores.corpus_digest == corpus.digest:
+            found.append(scores)
+        else:
+            stale.append(f"{where} is left out: {corpus.shown} has changed since; run collapse-lineage score again")
+    return found, stale
+
+
+def read_scores(path: Path, where: str) -> Scores:
+    """The file ``path``, named ``where`` in messages. Raises InputError for anything but what is described above."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+        first = json.loads(lines[0])
+        scorer = first["scorer"]
+        identity = Identity(name=str(scorer["name"]), digest=str(scorer["digest"]), about=dict(scorer["about"]))
+        digest = str(first["corpus_digest"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        found = f"a first line that cannot be read ({type(error).__name__})"
+        expected = "scores as collapse-lineage score writes them"
+        raise InputError([problem(where, found, expected, "bad-scores")]) from None
+    if first.get("format") != FORMAT:
+        found = f"scores of format {shorten(first.get('format'))}"
+        raise InputError([problem(where, found, f"format {FORMAT}", "bad-scores")])
+    nll = np.full(len(lines) - 1, np.nan)
+    n_tokens = np.zeros(len(lines) - 1, dtype=np.int64)
+    for row, line in enumerate(lines[1:]):
+        try:
+            record = json.loads(line)
+            value, count = record.get("nll"), record["n_tokens"]
+        except (ValueError, LookupError, AttributeError, TypeError):
+            value, count = "", ""
+        if not (value is None or (_number(value) and value >= 0)) or not (type(count) is int and count >= 0):
+            found, expected = shorten(line), '{"nll": a number of 0 or more, "n_tokens": a whole number of 0 or more}'
+            raise InputError([problem(where, found, expected, "bad-scores", line=row + 2)])
+        nll[row] = np.nan if value is None else value
+        n_tokens[row] = count
+    return Scores(scorer=identity, corpus_digest=digest, nll=nll, n_tokens=n_tokens)
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def with_scores(batches: Iterator[pa.RecordBatch], scores: Sequence[Scores], where: str) -> Iterator[pa.RecordBatch]:
+    """The batches of a corpus with a column of likelihoods a scorer; generation 0's token counts where records have
+    none. Raises InputError where there are not as many as records."""
+    at = 0
+    for batch in batches:
+        rows = slice(at, at + batch.num_rows)
+        at += batch.num_rows
+        for one in scores:
+            column = pa.array(one.nll[rows], mask=np.isnan(one.nll[rows]))
+            if len(column) == batch.num_rows:
+                batch = batch.append_column(f"{SCORES}{one.scorer.key}", column)
+            if one.scorer.name.startswith(GENERATION_0) and len(column) == batch.num_rows:
+                place = batch.schema.get_field_index("n_tokens")
+                if batch.column(place).null_count == batch.num_rows:
+                    batch = batch.set_column(place, "n_tokens", pa.array(one.n_tokens[rows]))
+        yield batch
+    for one in scores:
+        if one.nll.size != at:
+            found = f"{one.nll.size:,} scores by {one.scorer.name} of {at:,} records"
+            raise InputError([problem(where, found, "as many scores as records; score it again", "bad-scores")])

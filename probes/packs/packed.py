@@ -1,0 +1,339 @@
+"""The built-in probes beside a reference pack, as far as a pack can answer them.
+
+A probe keeps its name, code, gates and margins. What needs types to be recognised on both sides (which of them does one
+side no longer have?) takes its value and its interval from the two sketches, and its exact test from runs of
+neighbouring blocks, each of which is counted by itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from collapse_audit.probes.integrity import integrity
+from collapse_audit.probes.label_coverage import label_coverage
+from collapse_audit.probes.label_divergence import label_divergence
+from collapse_audit.probes.packs.block_runs import Runs, beyond_length, in_runs, token_pairs
+from collapse_audit.probes.packs.pack import COMMON, summed
+from collapse_audit.probes.packs.packed_pair import PackedPair
+from collapse_audit.probes.packs.sketch import Curve, document_counts
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.pairs.tail import HEAD, leading, tail_p, tail_ratio
+from collapse_audit.probes.perplexity import perplexity
+from collapse_audit.probes.statistics.design import FloatArray, IntArray
+from collapse_audit.probes.statistics.estimates import (
+    estimate,
+    ratio_of_sums,
+    rule_of_three,
+)
+from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Reading
+from collapse_audit.probes.token_divergence import TOLD, token_divergence
+from collapse_audit.probes.types import Probe
+
+_SHOWN = 10
+_LEAST = 1e-300
+"""A p-value is never 0."""
+_NO_TEXTS = "it reads the baseline's texts, and the baseline is a reference pack, which holds none"
+
+
+def packed(probe: Probe) -> Probe:
+    """The probe as it is beside a pack; it must then be given a :class:`PackedPair`.
+
+    A probe that no pack can answer, such as one of a user's own, is not measured.
+    """
+    answer = _ANSWERS.get(probe.name)
+
+    def measure(pair: Pair) -> Iterable[Reading]:
+        if answer is None or not isinstance(pair, PackedPair):
+            return _nothing(probe, NotMeasured(reason=_NO_TEXTS))
+        if pair.too_short is not None:
+            return _nothing(probe, pair.too_short)
+        readings = answer(pair)
+        return [readings] if isinstance(readings, Estimate | NotMeasured) else readings
+
+    return dataclasses.replace(probe, measure=measure)
+
+
+def _nothing(probe: Probe, why: NotMeasured) -> Iterable[Reading]:
+    return [dataclasses.replace(why, statistic=gate.statistic) for gate in probe.gates]
+
+
+def _token_divergence(pair: PackedPair) -> Reading:
+    """On common words only: never more than on all words, so a fail stands."""
+    (reading,) = token_divergence(pair.named)
+    if isinstance(reading, NotMeasured):
+        return reading
+    ids = pair.named.tokens.ids
+    share = float(np.mean(ids < len(pair.pack.words)))
+    told = f"of the pack's common words, which hold {share:.0%} of the tokens"
+    found = dataclasses.replace(
+        reading,
+        raw={**reading.raw, "common_words_share": share},
+        notes=(*reading.notes, "common-words"),
+        explanation="; ".join(filter(None, (told, reading.explanation))),
+    )
+    return _as_far_as_named(found, share)
+
+
+def _label_divergence(pair: PackedPair) -> Reading:
+    missing = _without_labels(pair)
+    if missing is not None:
+        return missing
+    (reading,) = label_divergence(pair.named)
+    if isinstance(reading, NotMeasured):
+        return reading
+    carried = np.concatenate([side.carried for side in pair.named.told or ()]).sum(axis=0)
+    return _as_far_as_named(reading, float(carried[:-1].sum() / max(carried.sum(), 1)))
+
+
+def _as_far_as_named(reading: Estimate, share: float) -> Estimate:
+    """No upper bound where most has no name in the pack: two sides of nothing but ``<rare>`` would be alike."""
+    if share >= TOLD:
+        return reading
+    told = f"the pack names only {share:.0%} of what the two sides hold; it would have to be made of more documents"
+    return dataclasses.replace(
+        reading, high=math.inf, n_needed=lambda _margin: math.inf, minimum_detectable=None, explanation=told
+    )
+
+
+def _label_coverage(pair: PackedPair) -> Reading:
+    """Counted over all documents. A category that is too scarce to be named may be gone: then nothing passes."""
+    missing = _without_labels(pair)
+    if missing is not None:
+        return missing
+    assert pair.pack.labels is not None
+    scarce, named = pair.pack.labels.scarce, len(pair.pack.labels.totals)
+    (reading,) = label_coverage(pair.categories)
+    if not scarce:
+        return reading
+    told = f"{scarce} categories of fewer than {COMMON} documents are not named in the pack, and may be gone"
+    if isinstance(reading, NotMeasured):
+        return NotMeasured(reason=told, neutral=False)
+    return dataclasses.replace(
+        reading,
+        low=0.0,
+        p_value=min(1.0, (reading.p_value or 1.0) * (named + scarce) / named),
+        raw={**reading.raw, "categories_not_named": scarce},
+        n_needed=lambda _margin: math.inf,
+        explanation=f"{reading.explanation}; {told}",
+    )
+
+
+def _without_labels(pair: PackedPair) -> NotMeasured | None:
+    if pair.pack.labels is None or pair.label_rule is None:
+        return NotMeasured(reason="the pack holds no labels" if pair.pack.labels is None else "no label rule applies")
+    if pair.label_rule.extract is None and pair.generation.label_field is None:
+        return NotMeasured(reason="the records of the generation carry no labels, and the pack does", neutral=False)
+    return None
+
+
+def _tail_mass(pair: PackedPair) -> Reading:
+    """The documents set aside define the head, as halves of the baseline do in an ordinary audit."""
+    pack, named = pair.pack, pair.named
+    head = most_frequent(pack.aside, pack.aside_tokens)
+    design = named.blocks
+    tokens = named.words.lengths
+    counts = summed(document_counts(named.tokens), pair.before.size)
+    novel = np.asarray(counts[:, [head.size]].sum(axis=1))  # the last word stands for all that are not named
+    everything = tokens - np.asarray(counts[:, np.flatnonzero(head)].sum(axis=1))
+    if min(tokens[~design.side].sum(), tokens[design.side].sum()) == 0:
+        return NotMeasured(reason="no text of one side holds a token")
+    held = float(pack.aside[head].sum() / max(pack.aside_tokens, 1))
+    drawn = design.relabellings(pair.permutations, pair.stream("tail-mass"))
+    return tail_ratio(
+        everything,
+        novel,
+        tokens,
+        design=design,
+        p_value=tail_p(everything, novel, tokens, design=design, drawn=drawn),
+        one_sided=named.one_sided,
+        raw={"head_types": int(np.count_nonzero(head)), "head_share": held},
+        notes=("wide-tail",) if held < HEAD else (),
+    )
+
+
+def most_frequent(counts: IntArray, total: int) -> np.ndarray:
+    """The most frequent of the common words that hold 90% of ``total`` tokens together, or all of them; shape (V,).
+
+    Words of equal count stand in the order of their spelling, which knows nothing of the texts that are compared.
+    """
+    return leading(counts, np.argsort(-counts, kind="stable"), total)
+
+
+def _tail_coverage(pair: PackedPair) -> Reading:
+    named = pair.named
+    counted, side = named.words, named.blocks.side
+    baseline = counted.blocks_on(~side)
+    gone = np.flatnonzero((baseline >= COMMON) & (baseline == counted.frequency))
+    gone = gone[np.argsort(-baseline[gone], kind="stable")]
+    terms = tuple(
+        {
+            "kind": "vanished",
+            "term": named.tokens.vocabulary[int(counted.types[row])].as_py(),
+            "baseline_blocks": int(baseline[row]),
+            "generation_blocks": 0,
+        }
+        for row in gone[:_SHOWN]
+    )
+    return _distinct(
+        pair,
+        *(cut.words for cut in pair.cuts),
+        what="tokens",
+        raw={"vanished_common_words": int(gone.size)},
+        evidence=terms if pair.evidence != "none" else (),
+    )
+
+
+def _diversity(pair: PackedPair) -> Iterator[Reading]:
+    yield _distinct(pair, *(cut.pairs for cut in pair.cuts), what="token pairs", statistic="distinct-2")
+    yield _effective_tokens(pair)
+    yield _duplicates(pair)
+
+
+def _distinct(
+    pair: PackedPair,
+    before: Curve,
+    after: Curve,
+    *,
+    what: str,
+    statistic: str = "",
+    raw: Mapping[str, Any] = MappingProxyType({}),
+    **details: Any,
+) -> Reading:
+    """Ratio of distinct types in equally many documents: value and interval as in an ordinary audit."""
+    last, n = pair.blocks.count - 1, pair.blocks.units
+    distinct = [int(side.distinct[last]) for side in (before, after)]
+    if distinct[0] == 0:
+        return NotMeasured(statistic=statistic, reason=f"the baseline holds no {what}")
+    floored = [max(number, 0.5) for number in distinct]  # a side that lost every type: its logarithm must stay finite
+    variances = [(n - 1) / n * c.spread[last] / s**2 for c, s in zip((before, after), floored, strict=True)]
+    runs = Runs(pair)
+    found = runs.both(before.runs[runs.at], after.runs[runs.at])
+    tokens = runs.both(*(in_runs(cut.tokens, runs.length) for cut in pair.cuts))
+    return estimate(
+        floored[1] / floored[0],
+        math.sqrt(sum(variances)),
+        scale="log",
+        worse="lower",
+        p_value=runs.p_value(beyond_length(found, tokens), np.ones_like(found), scale="linear", worse="lower"),
+        design=pair.blocks,
+        method="document jackknife of ln distinct, normal; test on runs of blocks",
+        statistic=statistic,
+        raw={"distinct_baseline": distinct[0], "distinct_generation": distinct[1], **raw},
+        notes=pair.notes,
+        **details,
+    )
+
+
+def _effective_tokens(pair: PackedPair) -> Reading:
+    last, sides = pair.blocks.count - 1, (pair.before, pair.after)
+    same = [int(side.collisions.same[last]) for side in sides]
+    if min(same) == 0:
+        why = "generation share a token; nothing is concentrated" if same[0] else "baseline share a token"
+        return NotMeasured(statistic="effective-tokens", reason=f"no two texts of the {why}")
+    pairs = [token_pairs(side, pair.blocks.count)[0] for side in sides]
+    number = [float(of) / equal for of, equal in zip(pairs, same, strict=True)]
+    runs = Runs(pair)
+    return estimate(
+        number[1] / number[0],
+        math.sqrt(sum(float(side.collisions.variance[last]) for side in sides)),
+        scale="log",
+        worse="lower",
+        p_value=runs.p_value(
+            runs.both(*(side.collisions.runs[runs.at] for side in sides)),
+            runs.both(*(token_pairs(side, runs.length) for side in sides)),
+            scale="log",
+            worse="higher",
+        ),
+        design=pair.blocks,
+        method="document jackknife of ln(1/sum p^2), normal; test on runs of blocks",
+        statistic="effective-tokens",
+        raw={"effective_tokens_baseline": number[0], "effective_tokens_generation": number[1]},
+    )
+
+
+def _duplicates(pair: PackedPair) -> Estimate:
+    """Which texts both sides share is not known, so the test is a bound instead of a permutation.
+
+    Another text in place of one changes the share of duplicates of its side by at most 1/n. The difference of two such
+    shares, of n independent texts each, then exceeds its expectation by t with probability at most exp(-n t^2)
+    (McDiarmid 1989, doi 10.1017/CBO9781107359949.008), and under "no change" its expectation is 0.
+    """
+    last, n = pair.blocks.count - 1, pair.blocks.units
+    sides = (pair.before.texts, pair.after.texts)
+    unique = [float(side.distinct[last]) / n for side in sides]
+    error = math.sqrt(sum(float(side.spread[last]) for side in sides) / (n * (n - 1)))
+    rise = unique[0] - unique[1]
+    return estimate(
+        rise,
+        max(error, rule_of_three(pair.blocks)),
+        scale="linear",
+        worse="higher",
+        p_value=max(math.exp(-n * max(rise, 0.0) ** 2), _LEAST),
+        design=pair.blocks,
+        method="document jackknife of distinct texts, normal; test by bounded differences",
+        statistic="duplicates",
+        raw={"unique_share_baseline": unique[0], "unique_share_generation": unique[1]},
+    )
+
+
+def _repetition(pair: PackedPair) -> Iterator[Reading]:
+    before, after = pair.cuts
+    long_enough = pair.before.long_enough, pair.after.long_enough
+    if not long_enough[0][: pair.blocks.count].any() or not long_enough[1].any():
+        yield NotMeasured(statistic="seq-rep-4", reason="no text of one side has 4 tokens")
+    else:
+        repeated = before.repeated, after.repeated
+        yield _rise(pair, repeated, long_enough, statistic="seq-rep-4", notes=pair.notes)
+    documents = np.full(pair.before.blocks, pair.before.size)
+    yield _rise(pair, (pair.before.looping, pair.after.looping), (documents, documents), statistic="looping")
+
+
+def _rise(
+    pair: PackedPair,
+    top: tuple[IntArray, IntArray] | tuple[FloatArray, FloatArray],
+    bottom: tuple[IntArray, IntArray],
+    **details: Any,
+) -> Reading:
+    """Rise of sum(top)/sum(bottom) over blocks, the baseline's and the generation's, as a share of documents."""
+    count = pair.blocks.count
+    tops, bottoms = ([part[:count].astype(np.float64) for part in parts] for parts in (top, bottom))
+    shares = [float(t.sum() / b.sum()) for t, b in zip(tops, bottoms, strict=True)]
+    return ratio_of_sums(
+        np.concatenate(tops),
+        np.concatenate(bottoms),
+        design=pair.blocks,
+        relabellings=pair.drawn,
+        scale="linear",
+        worse="higher",
+        share=True,
+        raw=dict(zip(("baseline", "generation"), shares, strict=True)),
+        **details,
+    )
+
+
+def _perplexity(pair: PackedPair) -> Reading:
+    return perplexity(pair.scored)[0]
+
+
+def _integrity(pair: PackedPair) -> Iterable[Reading]:
+    """Copies are looked for among the lineage's own texts; the pack's are not here."""
+    return integrity(pair.readable)
+
+
+_ANSWERS: dict[str, Callable[[PackedPair], Reading | Iterable[Reading]]] = {
+    "token-divergence": _token_divergence,
+    "label-divergence": _label_divergence,
+    "tail-mass": _tail_mass,
+    "tail-coverage": _tail_coverage,
+    "label-coverage": _label_coverage,
+    "repetition": _repetition,
+    "diversity": _diversity,
+    "perplexity": _perplexity,
+    "integrity": _integrity,
+}

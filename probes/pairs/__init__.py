@@ -1,0 +1,1 @@
+"""Two samples set side by side: what every probe receives, and what several probes compute of it."""

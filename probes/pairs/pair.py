@@ -1,0 +1,308 @@
+"""Two samples set side by side: what every probe receives.
+
+A pair knows who may swap places with whom (``design``), draws the relabellings once for all probes, and offers the
+count tables of its words, word pairs, texts and patterns. Everything is computed when first asked for, and once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from collapse_audit.probes.models.contexts import Asked
+from collapse_audit.probes.models.model_facts import Fact
+from collapse_audit.probes.models.task_results import Evaluated
+from collapse_audit.probes.statistics import estimates, tables
+from collapse_audit.probes.statistics.design import Design, FloatArray, IntArray, by_document, by_key
+from collapse_audit.probes.statistics.lengths import matched_length
+from collapse_audit.probes.statistics.readings import Reading, Worse
+from collapse_audit.probes.text.labels import LabelRule, Labels
+from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.text.tokens import Tokens
+
+_Keys = tuple[IntArray, IntArray]
+EvidenceLevel = Literal["none", "terms", "texts"]
+
+CURE = (
+    "a few hundred more texts that nothing is trained on (gen_<k>.holdout.* or gen_<k>/holdout.*) make the comparison "
+    "fair"
+)
+_ALIKE = 0.001
+"""Lower-tail p of the divergence from which two samples are more alike than independent ones can be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """A generation's sample beside its baseline's."""
+
+    baseline: Sample
+    generation: Sample
+    permutations: int
+    seed: int
+    label_rule: LabelRule | None = None
+    trained_on_baseline: bool = False
+    """Whether the generation, or an ancestor of it, was trained on these very baseline texts."""
+    others: tuple[Sample, ...] = ()
+    """The lineage's earlier corpora, for finding copies."""
+    same_bytes: tuple[str, ...] = ()
+    """Names of earlier corpora whose files are the generation's byte for byte."""
+    facts: tuple[Fact, ...] = ()
+    """What is known of the generation's model, and of the baseline's, besides the texts."""
+    contexts: Asked | None = None
+    """What both models expect after the same human contexts; None where the baseline is no generation's text."""
+    tasks: Evaluated | None = None
+    """What lm-eval measured on the two models; None where the baseline is no earlier generation."""
+    evidence: EvidenceLevel = "terms"
+
+    def stream(self, purpose: str) -> np.random.Generator:
+        """The only source of chance: a function of the user's seed, of what the two files hold, and of the purpose."""
+        key = f"{self.seed}|{self.baseline.digest}|{self.generation.digest}|{purpose}"
+        return np.random.default_rng(list(hashlib.sha256(key.encode()).digest()))
+
+    @cached_property
+    def design(self) -> Design:
+        """Who may swap places with whom: groups if both sides have them, else shared prompts, else documents."""
+        for kind in ("group", "prompt"):
+            columns = [getattr(sample, f"{kind}s") for sample in (self.baseline, self.generation)]
+            keys = _joint_keys(columns[0], columns[1], (len(self.baseline), len(self.generation)))
+            if keys is not None:
+                return by_key(*keys, kind, self.stream("design"))
+        return by_document(len(self.baseline), len(self.generation), self.stream("design"))
+
+    @cached_property
+    def relabellings(self) -> npt.NDArray[np.uint8]:
+        """Permutations of the sides, the observed one first; shape (B + 1, K blocks)."""
+        return self.design.relabellings(self.permutations, self.stream("relabellings"))
+
+    # Tokens of the documents that take part, and the tables made of them.
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Tokens of the D documents of the design, in one vocabulary."""
+        return _join(self.baseline.tokens, self.generation.tokens, self.design.kept)
+
+    @cached_property
+    def matched_length(self) -> int | None:
+        """Length to which texts are cut where vocabulary is compared; None where both sides are equally long."""
+        side = self.design.side[self.design.block]
+        return matched_length(self.tokens.lengths[~side], self.tokens.lengths[side])
+
+    @cached_property
+    def matched(self) -> Tokens:
+        """The tokens, cut to the matched length."""
+        return self.tokens if self.matched_length is None else truncated(self.tokens, self.matched_length)
+
+    @cached_property
+    def words(self) -> tables.CountTable:
+        """Counts of token types."""
+        return self.table(self.tokens)
+
+    @cached_property
+    def words_swept(self) -> tables.Swept:
+        """Functionals of :attr:`words` under every relabelling."""
+        return tables.sweep(self.words, self.relabellings)
+
+    def table(self, tokens: Tokens) -> tables.CountTable:
+        """Counts of the types of ``tokens`` (of this design's documents)."""
+        return tables.count_table(np.repeat(self.design.block, tokens.lengths), tokens.ids, self.design.side.size)
+
+    def whole_texts(self, attribute: Literal["folded", "patterns"]) -> tuple[tables.CountTable, pa.Array]:
+        """Counts of whole texts, one type a document, and the texts that the types stand for."""
+        texts = _dictionary(getattr(self.baseline, attribute), getattr(self.generation, attribute))
+        types = texts.indices.to_numpy().astype(np.int64)[self.design.kept]
+        return tables.count_table(self.design.block, types, self.design.side.size), texts.dictionary
+
+    def spelled(self, ids: IntArray) -> str:
+        """Token ids of this pair as text."""
+        return " ".join(self.tokens.vocabulary[int(i)].as_py() for i in ids)
+
+    def texts(self, generation: bool) -> pa.Array:
+        """The texts of one side that take part in the comparison."""
+        kept, n = self.design.kept, len(self.baseline)
+        if generation:
+            return self.generation.texts.take(pa.array(kept[kept >= n] - n))
+        return self.baseline.texts.take(pa.array(kept[kept < n]))
+
+    def labels(self) -> tuple[Labels, Labels] | None:
+        """Labels of all documents of both samples (not only of the design's), or None where a side has none at all.
+
+        A record without a label among labelled ones counts as unlabelled; a file without the field says nothing.
+        """
+        if self.label_rule is None or self._labelled != (True, True):
+            return None
+        return self.baseline.labels(self.label_rule), self.generation.labels(self.label_rule)
+
+    @property
+    def labels_on_one_side(self) -> bool:
+        """Whether only one side's records carry the label field: an extractor that failed looks so."""
+        return self.label_rule is not None and self._labelled in ((True, False), (False, True))
+
+    @property
+    def _labelled(self) -> tuple[bool, bool]:
+        by_field = self.label_rule is not None and self.label_rule.extract is None
+        has = [not by_field or sample.label_field is not None for sample in (self.baseline, self.generation)]
+        return has[0], has[1]
+
+    @cached_property
+    def alike_p(self) -> float:
+        """Lower-tail p of the token divergence: small where the sides are more alike than independent samples are."""
+        return estimates.permutation_p(self.words_swept.divergence, worse="lower")
+
+    @cached_property
+    def one_sided(self) -> str | None:
+        """Why this comparison is one-sided, or None where it is fair.
+
+        A model imitates its training texts, noise included: against them a collapsing generation looks healthier than
+        no change at all.
+        """
+        if self.trained_on_baseline:
+            return "the generation descends from a model trained on these very baseline texts"
+        if self.alike_p <= _ALIKE:
+            return "the two samples are more alike than independent samples can be: they share training texts"
+        return None
+
+    # What a probe of your own needs: a number a document in, an estimate out.
+
+    def mean_rise(
+        self, score: Callable[[str], float], *, worse: Worse = "higher", share: bool = False, **details: Any
+    ) -> Reading:
+        """Difference of the mean ``score`` of a text. ``share``: scores lie in [0, 1] (assumed where they all do)."""
+        return self.compare(self.scores(score), scale="linear", worse=worse, share=share, **details)
+
+    def mean_ratio(self, score: Callable[[str], float], *, worse: Worse = "lower", **details: Any) -> Reading:
+        """Ratio of the mean ``score`` of a text; scores must not be negative."""
+        return self.compare(self.scores(score), scale="log", worse=worse, **details)
+
+    def scores(self, score: Callable[[str], float]) -> FloatArray:
+        """``score`` of every text that takes part; shape (D,)."""
+        return np.array(
+            [float(score(text)) for side in (False, True) for text in self.texts(side).to_pylist()], dtype=np.float64
+        )
+
+    def compare(
+        self,
+        top: FloatArray,
+        bottom: FloatArray | None = None,
+        *,
+        scale: estimates.Scale,
+        worse: Worse,
+        share: bool = False,
+        **details: Any,
+    ) -> Reading:
+        """Compare sum(top) / sum(bottom) between the sides; arrays of shape (D,), ``bottom`` defaults to ones."""
+        if bottom is None and scale == "linear":
+            share = share or bool(((top >= 0) & (top <= 1)).all())
+        return estimates.ratio_of_sums(
+            self.design.per_block(top),
+            self.design.per_block(np.ones_like(top) if bottom is None else bottom),
+            design=self.design,
+            relabellings=self.relabellings,
+            scale=scale,
+            worse=worse,
+            share=share,
+            **details,
+        )
+
+
+def truncated(tokens: Tokens, length: int) -> Tokens:
+    """The first ``length`` tokens of every document."""
+    lengths = tokens.lengths
+    position = np.arange(tokens.ids.size) - np.repeat(tokens.offsets[:-1], lengths)
+    cut = np.minimum(lengths, length)
+    return Tokens(tokens.ids[position < length], np.concatenate(([0], np.cumsum(cut))), tokens.vocabulary)
+
+
+def ngrams(tokens: Tokens, order: int) -> tuple[IntArray, IntArray]:
+    """All n-grams of ``order`` as integers (equal iff the n-grams are), and the documents they stand in.
+
+    In the order of the text: :func:`gram_starts` tells at which tokens.
+    """
+    document = np.repeat(np.arange(tokens.lengths.size, dtype=np.int32), tokens.lengths)
+    grams, base, largest = tokens.ids, max(len(tokens.vocabulary), 2), len(tokens.vocabulary)
+    for step in range(1, order):
+        if largest > np.iinfo(np.int64).max // base:
+            grams = recoded(grams)
+            largest = grams.size
+        grams = grams[:-1].astype(np.int64) * base + tokens.ids[step:]
+        largest *= base
+    inside = document[: grams.size] == document[order - 1 :]
+    grams = grams[inside]
+    return recoded(grams), document[: inside.size][inside]
+
+
+def gram_starts(tokens: Tokens, order: int) -> IntArray:
+    """Positions in ``tokens.ids`` at which the n-grams of :func:`ngrams` begin."""
+    document = np.repeat(np.arange(tokens.lengths.size, dtype=np.int32), tokens.lengths)
+    return np.flatnonzero(document[: max(document.size - order + 1, 0)] == document[order - 1 :])
+
+
+def recoded(codes: IntArray) -> IntArray:
+    """The same codes as 0, 1, 2, … in their order, int32 (np.unique's inverse, in half of its memory)."""
+    order = np.argsort(codes)
+    codes = codes[order]
+    rank = np.empty(codes.size, dtype=np.int32)
+    rank[:1] = 0
+    np.cumsum(codes[1:] != codes[:-1], dtype=np.int32, out=rank[1:])
+    recoded = np.empty_like(rank)
+    recoded[order] = rank
+    return recoded
+
+
+def portions(tokens: Tokens, size: int = 1 << 18) -> Iterator[tuple[slice, Tokens]]:
+    """Consecutive documents of about ``size`` tokens together: work on them one portion at a time to bound memory."""
+    ends = np.searchsorted(tokens.offsets, np.arange(size, tokens.offsets[-1] + size, size), side="left")
+    first = 0
+    for end in np.unique(np.minimum(ends, tokens.lengths.size)):
+        offsets = tokens.offsets[first : end + 1]
+        ids = tokens.ids[offsets[0] : offsets[-1]]
+        yield slice(first, int(end)), Tokens(ids, offsets - offsets[0], tokens.vocabulary)
+        first = int(end)
+    if first < tokens.lengths.size:  # empty documents at the end
+        none = np.zeros(tokens.lengths.size - first + 1, dtype=np.int64)
+        yield slice(first, tokens.lengths.size), Tokens(tokens.ids[:0], none, tokens.vocabulary)
+
+
+def _join(baseline: Tokens, generation: Tokens, kept: IntArray) -> Tokens:
+    both = _dictionary(baseline.vocabulary, generation.vocabulary)
+    code = both.indices.to_numpy()
+    ids = np.concatenate((code[baseline.ids], code[len(baseline.vocabulary) + generation.ids]))
+    offsets = np.concatenate((baseline.offsets, generation.offsets[1:] + baseline.offsets[-1]))
+    return take(Tokens(ids, offsets, both.dictionary), kept)
+
+
+def take(tokens: Tokens, documents: IntArray) -> Tokens:
+    """The given documents, in the given order."""
+    lengths = tokens.lengths[documents]
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    index = np.arange(offsets[-1]) + np.repeat(tokens.offsets[documents] - offsets[:-1], lengths)
+    return Tokens(tokens.ids[index], offsets, tokens.vocabulary)
+
+
+def _dictionary(baseline: pa.Array, generation: pa.Array) -> pa.DictionaryArray:
+    return pa.concat_arrays([baseline, generation]).dictionary_encode()
+
+
+def _joint_keys(baseline: pa.Array | None, generation: pa.Array | None, sizes: tuple[int, int]) -> _Keys | None:
+    """Keys of both sides as integers, or None where no side has keys that tell its documents apart.
+
+    A document without a key stands for itself: dropping all keys because of one missing would break the clusters. A
+    side whose documents all share one key (one prompt for everything) has none to speak of.
+    """
+    sides = [
+        pa.nulls(n, pa.string()) if keys is None or len(keys.drop_null().unique()) < 2 else keys
+        for keys, n in zip((baseline, generation), sizes, strict=True)
+    ]
+    joint = _dictionary(*sides)
+    if not len(joint.dictionary):
+        return None
+    codes = joint.indices.fill_null(-1).to_numpy().astype(np.int64)
+    alone = codes < 0
+    codes[alone] = len(joint.dictionary) + np.arange(np.count_nonzero(alone))
+    return codes[: sizes[0]], codes[sizes[0] :]

@@ -1,0 +1,1 @@
+"""Designs, count tables, estimates, intervals and exact tests: numbers only, no text."""

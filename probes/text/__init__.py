@@ -1,0 +1,1 @@
+"""Texts in memory, in columns: tokens, labels, and the samples that hold them."""

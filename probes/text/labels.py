@@ -1,0 +1,92 @@
+"""Labels of documents: from a field of the records, from EU-TIRADS mentions, or from a regular expression."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from collapse_audit.errors import UsageError
+from collapse_audit.probes.text.eu_tirads import CATEGORIES, UNLABELLED_MENTION, eu_tirads
+
+AUTO_SHARE = 0.05
+"""``auto`` takes EU-TIRADS where at least this share of the baseline's texts mention it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """Which of K labels each of N documents carries; a document may carry none or several."""
+
+    rule: str
+    names: tuple[str, ...]
+    """The K labels, sorted."""
+    carried: npt.NDArray[np.bool_]
+    """Shape (N, K)."""
+    categories: tuple[str, ...]
+    """Names that are real categories (not "mentioned without category"); may hold ones that nobody carries."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRule:
+    """A named way to find labels: of a text, or in the records' own field (``extract`` is None)."""
+
+    name: str
+    extract: Callable[[str], Iterable[str]] | None
+    categories: tuple[str, ...] | None = None
+    """The closed set of categories, where there is one."""
+    not_categories: frozenset[str] = frozenset()
+
+    def apply(self, texts: pa.Array, field: pa.Array | None) -> Labels:
+        """Label N documents from their ``texts`` (strings) or their ``field`` (lists of strings, may be null)."""
+        if self.extract is None:
+            rows = [tuple(labels or ()) for labels in field.to_pylist()] if field is not None else [()] * len(texts)
+        else:
+            rows = [tuple(self.extract(text)) for text in texts.to_pylist()]
+        return self._table(rows)
+
+    def _table(self, rows: Sequence[tuple[str, ...]]) -> Labels:
+        names = sorted({label for row in rows for label in row}.union(self.categories or ()))
+        column = {label: k for k, label in enumerate(names)}
+        carried = np.zeros((len(rows), len(names)), dtype=np.bool_)
+        for d, row in enumerate(rows):
+            carried[d, [column[label] for label in row]] = True
+        return Labels(
+            rule=self.name,
+            names=tuple(names),
+            carried=carried,
+            categories=tuple(label for label in names if label not in self.not_categories),
+        )
+
+
+EU_TIRADS = LabelRule(
+    name="eu-tirads", extract=eu_tirads, categories=CATEGORIES, not_categories=frozenset({UNLABELLED_MENTION})
+)
+
+
+def label_rule(name: str, *, classes: tuple[str, ...] | None = None) -> LabelRule | None:
+    """Turn ``eu-tirads``, ``field``, ``regex:PATTERN`` or ``none`` into a rule (None for ``none``).
+
+    A pattern's first group is the label, or the whole match where it has no group; every match counts.
+    """
+    if name == "none":
+        return None
+    if name == "eu-tirads":
+        return EU_TIRADS
+    if name == "field":
+        return LabelRule(name=name, extract=None, categories=classes)
+    if name.startswith("regex:"):
+        try:
+            pattern = re.compile(name.removeprefix("regex:"))
+        except re.error as error:
+            raise UsageError(f"labels = {name!r}: not a regular expression: {error}") from None
+        group = min(pattern.groups, 1)
+
+        def extract(text: str) -> set[str]:
+            return {match[group] for match in pattern.finditer(text) if match[group]}
+
+        return LabelRule(name=name, extract=extract, categories=classes)
+    raise UsageError(f"labels = {name!r} is not known; allowed: auto, eu-tirads, field, regex:PATTERN, none")

@@ -1,0 +1,169 @@
+"""One corpus in memory, in columns: texts as Arrow strings, tokens as integer arrays, keys and labels beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from collapse_audit.probes.text.labels import LabelRule, Labels
+from collapse_audit.probes.text.tokens import Tokenizer, Tokens
+
+FloatArray = npt.NDArray[np.float64]
+
+_COLUMNS = ("text", "labels", "prompt", "group", "nll")
+_OPTIONAL = ("n_tokens",)
+_KEPT = frozenset((*_COLUMNS, *_OPTIONAL))
+GENERATION_0 = "generation-0"
+"""What the scorer is called under whose likelihoods texts are compared."""
+SCORES = "nll:"
+"""How columns begin that hold likelihoods from elsewhere than the records; the scorer follows."""
+# RE2's \s is ASCII without the vertical tab; these are what str.split and the tokeniser hold for white space.
+_SPACE = r"[\s\v\x{1c}-\x{1f}\x{85}\p{Z}]+"
+_NUMBER = r"\p{Nd}+(?:[.,:/*×xх]\p{Nd}+)*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """N documents of one corpus."""
+
+    name: str
+    """As the report shows it, e.g. ``generation 1 (held-out)``."""
+    digest: str
+    n_read: int
+    """Documents in the file; more than N where a random subsample was taken."""
+    texts: pa.LargeStringArray
+    """Shape (N,), no nulls."""
+    tokens: Tokens
+    label_field: pa.Array | None
+    """Shape (N,), lists of strings; None where no record has labels."""
+    prompts: pa.Array | None
+    groups: pa.Array | None
+    nll: FloatArray | None
+    """Shape (N,): mean negative log-likelihood under generation 0, nats a token; NaN where a record has none."""
+    n_tokens: FloatArray | None = None
+    """Shape (N,): length in the model's own tokens; NaN where a record has none."""
+    scores: Mapping[str, FloatArray] = field(default_factory=dict)
+    """Likelihoods that lie beside the corpus, by scorer (``name@digest``); each of shape (N,), as ``nll``."""
+
+    def __len__(self) -> int:
+        """Documents in memory."""
+        return len(self.texts)
+
+    def labels(self, rule: LabelRule) -> Labels:
+        """Which labels the documents carry under ``rule``; computed once a rule."""
+        if rule.name not in self._labels:
+            self._labels[rule.name] = rule.apply(self.texts, self.label_field)
+        return self._labels[rule.name]
+
+    @cached_property
+    def _labels(self) -> dict[str, Labels]:
+        return {}
+
+    @cached_property
+    def folded(self) -> pa.LargeStringArray:
+        """The texts with white space folded: what makes two texts duplicates of each other."""
+        return fold(self.texts)
+
+    @cached_property
+    def patterns(self) -> pa.LargeStringArray:
+        """The texts with numbers masked and white space folded (the thyroid paper's "unique patterns")."""
+        return fold(pc.replace_substring_regex(self.texts, pattern=_NUMBER, replacement="#"))
+
+    @cached_property
+    def empty(self) -> npt.NDArray[np.bool_]:
+        """Where a text holds nothing but white space; shape (N,)."""
+        return np.asarray(pc.equal(self.folded, ""))
+
+
+def fold(texts: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Fold every run of white space into one space and strip the ends."""
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, pattern=_SPACE, replacement=" "))
+
+
+def read_sample(
+    batches: Iterable[pa.RecordBatch],
+    *,
+    name: str,
+    digest: str,
+    tokenizer: Tokenizer,
+    max_documents: int,
+    seed: int,
+) -> Sample:
+    """Gather record batches into a sample of at most ``max_documents`` (0: all), drawn at random without replacement.
+
+    Every document gets a random priority as it streams by and the smallest are kept, so memory is bounded by the
+    sample and not by the corpus, and the draw is uniform whatever the order of the file.
+    """
+    rng = np.random.default_rng(seed)
+    kept: list[pa.Table] = []
+    priorities: list[FloatArray] = []
+    n_read = waiting = 0
+    for batch in batches:
+        table = pa.Table.from_batches([batch])
+        table = table.select([name for name in table.column_names if name in _KEPT or name.startswith(SCORES)])
+        kept.append(table)
+        priorities.append(rng.random(len(table)))
+        n_read += len(table)
+        waiting += len(table)
+        if max_documents and waiting > 2 * max_documents:
+            kept, priorities = _smallest(kept, priorities, max_documents)
+            waiting = max_documents
+    if max_documents and waiting > max_documents:
+        kept, priorities = _smallest(kept, priorities, max_documents)
+    table = pa.concat_tables(kept).combine_chunks()
+    return _sample(table, name=name, digest=digest, n_read=n_read, tokenizer=tokenizer)
+
+
+def _smallest(
+    tables: list[pa.Table], priorities: list[FloatArray], count: int
+) -> tuple[list[pa.Table], list[FloatArray]]:
+    """Keep the ``count`` rows of the smallest priority, in their order."""
+    priority = np.concatenate(priorities)
+    rows = np.sort(np.argpartition(priority, count)[:count])
+    return [pa.concat_tables(tables).take(pa.array(rows)).combine_chunks()], [priority[rows]]
+
+
+def _sample(table: pa.Table, *, name: str, digest: str, n_read: int, tokenizer: Tokenizer) -> Sample:
+    columns = {column: _one(table[column]) for column in _COLUMNS}
+    texts = columns["text"].cast(pa.large_string())
+    nll = columns["nll"]
+    tokens = tokenizer(texts)
+    pa.default_memory_pool().release_unused()  # splitting needs many times what it leaves behind
+    return Sample(
+        name=name,
+        digest=digest,
+        n_read=n_read,
+        texts=texts,
+        tokens=tokens,
+        label_field=_present(columns["labels"]),
+        prompts=_present(columns["prompt"]),
+        groups=_present(columns["group"]),
+        nll=_numbers(nll),
+        n_tokens=_numbers(_one(table["n_tokens"])) if "n_tokens" in table.column_names else None,
+        scores={
+            name.removeprefix(SCORES): found
+            for name in table.column_names
+            if name.startswith(SCORES) and (found := _numbers(_one(table[name]))) is not None
+        },
+    )
+
+
+def _numbers(column: pa.Array) -> FloatArray | None:
+    if column.null_count == len(column):
+        return None
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    combined = column.combine_chunks()
+    return combined.combine_chunks() if isinstance(combined, pa.ChunkedArray) else combined
+
+
+def _present(column: pa.Array) -> pa.Array | None:
+    return None if column.null_count == len(column) else column

@@ -1,0 +1,1 @@
+"""What changes along the generations of a seed."""

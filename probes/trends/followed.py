@@ -1,0 +1,340 @@
+"""The statistics that are followed along generations: of every column, and of every generation when relabelled.
+
+Each is computed from a generation's documents alone (and from what the baseline calls rare), so a relabelling
+of the documents changes it as it would have been had they been written by other generations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy.sparse import csr_array, diags_array
+
+from collapse_audit.probes.pairs.pair import ngrams
+from collapse_audit.probes.pairs.tail import cross_fitted, known_tail
+from collapse_audit.probes.statistics.design import FloatArray, IntArray
+from collapse_audit.probes.statistics.estimates import Scale, jackknife
+from collapse_audit.probes.statistics.readings import NotMeasured, Z
+from collapse_audit.probes.statistics.tables import CountTable, count_table, products
+from collapse_audit.probes.text.labels import LabelRule
+from collapse_audit.probes.trends.succession import Succession
+
+Direction = Literal["higher", "lower", "either"]
+
+_MISSING = 0.05
+"""Share of texts without nll from which the others are not taken for all."""
+_UNEQUAL = 0.02
+"""Relative difference of documents that distinct types tolerate."""
+_ORDER = 4
+_NONE = 0.5
+"""What stands for no occurrence at all under a logarithm."""
+_LEAST = 1e-12
+"""What stands for nothing at all under a logarithm that only relabellings, or a baseline that is left out, reach."""
+_EQUAL = 1e-9
+"""Heterozygosity up to which all texts are alike, but for rounding."""
+HETEROZYGOSITY = "heterozygosity"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """One statistic of all columns, on the scale of its slope: itself, or its natural logarithm ("log")."""
+
+    statistic: str
+    unit: str
+    scale: Scale
+    worse: Direction
+    gate: str = ""
+    """The gated statistic whose margin its line may cross."""
+    values: FloatArray
+    """Shape (C,): the baseline's, then the generations'."""
+    replicates: FloatArray
+    """Shape (B + 1, G): the generations' under every relabelling, the observed first."""
+    influence: FloatArray
+    """Shape (K,): effect of every block on its own column's value."""
+    no_baseline: str = ""
+    """Why the baseline's value cannot be compared with the generations', where it cannot."""
+    least_error: float = 0.0
+    """Standard error below which no column's is believed."""
+    notes: tuple[str, ...] = ()
+
+
+def followed(line: Succession, labels: LabelRule | None, *, trained: bool) -> Iterator[Followed | NotMeasured]:
+    """Every statistic in turn. ``trained``: the generations descend from a model trained on the baseline's texts."""
+    yield _tail_mass(line, trained=trained)
+    if labels is not None:
+        yield _rare_labels(line, labels)
+    yield from _diversity(line)
+    yield _seq_rep(line)
+    yield _log_perplexity(line)
+
+
+def _tail_mass(line: Succession, *, trained: bool) -> Followed | NotMeasured:
+    """Share of tokens outside the most frequent types that hold 90% of half the baseline, unseen types included."""
+    found = _rare(
+        line,
+        line.words,
+        line.words.lengths,
+        statistic="tail-mass",
+        unit="share of tokens",
+        gate="tail-mass-ratio",
+    )
+    if isinstance(found, Followed) and trained:
+        why = "the generations descend from a model trained on these very baseline texts, and seem to lose tail to them"
+        return dataclasses.replace(found, no_baseline=why)
+    return found
+
+
+def _rare_labels(line: Succession, rule: LabelRule) -> Followed | NotMeasured:
+    """Labels outside the most frequent ones that make 90% of those of half the baseline, per document."""
+    found = [sample.labels(rule) for sample in line.samples]
+    names = {name: code for code, name in enumerate(sorted({name for each in found for name in each.names}))}
+    carried = np.zeros((sum(len(sample) for sample in line.samples), len(names)), dtype=np.bool_)
+    first = 0
+    for each in found:
+        rows = slice(first, first + len(each.carried))
+        carried[rows, [names[name] for name in each.names]] = each.carried
+        first = rows.stop
+    document, label = np.nonzero(carried[line.layout.kept])
+    table = count_table(line.layout.block[document], label, line.layout.column.size)
+    documents = np.bincount(line.layout.block).astype(np.float64)
+    return _rare(line, table, documents, statistic="rare-labels", unit="labels per document")
+
+
+def _rare(line: Succession, table: CountTable, bottom: FloatArray, **details: Any) -> Followed | NotMeasured:
+    """Occurrences of types outside the frequent 90% of half the baseline, over ``bottom`` (shape (K,)), cross-fitted.
+
+    Where a prompt's or group's baseline text defines what is rare, what the generations write to it stands aside too:
+    it shares that text's words, and those are no longer rare then.
+    """
+    first, statistic = line.layout.column == 0, details["statistic"]
+    if np.unique(line.layout.unit[first & (table.lengths > 0)]).size < 2:
+        return NotMeasured(statistic=statistic, reason="fewer than two texts of the baseline hold any to define it")
+    halvings = line.stream(statistic, of_baseline=True)
+    everything, novel = cross_fitted(table, baseline=first, unit=line.layout.unit, key=line.layout.key, rng=halvings)
+    top, junk = known_tail(everything, novel, table.lengths, first)
+    return _ratio(
+        line,
+        top,
+        bottom,
+        scale="log",
+        worse="lower",
+        notes=("unseen-types-left-out",) if junk else (),
+        **details,
+    )
+
+
+def _seq_rep(line: Succession) -> Followed | NotMeasured:
+    """Repeated 4-grams of a text over its 4-grams, mean over the texts that have any (Welleck et al. 2019)."""
+    grams, document = ngrams(line.tokens, _ORDER)
+    documents = line.layout.kept.size
+    span = np.int64(grams.max(initial=0)) + 1
+    all_of = np.bincount(document, minlength=documents)
+    unique = np.bincount(np.unique(document * span + grams) // span, minlength=documents)
+    long_enough = line.layout.per_block((all_of > 0).astype(np.float64))
+    return _ratio(
+        line,
+        line.layout.per_block((all_of - unique) / np.maximum(all_of, 1)),
+        long_enough,
+        scale="linear",
+        worse="higher",
+        statistic="seq-rep-4",
+        unit="share of 4-grams",
+        gate="seq-rep-4",
+        # Rule of three: where no text of n repeats anything, 3 in n still may.
+        least_error=3.0 / (Z * max(float(line.layout.per_column(long_enough)[1:].min()), 1.0)),
+    )
+
+
+def _log_perplexity(line: Succession) -> Followed | NotMeasured:
+    """Mean of the texts' negative log-likelihood under generation 0. It falls as texts pile up where generation 0 is
+    sure, and rises with a tail of texts that it would never write: either way is damage."""
+    statistic = "log-perplexity"
+    if any(sample.nll is None for sample in line.generations):
+        return NotMeasured(statistic=statistic, reason="the records of a generation carry no nll")
+    nll = [np.full(len(sample), np.nan) if sample.nll is None else sample.nll for sample in line.samples]
+    x = np.concatenate(nll)[line.layout.kept]
+    scored = line.layout.per_block(np.isfinite(x).astype(np.float64))
+    documents = line.layout.documents[1:]
+    missing = (documents - line.layout.per_column(scored)[1:]) / documents
+    if missing.max() > _MISSING:
+        return NotMeasured(statistic=statistic, reason=f"{missing.max():.0%} of the texts of a generation carry no nll")
+    return _ratio(
+        line,
+        line.layout.per_block(np.nan_to_num(x)),
+        scored,
+        scale="linear",
+        worse="either",
+        statistic=statistic,
+        unit="nats per token",
+    )
+
+
+def _ratio(
+    line: Succession, top: FloatArray, bottom: FloatArray, *, scale: Scale, statistic: str, **details: Any
+) -> Followed | NotMeasured:
+    """sum(top)/sum(bottom) of every column, or its logarithm; per-block sums of shape (K,)."""
+    layout = line.layout
+    below = layout.per_column(bottom)
+    if not below[1:].all():
+        return NotMeasured(statistic=statistic, reason="a generation holds nothing to count it in")
+    if scale == "log":
+        if not layout.per_column(top)[1:].any():
+            return NotMeasured(statistic=statistic, reason="no generation holds any of it")
+        top = _never_nothing(top, layout.column, layout.per_column(top))
+    sums = line.sums(np.stack((top, bottom), axis=1))
+    least = _NONE if scale == "log" else 0.0
+    replicates = np.maximum(sums[:, :, 0], least) / np.maximum(sums[:, :, 1], 1.0)
+    values = layout.per_column(top) / np.maximum(below, 1.0)
+    influence = (top - values[layout.column] * bottom) / np.maximum(below, 1.0)[layout.column]
+    if scale == "log":
+        influence /= values[layout.column]
+        values, replicates = np.log(values), np.log(replicates)
+    return Followed(
+        statistic=statistic,
+        scale=scale,
+        values=values,
+        replicates=replicates,
+        influence=influence,
+        no_baseline="" if below[0] else "the baseline holds nothing to count it in",
+        **details,
+    )
+
+
+def _never_nothing(top: FloatArray, column: IntArray, totals: FloatArray) -> FloatArray:
+    """Half an occurrence in every column that has none: ln 0 has no interval; this one ends near 3 expected ones."""
+    floored = top.copy()
+    for empty in np.flatnonzero(totals == 0):
+        floored[np.flatnonzero(column == empty)[0]] = _NONE
+    return floored
+
+
+def _diversity(line: Succession) -> Iterator[Followed | NotMeasured]:
+    """Distinct types, effective tokens and heterozygosity: one product a generation serves all three.
+
+    With s_a the shares of the types in block a, and means over the blocks of one generation: C = mean of s_a.s_b over
+    pairs of different blocks, W = mean of s_a.s_a. Effective tokens are 1/C (over the blocks that hold any token), and
+    heterozygosity is W - C: half the mean squared distance of two blocks' shares, which for texts of one word is the
+    chance that two of them differ. Unbiased for what the model writes, however many texts there are.
+    """
+    layout, table = line.layout, line.words
+    shares = dataclasses.replace(table, counts=_scaled(table, np.float32))
+    held = (table.lengths > 0).astype(np.float64)
+    squares = np.asarray(_scaled(table, np.float64).power(2).sum(axis=0), dtype=np.float64)
+    sums = line.sums(np.stack((squares, shares.squares, held, table.hapaxes, np.ones_like(held)), axis=1))
+    within, own, full, distinct, blocks = sums.transpose(2, 0, 1).copy()
+    meetings = np.empty_like(within)
+    for g in range(1, layout.columns):
+        for part, counts in products(shares, line.holds(g)):
+            meetings[part, g - 1] = np.einsum("vb,vb->b", counts[1], counts[1], dtype=np.float64)
+            distinct[part, g - 1] += np.count_nonzero(counts[1], axis=0)
+    meetings = np.maximum(meetings - own, 0.0)
+    observed = _meetings(line, squares)
+    yield _distinct_types(line, distinct)
+    yield _effective_tokens(line, held, observed, meetings / np.maximum(full * (full - 1), 1.0))
+    yield _heterozygosity(line, squares, observed, within / blocks - meetings / np.maximum(blocks * (blocks - 1), 1.0))
+
+
+def _scaled(table: CountTable, kind: type[np.floating[Any]]) -> csr_array:
+    """Shares of the types in every block, shape (V, K)."""
+    return csr_array(table.counts.astype(kind) @ diags_array((1 / np.maximum(table.lengths, 1.0)).astype(kind)))
+
+
+def _meetings(line: Succession, squares: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Sum of s_a.s_b over ordered pairs of different blocks of a column, and what is left of it without each block.
+
+    Shapes (C,) and (K,).
+    """
+    shares, column = _scaled(line.words, np.float64), line.layout.column
+    totals = shares @ (column[:, None] == np.arange(line.layout.columns)).astype(np.float64)
+    met = np.einsum("vc,vc->c", totals, totals) - line.layout.per_column(squares)
+    its_own = (shares.T @ totals)[np.arange(column.size), column] - squares
+    return met, met[column] - 2 * its_own
+
+
+def _effective_tokens(
+    line: Succession, held: FloatArray, observed: tuple[FloatArray, FloatArray], replicates: FloatArray
+) -> Followed | NotMeasured:
+    met, met_without = observed
+    column, statistic = line.layout.column, "effective-tokens"
+    full = line.layout.per_column(held)
+    if not (met[1:] > _LEAST * full[1:] ** 2).all():
+        return NotMeasured(statistic=statistic, reason="no two texts of a generation share a token")
+    values = met / np.maximum(full * (full - 1), 1.0)
+    left = full[column] - held
+    without = met_without / np.maximum(left * (left - 1), 1.0)
+    return Followed(
+        statistic=statistic,
+        unit="tokens",
+        scale="log",
+        worse="lower",
+        gate=statistic,
+        values=-np.log(np.maximum(values, _LEAST)),
+        replicates=-np.log(np.maximum(replicates, _LEAST)),
+        influence=-_jackknifed(line, values, without),
+        no_baseline="" if values[0] > _LEAST else "no two texts of the baseline share a token",
+    )
+
+
+def _heterozygosity(
+    line: Succession, squares: FloatArray, observed: tuple[FloatArray, FloatArray], replicates: FloatArray
+) -> Followed | NotMeasured:
+    (met, met_without), column = observed, line.layout.column
+    n, within = line.layout.per_column(np.ones_like(squares)), line.layout.per_column(squares)
+    values = within / n - met / np.maximum(n * (n - 1), 1.0)
+    if not (values[1:] > _EQUAL).all():
+        return NotMeasured(
+            statistic=HETEROZYGOSITY, reason="all texts of a generation are alike: nothing is left to lose"
+        )
+    left = n[column] - 1
+    without = (within[column] - squares) / np.maximum(left, 1.0) - met_without / np.maximum(left * (left - 1), 1.0)
+    return Followed(
+        statistic=HETEROZYGOSITY,
+        unit="half the mean squared distance of two texts' word shares",
+        scale="log",
+        worse="lower",
+        values=np.log(np.maximum(values, _LEAST)),
+        replicates=np.log(np.maximum(replicates, _LEAST)),
+        influence=_jackknifed(line, values, without),
+        no_baseline="" if values[0] > _EQUAL else "all texts of the baseline are alike",
+    )
+
+
+def _distinct_types(line: Succession, replicates: FloatArray) -> Followed | NotMeasured:
+    documents, column = line.layout.documents, line.layout.column
+    if documents[1:].max() > (1 + _UNEQUAL) * documents[1:].min():
+        return NotMeasured(
+            statistic="distinct-types", reason="groups hold more texts in some generations than in others"
+        )
+    present = line.words.counts > 0
+    holders = present.astype(np.float64) @ (column[:, None] == np.arange(line.layout.columns)).astype(np.float64)
+    values = np.count_nonzero(holders, axis=0).astype(np.float64)
+    if not values[1:].all():
+        return NotMeasured(statistic="distinct-types", reason="a generation holds no tokens")
+    entries = present.tocoo()
+    block = entries.coords[1]
+    lone = np.bincount(block[holders[entries.coords[0], column[block]] == 1], minlength=column.size)
+    fair = abs(documents[0] - documents[1]) <= _UNEQUAL * documents[1] and values[0] > 0
+    return Followed(
+        statistic="distinct-types",
+        unit="types",
+        scale="log",
+        worse="lower",
+        gate="distinct-types",
+        values=np.log(np.maximum(values, 1.0)),
+        replicates=np.log(np.maximum(replicates, _NONE)),
+        influence=_jackknifed(line, values, values[column] - lone),
+        no_baseline="" if fair else "the baseline holds fewer texts than a generation, and types grow with texts",
+    )
+
+
+def _jackknifed(line: Succession, values: FloatArray, without: FloatArray) -> FloatArray:
+    """Influence on the logarithm of ``values`` (shape (C,)) from its values without each block; both of shape (K,)."""
+    influence = np.zeros_like(without)
+    for column, value in enumerate(values):
+        inside = line.layout.column == column
+        influence[inside] = jackknife(value, without[inside]) / max(value, _LEAST)
+    return influence
