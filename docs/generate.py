@@ -155,10 +155,10 @@ def _setting(probe: Probe, gate: Gate) -> str:
 _SETTINGS = """\
 # Settings
 
-Of several sources the nearest wins: the command line, then `--config FILE`, then `collapse-audit.toml` in the lineage's
-folder or `[audit]` of its `lineage.toml`, then `[tool.collapse-audit]` of the `pyproject.toml` above the working
-directory, then the defaults. Unknown settings are refused, all problems of all sources together. Every report echoes
-what was in force, and where it came from.
+Of several sources the nearest wins: the command line, then `--config FILE`, then `[tool.collapse-audit]` of the
+`pyproject.toml` above the working directory, then what the lineage's folder says of itself (`collapse-audit.toml`, or
+`[audit]` of its `lineage.toml`), then the defaults. Unknown settings are refused, all problems of all sources together.
+Every report echoes what was in force, and where it came from.
 
 <!-- file: collapse-audit.toml -->
 ```toml
@@ -179,8 +179,10 @@ enabled = false
 In a `pyproject.toml` the same keys stand under `[tool.collapse-audit]`; on the command line one of them is
 `--set tail-coverage.margin=0.85`; in Python they are arguments of `audit(…)`.
 
-A lineage may not decide everything about its own audit: from its folder, `waivers` and `anytime`, texts as evidence,
-and a baseline outside the folder are refused.
+**A lineage may describe its data, never decide its verdict**, since a gate reads folders that strangers wrote. All that
+its own folder may set is `labels` (a rule, not `none`), `tokens` (a tokenizer file inside the folder), `unit`, `fields`
+and `documents`. Everything else there is refused with exit code 4, the file and the setting; pass it with
+`--config FILE`.
 
 ## Settings of an audit
 """

@@ -171,7 +171,7 @@ def _rate(rate: Rate) -> dict[str, float | int]:
 
 
 def settings(found: Calibration) -> str:
-    """The proposed margins as a ``collapse-audit.toml``."""
+    """The proposed margins as a file of settings, for ``--config FILE``."""
     reason = (
         f"calibrated: within it, {1 - found.false_alarms:.0%} of healthy generations of {found.audited:,} documents "
         f"pass all findings ({len(found.of(NULL))} pairs of {found.n:,}, seed {found.seed})"

@@ -32,7 +32,7 @@ damage of a stated strength in one half (power). Finished trials are kept beside
 it goes on where it stopped, and started again with more minutes, it adds to them.
 
 example:
-  collapse-audit calibrate runs/latest --minutes 5 --write runs/latest/collapse-audit.toml
+  collapse-audit calibrate runs/latest --minutes 5 --write settings.toml
 """
 
 
@@ -95,7 +95,7 @@ def calibrate_parser() -> Parser:
         plant.add_argument(flag, metavar="X", type=kind, default=_DEFAULTS[name], help=f"{text} (default %(default)s)")
 
     where = parser.add_argument_group("what to write")
-    where.add_argument("--write", metavar="FILE", type=Path, help="the margins, as a collapse-audit.toml")
+    where.add_argument("--write", metavar="FILE", type=Path, help="the margins, as settings for --config FILE")
     where.add_argument("--force", action="store_true", help="--write may replace a file")
     where.add_argument("--json", metavar="FILE", type=Path, help="all numbers")
     text = "finished trials (default: beside the file of --write or --json, with .trials.jsonl added)"

@@ -1,4 +1,4 @@
-"""Settings: defaults, then the pyproject.toml above, then the lineage's own, then the command line. Nearest wins."""
+"""Settings: defaults, what a lineage says of its data, the user's own files, the command line. Nearest wins."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from collapse_audit.verdicts.waivers import Waiver, of_lineage, read_waivers
 
 Evidence = Literal["none", "terms", "texts"]
 _FILE = "collapse-audit.toml"
-_BASELINES = ("generation-0", "reference", "previous")
-_OWN = "put waivers into settings of your own: --config FILE, or [tool.collapse-audit] of pyproject.toml"
+OF_LINEAGE = ("labels", "tokens", "unit", "fields", "documents")
+"""All that a lineage may set about its own audit: what its data are. A gate reads folders that strangers wrote."""
+_OWN = "pass it with --config FILE, or in [tool.collapse-audit] of your pyproject.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +173,7 @@ def load_config(
     """
     probes = tuple(probes)
     merged, problems = _Merged(probes), []
-    sources: list[tuple[str, Any]] = [*_pyproject(directory or Path.cwd())]
+    sources: list[tuple[str, Any]] = []
     theirs: list[tuple[str, Any]] = []
     if lineage.audit:
         theirs.append(("[audit] of lineage.toml", lineage.audit))
@@ -187,6 +188,7 @@ def load_config(
         allowed, refused = _of_lineage(origin, table, lineage.root)
         problems.extend(refused)
         sources.append((origin, allowed))
+    sources.extend(_pyproject(directory or Path.cwd()))
     if config_file is not None:
         sources.append((str(config_file), _toml(config_file)))
     sources.extend(("--set " + item, _set(item)) for item in sets)
@@ -208,25 +210,25 @@ def load_config(
 
 
 def _of_lineage(origin: str, table: Any, root: Path) -> tuple[Any, list[str]]:
-    """What a lineage may decide about its own audit: nothing that reads outside its folder or quotes whole texts, and
-    nothing that accepts a failure or spends false alarms in the name of whoever audits it."""
+    """What a lineage says of its own data (:data:`OF_LINEAGE`), and complaints about all else: it describes, and never
+    decides its verdict, reads outside its folder, or has texts quoted."""
     if not isinstance(table, Mapping):
         return table, []
-    allowed, problems = dict(table), []
-    if table.get("baseline", "reference") not in _BASELINES:
-        problems.append(
-            f"{origin}: baseline = {table['baseline']!r}; a lineage may say {', '.join(_BASELINES)}; "
-            "a corpus file is named with --baseline or in settings of your own"
-        )
-    if table.get("evidence") == "texts":
-        problems.append(f'{origin}: evidence = "texts" is for you to ask: --evidence texts, or settings of your own')
-    if "waivers" in table:
-        problems.append(f"{origin}: waivers: a lineage may not waive what is found in it; {_OWN}")
-    if "anytime" in table:
-        problems.append(f"{origin}: anytime is for you to decide: --anytime, or settings of your own")
-    for key in ("waivers", "anytime"):
-        allowed.pop(key, None)
-    tokens = table.get("tokens")
+    allowed = {key: value for key, value in table.items() if key in OF_LINEAGE}
+    known = {*_CHECKS, "probes", "waivers", "history"}
+    problems = [
+        f"{origin}: {key}: a lineage may describe its data ({', '.join(OF_LINEAGE)}), never decide its verdict; {_OWN}"
+        for key in table
+        if key not in OF_LINEAGE and key in known
+    ]
+    problems += [
+        f"{origin}: unknown setting {key!r}{_near(key, OF_LINEAGE)}"
+        for key in table
+        if key not in OF_LINEAGE and key not in known
+    ]
+    if allowed.get("labels") == "none":
+        problems.append(f'{origin}: labels = "none" would switch off what looks at labels; {_OWN}')
+    tokens = allowed.get("tokens")
     if isinstance(tokens, str) and tokens.startswith("hf:"):
         file = locate(root, tokens.removeprefix("hf:"))
         if isinstance(file, Path):

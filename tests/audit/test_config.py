@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from collapse_audit.lineages.model.lineage import Lineage
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.types import Probe
-from collapse_audit.settings.config import AuditConfig, load_config
+from collapse_audit.settings.config import OF_LINEAGE, AuditConfig, load_config
 
 ONE = Probe(
     name="one",
@@ -86,7 +87,6 @@ def test_defaults_are_those_of_the_contract() -> None:
 
 def test_the_nearest_source_wins(found: Lineage, tmp_path: Path) -> None:
     pyproject = found.root.parent / "pyproject.toml"
-    beside = found.root / "collapse-audit.toml"
     file = tmp_path / "settings.toml"
     alphas = []
 
@@ -96,20 +96,78 @@ def test_the_nearest_source_wins(found: Lineage, tmp_path: Path) -> None:
     alpha(found)
     pyproject.write_text("[tool.collapse-audit]\nalpha = 0.01\n")
     alpha(found)
-    found = manifest(found, "[audit]\nalpha = 0.02\n")
-    alpha(found)
-    beside.write_text("alpha = 0.03\n")
-    alpha(found)
     file.write_text("alpha = 0.04\n")
     alpha(found, config_file=file)
     alpha(found, config_file=file, sets=["alpha=0.06"])
     alpha(found, config_file=file, sets=["alpha=0.06", "alpha=0.07"])
     alpha(found, config_file=file, sets=["alpha=0.06"], overrides={"alpha": 0.08})
-    assert alphas == [0.05, 0.01, 0.02, 0.03, 0.04, 0.06, 0.07, 0.08]
+    assert alphas == [0.05, 0.01, 0.04, 0.06, 0.07, 0.08]
+
+
+def test_what_a_lineage_says_of_its_data_yields_to_every_setting_of_the_user(found: Lineage) -> None:
+    beside = found.root / "collapse-audit.toml"
+    labels = []
+
+    def label_rule(lineage: Lineage, **arguments: Any) -> None:
+        labels.append(config(lineage, **arguments).labels)
+
+    found = manifest(found, '[audit]\nlabels = "field"\n')
+    label_rule(found)
+    beside.write_text('labels = "eu-tirads"\n')
+    label_rule(found)
+    (found.root.parent / "pyproject.toml").write_text('[tool.collapse-audit]\nlabels = "none"\n')
+    label_rule(found)
+    label_rule(found, overrides={"labels": "auto"})
+    assert labels == ["field", "eu-tirads", "none", "auto"]
+
+
+DECIDES = (
+    "alpha = 0.00001",
+    'baseline = "reference"',
+    "permutations = 999",
+    "max_documents = 1",
+    "seed = 3",
+    'evidence = "texts"',
+    "independent = true",
+    "allow_inconclusive = true",
+    "anytime = true",
+    'history = "history.jsonl"',
+    "[probes.one]\nmargin = 0.9",
+    "[probes.one]\nenabled = false",
+    '[[waivers]]\nprobe = "one"',
+)
+
+
+@pytest.mark.parametrize("line", DECIDES)
+def test_a_lineage_never_decides_its_verdict(found: Lineage, line: str) -> None:
+    key = line.strip("[]").partition(" ")[0].partition(".")[0].partition("]")[0]
+    told = (
+        f"{key}: a lineage may describe its data (labels, tokens, unit, fields, documents), never decide its verdict; "
+        "pass it with --config FILE, or in [tool.collapse-audit] of your pyproject.toml"
+    )
+    beside = found.root / "collapse-audit.toml"
+    beside.write_text(line + "\n")
+    assert problems(found) == [f"{beside}: {told}"]
+    beside.unlink()
+    if not line.startswith("["):
+        assert problems(manifest(found, f"[audit]\n{line}\n")) == [f"[audit] of lineage.toml: {told}"]
+
+
+def test_a_lineage_does_not_switch_off_what_looks_at_labels(found: Lineage) -> None:
+    (found.root / "collapse-audit.toml").write_text('labels = "none"\n')
+    (told,) = problems(found)
+    assert 'labels = "none" would switch off what looks at labels; pass it with --config FILE' in told
+
+
+def test_every_setting_is_either_a_lineages_own_or_refused_from_one() -> None:
+    settings = {field.name for field in dataclasses.fields(AuditConfig)} - {"gates", "disabled"} | {"probes"}
+    decided = {line.strip("[]").partition(" ")[0].partition(".")[0].partition("]")[0] for line in DECIDES}
+    assert settings - decided <= set(OF_LINEAGE)
 
 
 def test_margins_win_by_the_same_order_and_keep_their_reason_and_origin(found: Lineage) -> None:
-    (found.root / "collapse-audit.toml").write_text('[probes.one]\nmargin = 0.2\nreason = "our tolerance"\n')
+    own = found.root.parent / "pyproject.toml"
+    own.write_text('[tool.collapse-audit.probes.one]\nmargin = 0.2\nreason = "our tolerance"\n')
     assert (one_gate(config(found)).margin, one_gate(config(found)).because) == (0.2, "our tolerance")
     nearer = config(found, sets=["one.margin=0.3"])
     assert (one_gate(nearer).margin, one_gate(nearer).because) == (0.3, "set by --set one.margin=0.3")
@@ -136,8 +194,8 @@ def test_only_the_nearest_pyproject_counts(found: Lineage, tmp_path: Path) -> No
 
 
 def test_the_label_rule_of_the_manifest_is_a_setting(found: Lineage) -> None:
-    found = manifest(found, '[labels]\nrule = "none"\n')
-    assert config(found).labels == "none"
+    found = manifest(found, '[labels]\nrule = "eu-tirads"\n')
+    assert config(found).labels == "eu-tirads"
     assert config(found, overrides={"labels": "field"}).labels == "field"
 
 
@@ -165,7 +223,7 @@ def test_a_margin_of_a_difference_that_falls_stays_under_0(found: Lineage) -> No
 
 
 def test_a_probe_is_switched_off_and_on_again(found: Lineage) -> None:
-    (found.root / "collapse-audit.toml").write_text("[probes.one]\nenabled = false\n")
+    (found.root.parent / "pyproject.toml").write_text("[tool.collapse-audit.probes.one]\nenabled = false\n")
     assert config(found).disabled == {"one"}
     assert config(found, sets=["one.enabled=true"]).disabled == frozenset()
 
@@ -237,15 +295,15 @@ def test_problems_of_all_sources_are_reported_together_each_with_its_place(found
     pyproject = found.root.parent / "pyproject.toml"
     pyproject.write_text("[tool.collapse-audit]\nalpha = 2\n")
     beside = found.root / "collapse-audit.toml"
-    beside.write_text("seed = -1\ncolour = 1\n")
+    beside.write_text("tokens = 1\ncolour = 1\n")
     file = tmp_path / "settings.toml"
     file.write_text("[probes.one]\nmargin = -1\n")
-    found = manifest(found, "[audit]\npermutations = 3\n")
+    found = manifest(found, "[audit]\nlabels = 3\n")
     assert problems(found, config_file=file, sets=["alpha=3"], overrides={"seed": -2}) == [
+        f"{beside}: unknown setting 'colour'; allowed: {', '.join(OF_LINEAGE)}",
+        "[audit] of lineage.toml: labels = 3; allowed: a string",
+        f"{beside}: tokens = 1; allowed: a string",
         f"[tool.collapse-audit] of {pyproject}: alpha = 2; allowed: a number between 0 and 1",
-        "[audit] of lineage.toml: permutations = 3; allowed: a whole number of at least 999",
-        f"{beside}: seed = -1; allowed: a whole number of at least 0",
-        f"{beside}: unknown setting 'colour'; allowed: {ALLOWED}",
         f"{file}: probes.one.rise.margin = -1; allowed: a share between 0 and 1 (share), or auto",
         "--set alpha=3: alpha = 3; allowed: a number between 0 and 1",
         "the command line: seed = -2; allowed: a whole number of at least 0",

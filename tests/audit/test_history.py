@@ -492,7 +492,7 @@ def test_a_lineage_does_not_decide_how_false_alarms_are_spent(
     lineage = small_lineages.tiny(tmp_path / "runs")
     (lineage / "collapse-audit.toml").write_text("anytime = true\n")
     assert main([str(lineage)]) == 4
-    assert "anytime is for you to decide: --anytime, or settings of your own" in capsys.readouterr().err
+    assert "anytime: a lineage may describe its data" in capsys.readouterr().err
 
 
 def test_lineages_of_one_command_take_one_look_each(

@@ -502,8 +502,8 @@ def test_a_lineage_may_not_waive_what_is_found_in_it(
     write(lineage / "collapse-audit.toml", failing)
     assert main([str(lineage)]) == 4
     assert (
-        "collapse-audit.toml: waivers: a lineage may not waive what is found in it; put waivers into settings of your "
-        "own: --config FILE, or [tool.collapse-audit] of pyproject.toml\n"
+        "collapse-audit.toml: waivers: a lineage may describe its data (labels, tokens, unit, fields, documents), "
+        "never decide its verdict; pass it with --config FILE, or in [tool.collapse-audit] of your pyproject.toml\n"
     ) in capsys.readouterr().err
 
 

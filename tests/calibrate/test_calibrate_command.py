@@ -161,11 +161,11 @@ def run(*arguments: object) -> int:
 
 def test_the_margins_it_writes_are_in_force_in_an_audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = lineage(tmp_path / "run", generations=2)
-    file, told = root / "collapse-audit.toml", tmp_path / "numbers.json"
+    file, told = tmp_path / "settings.toml", tmp_path / "numbers.json"
     assert run(root, *QUICK, "--write", file, "--json", told) == 0
     assert f"{file}: written" in capsys.readouterr().out
     data = json.loads(told.read_text())
-    config = load_config(load_lineage(root), BUILTIN, directory=tmp_path)
+    config = load_config(load_lineage(root), BUILTIN, config_file=file, directory=tmp_path)
     proposed = {(f["probe"], f["statistic"]): f["proposed"]["margin"] for f in data["findings"] if "proposed" in f}
     assert len(proposed) >= 8
     assert {key: gate.margin for key, gate in config.gates.items()} == proposed

@@ -746,14 +746,12 @@ def test_a_copied_seed_with_a_few_judged_texts_cut_off_is_no_other_seed(shelf: P
 
 def test_lineages_that_are_not_audited_alike_are_refused(shelf: Path, tmp_path: Path) -> None:
     prompted(tmp_path / "own", 300, 200, seeds=(0,))
-    (tmp_path / "own/collapse-audit.toml").write_text(
-        'baseline = "previous"\nprobes.tail-mass.margin = 0.7\n', encoding="utf-8"
-    )
+    (tmp_path / "own/collapse-audit.toml").write_text('labels = "eu-tirads"\n', encoding="utf-8")
     with pytest.raises(UsageError) as refused:
         compare(shelf / "keeps", tmp_path / "own")
     assert str(refused.value) == (
-        "A and B are not audited alike, so their damages cannot be compared: baseline is 'generation-0' in A and "
-        "'previous' in B; tail-mass/tail-mass-ratio margin is 0.8 in A and 0.7 in B; "
+        "A and B are not audited alike, so their damages cannot be compared: labels is 'auto' in A and "
+        "'eu-tirads' in B; "
         "set the same for both, such as --set labels=none or --set tail-mass.margin=0.8"
     )
 
