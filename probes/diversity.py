@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from collapse_audit.probes.pairs.pair import Pair, recoded
+from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.pairs.richness import Richness, distinct_ratio, richness
 from collapse_audit.probes.statistics.design import BoolArray, FloatArray
 from collapse_audit.probes.statistics.estimates import estimate, jackknife, permutation_p, rule_of_three
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading
 from collapse_audit.probes.statistics.tables import CountTable, count_table, side_sums
+from collapse_audit.probes.text.ngrams import recoded
 from collapse_audit.probes.types import probe
 
 _SHOWN = 5

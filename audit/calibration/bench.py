@@ -24,10 +24,10 @@ from collapse_audit.lineages.simulation import damage
 from collapse_audit.lineages.simulation.chain import WordChain
 from collapse_audit.lineages.simulation.wright_fisher import wright_fisher
 from collapse_audit.probes.label_coverage import Survival
-from collapse_audit.probes.pairs.pair import take
 from collapse_audit.probes.statistics.design import MIN_UNITS
 from collapse_audit.probes.statistics.readings import Estimate, Gate, Reading
 from collapse_audit.probes.text.labels import LabelRule
+from collapse_audit.probes.text.ngrams import take
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import Tokenizer, tokenizer
 from collapse_audit.probes.types import Probe

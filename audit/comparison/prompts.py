@@ -23,15 +23,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collapse_audit.probes.pairs.pair import truncated
 from collapse_audit.probes.pairs.tail import cross_fitted, known_tail, leading
-from collapse_audit.probes.repetition import looping, repeated_grams
 from collapse_audit.probes.statistics.design import MIN_UNITS, BoolArray, FloatArray, IntArray
 from collapse_audit.probes.statistics.estimates import Scale, jackknife, permutation_p
 from collapse_audit.probes.statistics.lengths import matched_length
 from collapse_audit.probes.statistics.readings import Worse, Z
 from collapse_audit.probes.statistics.tables import count_table, sweep_distinct
 from collapse_audit.probes.text.labels import LabelRule
+from collapse_audit.probes.text.ngrams import truncated
+from collapse_audit.probes.text.repeats import looping, repeated_grams
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import Tokenizer, Tokens
 

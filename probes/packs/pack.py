@@ -20,9 +20,9 @@ from scipy.sparse import csr_array
 
 from collapse_audit.errors import UsageError
 from collapse_audit.probes.packs.sketch import Sketch, cuts_of, document_counts, sketch
-from collapse_audit.probes.pairs.pair import take
 from collapse_audit.probes.statistics.design import MIN_UNITS, BoolArray, IntArray
 from collapse_audit.probes.text.labels import LabelRule, Labels
+from collapse_audit.probes.text.ngrams import take
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import Tokens
 

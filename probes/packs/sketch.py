@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_array
 
-from collapse_audit.probes.pairs.pair import recoded, take, truncated
-from collapse_audit.probes.repetition import looping, repeated_grams
 from collapse_audit.probes.statistics.design import FloatArray, IntArray
 from collapse_audit.probes.statistics.estimates import jackknife
 from collapse_audit.probes.statistics.lengths import MATERIAL
+from collapse_audit.probes.text.ngrams import recoded, take, truncated
+from collapse_audit.probes.text.repeats import looping, repeated_grams
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import Tokens
 

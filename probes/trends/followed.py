@@ -14,13 +14,13 @@ from typing import Any, Literal
 import numpy as np
 from scipy.sparse import csr_array, diags_array
 
-from collapse_audit.probes.pairs.pair import ngrams
 from collapse_audit.probes.pairs.tail import cross_fitted, known_tail
 from collapse_audit.probes.statistics.design import FloatArray, IntArray
 from collapse_audit.probes.statistics.estimates import Scale, jackknife
 from collapse_audit.probes.statistics.readings import NotMeasured, Z
 from collapse_audit.probes.statistics.tables import CountTable, count_table, products
 from collapse_audit.probes.text.labels import LabelRule
+from collapse_audit.probes.text.ngrams import ngrams
 from collapse_audit.probes.trends.succession import Succession
 
 Direction = Literal["higher", "lower", "either"]

@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from collapse_audit.probes.pairs.pair import take, truncated
 from collapse_audit.probes.statistics.design import BoolArray, FloatArray, IntArray, Kind
 from collapse_audit.probes.statistics.lengths import matched_length
 from collapse_audit.probes.statistics.tables import CountTable, count_table, side_sums
+from collapse_audit.probes.text.ngrams import take, truncated
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import Tokens
 

@@ -18,9 +18,9 @@ from collapse_audit.calibration.settled import WHOLE, Trial, outcomes, rounded, 
 from collapse_audit.calibration.two_samples import sample_of, trial
 from collapse_audit.errors import UsageError
 from collapse_audit.probes.registry import BUILTIN
-from collapse_audit.probes.repetition import looping
 from collapse_audit.probes.statistics.readings import Estimate, NotMeasured
 from collapse_audit.probes.text.labels import EU_TIRADS, label_rule
+from collapse_audit.probes.text.repeats import looping
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.types import probe
 from collapse_audit.reports.document import Outcome

@@ -8,7 +8,8 @@ from builders import pair, sample, spell, words
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse_audit.probes.pairs.pair import Pair, ngrams, take, truncated
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.text.ngrams import ngrams, take, truncated
 from collapse_audit.probes.text.tokens import Tokens
 
 ROWS = st.lists(st.lists(st.integers(0, 4), max_size=9), min_size=1, max_size=8)

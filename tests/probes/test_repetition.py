@@ -11,7 +11,8 @@ from builders import estimate, estimates, pair, reason, sample, spell
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from collapse_audit.probes.repetition import LONGEST_SPAN, looping, repetition
+from collapse_audit.probes.repetition import repetition
+from collapse_audit.probes.text.repeats import LONGEST_SPAN, looping
 
 SEQ_REP, LOOPING = (gate.statistic for gate in repetition.gates)
 
