@@ -97,7 +97,9 @@ def exit_with(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, 
     except BrokenPipeError:  # the reader of our output left (``| head``)
         _abandon_stdout()
         return int(ExitCode.INTERRUPTED)
-    except Exception:
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException:  # a panic of a native library is no Exception, and Python's own code for it would be 1
         traceback.print_exc()
         print(  # noqa: T201
             f"{prog}: internal error: this is a defect of collapse-audit, not of your data; "

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from collapse_audit.apart import Died, run_apart
 from collapse_audit.errors import UsageError
+
+_LARGEST_FILE = 128 * 2**20
+"""Bytes of a tokenizer.json; the largest in use have about 35 million."""
+_MEMORY, _MEMORY_A_BYTE = 2 * 2**30, 40
+"""Address space of the process that cuts: at least, and for every byte of text."""
+_SECONDS, _SLOWEST = 15.0, 200_000
+"""Its time: at least, and one second for every so many bytes of text (usual are 3 million)."""
 
 IntArray = npt.NDArray[np.integer[Any]]
 
@@ -83,28 +94,47 @@ def tokenizer(name: str) -> Tokenizer:
 
 
 def _hugging_face(file: Path) -> Tokenizer:
+    """A tokenizer of a file that anybody may have written, so the library that reads it runs apart."""
+    if find_spec("tokenizers") is None:
+        raise UsageError(f'tokens = "hf:{file}" needs the tokenizers package: pip install "collapse-audit[hf]"')
     try:
-        from tokenizers import Tokenizer as Fast
-    except ImportError:
+        size = file.stat().st_size
+        digest = hashlib.sha256(file.read_bytes()).hexdigest() if size <= _LARGEST_FILE else ""
+    except OSError as error:
+        raise UsageError(f'tokens = "hf:{file}": not a readable tokenizer.json ({error.strerror})') from None
+    if not digest:
         raise UsageError(
-            f'tokens = "hf:{file}" needs the tokenizers package: pip install "collapse-audit[hf]"'
-        ) from None
-    try:
-        blob = file.read_bytes()
-        fast: Any = Fast.from_str(blob.decode("utf-8"))
-    except Exception as error:
-        raise UsageError(f'tokens = "hf:{file}": not a readable tokenizer.json ({error})') from None
-    fast.no_truncation()
-    fast.no_padding()
-
-    def cut(texts: pa.Array) -> Tokens:
-        # Only ids: encode_batch_fast leaves the encodings' own strings and offsets empty.
-        ids = [encoding.ids for encoding in fast.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)]
-        used, codes = np.unique(np.array([i for row in ids for i in row], dtype=np.int64), return_inverse=True)
-        return Tokens(
-            ids=codes.astype(np.int32),
-            offsets=np.concatenate(([0], np.cumsum([len(row) for row in ids], dtype=np.int64))),
-            vocabulary=pa.array([fast.id_to_token(int(i)) for i in used], pa.large_string()),
+            f'tokens = "hf:{file}": {size:,} bytes; a tokenizer.json of at most {_LARGEST_FILE:,} bytes is read'
         )
+    cut = partial(_cut_apart, file)
+    cut(pa.array([], pa.large_string()))  # a file that cannot be read is refused before any text is
+    return Tokenizer(f"hf:{file.name} (sha256 {digest[:12]})", cut)
 
-    return Tokenizer(f"hf:{file.name} (sha256 {hashlib.sha256(blob).hexdigest()[:12]})", cut)
+
+def _cut_apart(file: Path, texts: pa.Array) -> Tokens:
+    """``texts`` (shape (N,)) as the tokenizer in ``file`` cuts them. Raises UsageError."""
+    sink = io.BytesIO()
+    batch = pa.RecordBatch.from_arrays([texts.cast(pa.large_string())], names=["text"])
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
+    data = sink.getvalue()
+    try:
+        answer = run_apart(
+            Path(__file__).with_name("hf_worker.py"),
+            [str(file.resolve())],
+            data,
+            memory=_MEMORY + _MEMORY_A_BYTE * len(data),
+            seconds=_SECONDS + len(data) / _SLOWEST,
+        )
+        source = io.BytesIO(answer)
+        ids, used, vocabulary = (pa.ipc.open_stream(source).read_all().column(0).combine_chunks() for _ in range(3))
+    except (Died, pa.ArrowException) as error:
+        raise UsageError(
+            f'tokens = "hf:{file}": not a readable tokenizer.json, or not one that can be used ({error})'
+        ) from None
+    flat = ids.flatten().to_numpy(zero_copy_only=False)
+    return Tokens(
+        ids=np.searchsorted(used.to_numpy(zero_copy_only=False), flat).astype(np.int32),
+        offsets=ids.offsets.to_numpy() - ids.offsets[0].as_py(),
+        vocabulary=vocabulary,
+    )
