@@ -18,6 +18,9 @@ from collapse_audit.probes.text.ngrams import recoded
 from collapse_audit.probes.types import probe
 
 _SHOWN = 5
+_LATE = 0.20
+"""Ratio of effective tokens under which the bulk has lost its variance: p^1.2 on single words, which is early, still
+keeps .39 to .41 of it on real text (docs/decisions/0005-margins.md)."""
 _PORTION = 1 << 19
 """Tokens whose pairs are counted at a time."""
 
@@ -33,6 +36,8 @@ _PORTION = 1 << 19
             worse="lower",
             margin=0.85,
             because="one distinct pair in seven gone at equal n; words at p^1.05 keep .87 to .91",
+            part="tail",
+            depends_on_n=True,
         ),
         Gate(
             statistic="effective-tokens",
@@ -40,6 +45,8 @@ _PORTION = 1 << 19
             worse="lower",
             margin=0.80,
             because="a fifth of the effective vocabulary gone; word probabilities sharpened to p^1.05 keep .75 to .77",
+            part="tail",
+            late=_LATE,
         ),
         Gate(
             statistic="duplicates",
@@ -47,6 +54,7 @@ _PORTION = 1 << 19
             worse="higher",
             margin=0.05,
             because="one text in twenty more is a copy of another at equal n",
+            depends_on_n=True,
         ),
     ),
     source="Li et al. 2016, arXiv:1510.03055 (distinct-n); Simpson 1949, doi 10.1038/163688a0; "

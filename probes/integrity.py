@@ -40,6 +40,7 @@ _MARKERS = (
             worse="higher",
             margin=0.05,
             because="one text in twenty more holds nothing but white space",
+            checks_run=True,
         ),
         Gate(
             statistic="constant",
@@ -47,6 +48,8 @@ _MARKERS = (
             worse="higher",
             margin=0.95,
             because="a model that answers the same text in 19 of 20 cases has collapsed whatever its baseline does",
+            part="bulk",
+            checks_run=True,
         ),
         Gate(
             statistic="unchanged",
@@ -54,6 +57,7 @@ _MARKERS = (
             worse="higher",
             margin=0.999,
             because="a new generation does not write another corpus over again, text for text",
+            checks_run=True,
         ),
     ),
     source="",

@@ -116,6 +116,8 @@ def _odds(share: float) -> float:
             margin=_DEPLETED,
             pass_margin=_LOST,
             because="under half of a category's baseline frequency is depleted, under a quarter is as good as lost",
+            part="tail",
+            worst_of_many=True,
         ),
     ),
     source="Fisher 1935; Clopper & Pearson 1934, doi 10.1093/biomet/26.4.404",

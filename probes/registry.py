@@ -17,6 +17,7 @@ from collapse_audit.probes.label_coverage import label_coverage
 from collapse_audit.probes.label_divergence import label_divergence
 from collapse_audit.probes.perplexity import perplexity
 from collapse_audit.probes.repetition import repetition
+from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.tail_coverage import tail_coverage
 from collapse_audit.probes.tail_mass import tail_mass
 from collapse_audit.probes.task_score import task_score
@@ -37,6 +38,8 @@ BUILTIN: tuple[Probe, ...] = (
     integrity,
 )
 
+Gates = dict[tuple[str, str], Gate]
+"""Gates by probe and statistic."""
 ENTRY_POINTS = "collapse_audit.probes"
 
 
@@ -51,6 +54,11 @@ def all_probes(files: Iterable[Path] = ()) -> tuple[Probe, ...]:
             if taken.count(value) > 1:
                 raise UsageError(f"two probes have the {field} {value!r}; change that of yours")
     return tuple(probes)
+
+
+def gates_of(probes: Iterable[Probe] = BUILTIN) -> Gates:
+    """Every gate of ``probes`` as it declares itself."""
+    return {(probe.name, gate.statistic): gate for probe in probes for gate in probe.gates}
 
 
 def find(name: str, probes: Iterable[Probe]) -> Probe:

@@ -16,6 +16,8 @@ from collapse_audit.probes.types import probe
 
 _SHOWN = 10
 _ALPHA = 0.5
+_LATE = 0.10
+"""JS-excess, nats, from which the text as a whole has become another."""
 TOLD = 0.5
 """Least share of the tokens that must be of types that can be compared, for the two sides to be called alike."""
 _KL_REPLICATES = 200
@@ -33,6 +35,9 @@ _KL_REPLICATES = 200
             worse="higher",
             margin=0.01,
             because="word probabilities sharpened to p^1.1 move the text by .006 to .011 nats",
+            part="bulk",
+            late=_LATE,
+            depends_on_n=True,
         ),
     ),
     source="Lin 1991, doi 10.1109/18.61115; bias removed by document permutation",

@@ -26,6 +26,7 @@ from collapse_audit.comparison.claims import Contrast, Held, claims, told
 from collapse_audit.comparison.prompts import DoubleDifference, Quartet, double_differences, quartet
 from collapse_audit.comparison.seeds import MIN_SEEDS, ONLY_SEED, Key, margin_on_scale, over_seeds
 from collapse_audit.errors import UsageError
+from collapse_audit.probes.registry import gates_of
 from collapse_audit.probes.statistics.readings import Z
 from collapse_audit.probes.text.labels import LabelRule, label_rule
 from collapse_audit.probes.text.tokens import Tokenizer, tokenizer
@@ -81,7 +82,7 @@ def contrast(a: Prepared, b: Prepared, *, generation: str = "last", progress: Pr
     second = b.run(progress=lambda line: progress(f"B: {line}"))
     _same_terms(*({key: report.lineage.get(key) for key in ("tokens", "labels")} for report in (first, second)))
     defaults = {key: gate.margin for key, gate in a.config.automatic(a.probes).items()}
-    recipe = [over_seeds(first, second, index, defaults) for index in common]
+    recipe = [over_seeds(first, second, index, gates_of(a.probes), defaults) for index in common]
     recipe[common.index(judged)] = claims(recipe[common.index(judged)], alpha=a.config.alpha)
     documents, notes = _by_prompts(a, planned, judged, first, defaults, progress)
     code, summary = _verdict(recipe[common.index(judged)], documents)

@@ -14,28 +14,18 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from collapse_audit.comparison.claims import Contrast, Held, onto, told
+from collapse_audit.probes.registry import Gates
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import Scale
-from collapse_audit.probes.statistics.readings import LEVEL, Z
+from collapse_audit.probes.statistics.readings import LEVEL, Gate, Z
 from collapse_audit.reports.document import AuditReport, Finding, Outcome
 
 MIN_SEEDS = 3
 """Fewer seeds than this carry no claim about a recipe."""
 ONLY_SEED = "only"
 """What the one seed of a lineage without seeds is called."""
-_WORST_OF_MANY = frozenset({("label-coverage", "retained-share")})
-"""Statistics whose value is that of the category that stands worst: another one in each seed, so they have no mean."""
-_OF_N = frozenset(
-    {
-        ("token-divergence", "JS-excess"),
-        ("tail-coverage", "distinct-types"),
-        ("diversity", "distinct-2"),
-        ("diversity", "duplicates"),
-    }
-)
-"""Statistics that mean something else at another number of documents."""
 _SAME_N = 0.10
-"""Relative difference of numbers of documents that is tolerated for them."""
+"""Relative difference of numbers of documents that is tolerated where a gate depends on them."""
 _ROUNDING = 1e-12
 
 Key = tuple[str, str]
@@ -43,15 +33,17 @@ Key = tuple[str, str]
 
 
 def over_seeds(
-    a: AuditReport, b: AuditReport, generation: int, defaults: Mapping[Key, float] | None = None
+    a: AuditReport, b: AuditReport, generation: int, gates: Gates, defaults: Mapping[Key, float] | None = None
 ) -> tuple[Contrast, ...]:
     """A contrast of every gated statistic of ``generation``: difference, interval and p, not yet judged.
 
-    Plain facts (findings without a p-value) are no damage on a scale and are left out. ``defaults`` as in
-    :func:`margin_on_scale`.
+    Plain facts (findings without a p-value) are no damage on a scale and are left out. ``gates`` are those
+    of the probes that both were audited with; ``defaults`` as in :func:`margin_on_scale`.
     """
     of_a, of_b = (_by_seed(report, generation) for report in (a, b))
-    return tuple(_contrast(key, of_a.get(key, {}), of_b.get(key, {}), defaults or {}) for key in {**of_a, **of_b})
+    return tuple(
+        _contrast(key, of_a.get(key, {}), of_b.get(key, {}), gates[key], defaults or {}) for key in {**of_a, **of_b}
+    )
 
 
 def _by_seed(report: AuditReport, generation: int) -> dict[Key, dict[str, Finding]]:
@@ -64,7 +56,9 @@ def _by_seed(report: AuditReport, generation: int) -> dict[Key, dict[str, Findin
     return sorted_out
 
 
-def _contrast(key: Key, a: Mapping[str, Finding], b: Mapping[str, Finding], defaults: Mapping[Key, float]) -> Contrast:
+def _contrast(
+    key: Key, a: Mapping[str, Finding], b: Mapping[str, Finding], gate: Gate, defaults: Mapping[Key, float]
+) -> Contrast:
     first = next(iter((*a.values(), *b.values())))
     scale: Scale = "log" if first.unit == "ratio" else "linear"
     blank = Contrast(
@@ -79,7 +73,7 @@ def _contrast(key: Key, a: Mapping[str, Finding], b: Mapping[str, Finding], defa
         margin=margin_on_scale(first, defaults),
         error=any(finding.outcome is Outcome.ERROR for finding in (*a.values(), *b.values())),
     )
-    unfit = _unfit(key, a, b, scale)
+    unfit = _unfit(gate, a, b, scale)
     return dataclasses.replace(blank, reason=unfit) if unfit else _compared(blank, a, b)
 
 
@@ -95,7 +89,7 @@ def margin_on_scale(finding: Finding, defaults: Mapping[Key, float]) -> float | 
     return abs(math.log(margin) if finding.unit == "ratio" else margin)
 
 
-def _unfit(key: Key, a: Mapping[str, Finding], b: Mapping[str, Finding], scale: Scale) -> str:
+def _unfit(gate: Gate, a: Mapping[str, Finding], b: Mapping[str, Finding], scale: Scale) -> str:
     """Why the findings of the two lineages cannot be set against each other; "" where they can."""
     if not a or not b:
         return f"{'B' if a else 'A'} has no such finding"
@@ -105,12 +99,12 @@ def _unfit(key: Key, a: Mapping[str, Finding], b: Mapping[str, Finding], scale: 
                 what = "an error" if finding.outcome is Outcome.ERROR else "not measured"
                 return f"{what} in {name}: {finding.reason}"
     both = (*a.values(), *b.values())
-    if key in _WORST_OF_MANY:
+    if gate.worst_of_many:
         return "its value is that of the worst category, another one in each seed, and has no mean"
     if any("one-sided" in finding.notes for finding in both):
         return "a generation is compared with texts that it descends from; texts held out would make it fair"
     counts = [finding.n_generation or 0 for finding in both]
-    if key in _OF_N and max(counts) - min(counts) > _SAME_N * max(counts):
+    if gate.depends_on_n and max(counts) - min(counts) > _SAME_N * max(counts):
         return (
             f"it depends on the number of documents, which runs from {min(counts):,} to {max(counts):,}; "
             f"--set max_documents={min(counts)} makes it the same"

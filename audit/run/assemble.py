@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport, Finding, Outcome, Verdict
 from collapse_audit.reports.plain import plain
@@ -34,8 +35,12 @@ def assembled(
 ) -> AuditReport:
     """The report of judged ``findings``. ``tables``: fields of the report that are made from texts, by name."""
     gates = {(probe.name, gate.statistic): config.gate(probe, gate) for probe in probes for gate in probe.gates}
-    claims = recipe_claims(findings, lambda f: gates[f.probe, f.statistic], alpha=config.alpha)
-    readings = stages(findings)
+
+    def gate_of(finding: Finding) -> Gate:
+        return gates[finding.probe, finding.statistic]
+
+    claims = recipe_claims(findings, gate_of, alpha=config.alpha)
+    readings = stages(findings, gate_of)
     losses, log_notes = training_losses(plan.lineage)
     verdict, code = overall(findings, allow_inconclusive=config.allow_inconclusive)
     lineage = plan.lineage

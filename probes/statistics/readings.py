@@ -10,6 +10,8 @@ from typing import Any, Literal
 from collapse_audit.errors import ProbeError
 
 Worse = Literal["higher", "lower"]
+Part = Literal["tail", "bulk"]
+Mechanism = Literal["sharpening", "drift"]
 
 LEVEL = 0.90
 """Level of every two-sided interval; each of its ends is a one-sided 95% bound."""
@@ -32,6 +34,19 @@ class Gate:
     """Where pass starts, if that is not where fail ends (label coverage: depleted against lost)."""
     because: str
     """Why this margin; echoed in every report."""
+    part: Part | None = None
+    """What its failure says was lost: something rare, or the bulk of the text; None: damage without a stage."""
+    late: float | None = None
+    """Where the interval's end that is kinder to the model lies beyond this, the bulk is gone; None: wherever a gate of
+    the bulk fails."""
+    mechanism: Mechanism | None = None
+    """What its failure points to: the tail's probability is gone (sharpening), or types alone are (drift)."""
+    worst_of_many: bool = False
+    """Whether its value is that of the category that stands worst: another one in each seed, so seeds have no mean."""
+    depends_on_n: bool = False
+    """Whether it means something else at another number of documents, so that seeds need equally many."""
+    checks_run: bool = False
+    """Whether it says that a generation is a run of its own at all, and nothing of a recipe."""
 
     def __post_init__(self) -> None:
         """Refuse a direction or a margin that no verdict could use."""

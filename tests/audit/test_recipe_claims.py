@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -125,7 +126,8 @@ def test_a_bias_that_all_seeds_share_is_no_claim() -> None:
 def test_a_copy_of_another_run_is_no_run() -> None:
     findings = [of_seed(seed, value, RATIO) for seed, value in enumerate([0.50, 0.52, 0.51, 0.51])]
     integrity = of_seed(3, 1.0, SHARE, probe="integrity", statistic="unchanged", outcome=Outcome.FAIL)
-    (made,) = recipe_claims([*findings, integrity], lambda _: RATIO, alpha=0.05)
+    run = dataclasses.replace(SHARE, checks_run=True)
+    (made,) = recipe_claims([*findings, integrity], lambda f: run if f is integrity else RATIO, alpha=0.05)
     assert [dot["seed"] for dot in made.seeds] == ["0", "1", "2"]
 
 

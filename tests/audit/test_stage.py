@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from collapse_audit.probes.registry import gates_of
 from collapse_audit.reports.document import Finding, Interval, Outcome, Stage, Verdict
-from collapse_audit.run.overview.stage import overall_stage, stages
+from collapse_audit.run.overview.stage import StageReading, overall_stage
+from collapse_audit.run.overview.stage import stages as stages_by
 
 TAIL_MASS, COVERAGE = ("tail-mass", "tail-mass-ratio"), ("tail-coverage", "distinct-types")
 EFFECTIVE, DIVERGENCE = ("diversity", "effective-tokens"), ("token-divergence", "JS-excess")
@@ -31,6 +33,11 @@ def finding(
         interval=Interval(low=interval[0], high=interval[1], level=0.9, method="by hand"),
         reason="",
     )
+
+
+def stages(findings: list[Finding]) -> tuple[StageReading, ...]:
+    gates = gates_of()
+    return stages_by(findings, lambda one: gates[one.probe, one.statistic])
 
 
 FAIL, PASS, OPEN = Outcome.FAIL, Outcome.PASS, Outcome.INCONCLUSIVE

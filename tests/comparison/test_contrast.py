@@ -34,12 +34,15 @@ from collapse_audit.comparison.prompts import (
 )
 from collapse_audit.comparison.seeds import over_seeds, paired, unpaired
 from collapse_audit.errors import UsageError
+from collapse_audit.probes.registry import gates_of
 from collapse_audit.probes.statistics.readings import Z
 from collapse_audit.probes.text.labels import label_rule
 from collapse_audit.probes.text.tokens import WORDS
 from collapse_audit.reports.document import Finding, Outcome
 from collapse_audit.verdicts.exit_codes import ExitCode
 from tests.audit import small_lineages
+
+GATES = gates_of()
 
 # ------------------------------------------------------------------------------------------------ prompts as the units
 
@@ -326,7 +329,7 @@ B = {"0": 0.020, "1": 0.047, "2": 0.033, "3": 0.021}
 
 def compared(statistic: str, a: dict[str, float], b: dict[str, float], **details: Any) -> Contrast:
     (found,) = over_seeds(
-        report(over_seeds_of(statistic, a, **details)), report(over_seeds_of(statistic, b, **details)), 1
+        report(over_seeds_of(statistic, a, **details)), report(over_seeds_of(statistic, b, **details)), 1, GATES
     )
     return found
 
@@ -443,7 +446,7 @@ def test_what_cannot_be_set_against_each_other_says_why(
         )
         for each in (of_a, of_b)
     ]
-    (found,) = over_seeds(*sides, 1)
+    (found,) = over_seeds(*sides, 1, GATES)
     assert (found.outcome, found.reason, found.p_value) == (Held.NOT_COMPARED, reason, None)
     assert found.error == (of_b.get("outcome") is Outcome.ERROR)
 
@@ -458,7 +461,7 @@ def _with_counts(statistic: str, first: int, second: int) -> Contrast:
     sides = [
         report(over_seeds_of(statistic, values, n_generation=count)) for values, count in ((A, first), (B, second))
     ]
-    (found,) = over_seeds(*sides, 1)
+    (found,) = over_seeds(*sides, 1, GATES)
     return found
 
 
@@ -476,8 +479,8 @@ def test_a_default_margin_stands_in_for_an_automatic_one(
         for offset in ((0, 1, 2), (2, 1, 0))
     ]
     of = finding(statistic, 0.9)
-    (bare,) = claims(over_seeds(*sides, 1), alpha=0.05)
-    (found,) = claims(over_seeds(*sides, 1, {(of.probe, of.statistic): default}), alpha=0.05)
+    (bare,) = claims(over_seeds(*sides, 1, GATES), alpha=0.05)
+    (found,) = claims(over_seeds(*sides, 1, GATES, {(of.probe, of.statistic): default}), alpha=0.05)
     assert (bare.margin, bare.outcome, bare.b_may_be_worse) == (0.0, Held.OPEN, True)
     assert found.margin == pytest.approx(distance)
     assert (found.outcome, found.b_may_be_worse) == (Held.ALIKE, False)
@@ -489,11 +492,11 @@ def test_facts_context_and_other_generations_are_no_damage() -> None:
         finding("W1", 0.1, gating=False),
         finding("W1", 0.1, generation=2),
     ]
-    assert over_seeds(report(aside), report(aside), 1) == ()
+    assert over_seeds(report(aside), report(aside), 1, GATES) == ()
 
 
 def test_a_statistic_of_one_lineage_only_is_named() -> None:
-    found = over_seeds(report([finding("W1", 0.1)]), report([finding("JS-excess", 0.1)]), 1)
+    found = over_seeds(report([finding("W1", 0.1)]), report([finding("JS-excess", 0.1)]), 1, GATES)
     assert [(one.name, one.reason) for one in found] == [
         ("perplexity / W1", "B has no such finding"),
         ("token-divergence / JS-excess", "A has no such finding"),

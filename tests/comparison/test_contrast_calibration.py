@@ -14,7 +14,7 @@ from collapse_audit.calibration.two_samples import trial
 from collapse_audit.comparison.claims import Held, claims
 from collapse_audit.comparison.prompts import Four, double_differences
 from collapse_audit.comparison.seeds import over_seeds
-from collapse_audit.probes.registry import BUILTIN
+from collapse_audit.probes.registry import BUILTIN, gates_of
 from collapse_audit.probes.statistics.readings import Estimate
 from collapse_audit.probes.text.labels import label_rule
 from collapse_audit.probes.text.sample import Sample
@@ -24,6 +24,8 @@ from collapse_audit.settings.config import AuditConfig
 from collapse_audit.verdicts.rule import holm
 from tests.calibration.conftest import at_least, at_most
 from tests.calibration.texts import FloatArray, documents, drifted, sharpened, zipf
+
+GATES = gates_of()
 
 pytestmark = pytest.mark.calibration
 
@@ -146,7 +148,7 @@ def test_recipes_that_are_the_same_are_seldom_told_apart(seeds: int, repeats: Re
     wrong = 0
     for repeat in range(count):
         rng = np.random.default_rng([21, seeds, repeat])
-        found = claims(over_seeds(made_up(rng, seeds), made_up(rng, seeds), 1), alpha=0.05)
+        found = claims(over_seeds(made_up(rng, seeds), made_up(rng, seeds), 1, GATES), alpha=0.05)
         assert len(found) == len(STATISTICS)
         wrong += any(one.outcome in (Held.A, Held.B) for one in found)
     assert wrong <= at_most(count, 0.05)
@@ -170,7 +172,7 @@ def test_a_recipe_that_differs_is_found_by_five_seeds(repeats: Repeats) -> None:
     found_in: Counter[str] = Counter()
     for repeat in range(count):
         rng = np.random.default_rng([23, repeat])
-        found = claims(over_seeds(made_up(rng, 5, shift=0.2), made_up(rng, 5), 1), alpha=0.05)
+        found = claims(over_seeds(made_up(rng, 5, shift=0.2), made_up(rng, 5), 1, GATES), alpha=0.05)
         # Higher is worse for four of them, better for the two ratios.
         found_in.update(one.statistic for one in found if one.outcome is (Held.B if one.worse == "higher" else Held.A))
     assert {name: found_in[name] for name in STATISTICS if found_in[name] < at_least(count, 0.9)} == {}
@@ -214,7 +216,7 @@ def test_two_lineages_of_one_recipe_are_seldom_told_apart(repeats: Repeats) -> N
     for repeat in range(count):
         rng = np.random.default_rng([31, repeat])
         sides = [audited(lambda rng: drifted(zipf(1000), 3000, 1, rng), rng) for _ in range(2)]
-        found = claims(over_seeds(*sides, 1), alpha=0.05)
+        found = claims(over_seeds(*sides, 1, GATES), alpha=0.05)
         assert len(found) == 5
         wrong += any(one.outcome in (Held.A, Held.B) for one in found)
     assert wrong <= at_most(count, 0.05)
@@ -227,6 +229,6 @@ def test_a_lineage_that_drifts_five_times_as_long_holds_worse(repeats: Repeats) 
     for repeat in range(count):
         rng = np.random.default_rng([32, repeat])
         sides = [audited(lambda rng, rounds=rounds: drifted(zipf(1000), 3000, rounds, rng), rng) for rounds in (5, 1)]
-        outcomes = {one.outcome for one in claims(over_seeds(*sides, 1), alpha=0.05)}
+        outcomes = {one.outcome for one in claims(over_seeds(*sides, 1, GATES), alpha=0.05)}
         found_out += Held.B in outcomes and Held.A not in outcomes
     assert found_out >= at_least(count, 0.8)

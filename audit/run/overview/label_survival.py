@@ -1,6 +1,6 @@
 """The label survival table: what became of every category, generation by generation.
 
-Made of label-coverage's evidence alone, so it quotes no more than the findings do.
+Made of the evidence of the kind ``label`` alone, so it quotes no more than the findings do.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collapse_audit.probes.label_coverage import Survival
 from collapse_audit.reports.document import Finding
 
 _ALPHA = 0.05
-_PROBE = "label-coverage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +43,8 @@ def survival(findings: Iterable[Finding]) -> tuple[LabelHistory, ...]:
     """One row a seed and category, in the order in which the findings have them; empty where nothing was labelled."""
     rows: dict[tuple[str | None, str], list[tuple[int, Mapping[str, Any], Finding]]] = {}
     for finding in findings:
-        if finding.probe == _PROBE and finding.gating and finding.n_baseline and finding.n_generation:
-            for entry in finding.evidence:
+        if finding.gating and finding.n_baseline and finding.n_generation:
+            for entry in (entry for entry in finding.evidence if entry.get("kind") == "label"):
                 rows.setdefault((finding.seed, entry["label"]), []).append((finding.generation, entry, finding))
     return tuple(_history(seed, label, seen) for (seed, label), seen in rows.items())
 

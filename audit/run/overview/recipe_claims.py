@@ -26,8 +26,6 @@ from collapse_audit.verdicts.rule import holm, judge
 MIN_SEEDS = 3
 """Fewer runs than these carry no claim about what made them."""
 _MOST_SEEDS = 1000
-_TELLS_MODELS_APART = frozenset({"label-coverage", "integrity"})
-"""Probes whose number is of another category, or of another kind, in each seed: their values have no mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +64,11 @@ def recipe_claims(
     """
     findings = tuple(findings)
     # A copy of another run, or a run that wrote nothing new, is no further run.
-    no_run = {(f.seed, f.generation) for f in findings if f.probe == "integrity" and f.outcome is Outcome.FAIL}
+    no_run = {(f.seed, f.generation) for f in findings if f.outcome is Outcome.FAIL and gate_of(f).checks_run}
     groups: dict[tuple[str, str, int], list[Finding]] = {}
     for finding in findings:
         usable = finding.gating and finding.value is not None and (finding.seed, finding.generation) not in no_run
-        if usable and finding.probe not in _TELLS_MODELS_APART:
+        if usable and not (gate_of(finding).worst_of_many or gate_of(finding).checks_run):
             groups.setdefault((finding.probe, finding.statistic, finding.generation), []).append(finding)
     groups = {key: group for key, group in groups.items() if len({finding.seed for finding in group}) > 1}
     gates = {key: _gate(group, gate_of(group[0])) for key, group in groups.items()}

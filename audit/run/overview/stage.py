@@ -7,30 +7,18 @@ finite samples leaves it as it was on average (it is a martingale) and loses typ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.reports.document import Finding, Outcome, Stage, Verdict
 from collapse_audit.reports.plain import called
 
 Mechanism = Literal["sharpening", "drift", "undetermined", "none"]
 
-LATE_DIVERGENCE = 0.10
-"""JS-excess, nats, from which the text as a whole has become another."""
-LATE_EFFECTIVE = 0.20
-"""Ratio of effective tokens under which the bulk has lost its variance: p^1.2 on single words, which is early, still
-keeps .39 to .41 of it on real text (docs/decisions/0005-margins.md)."""
-_TAIL = frozenset(
-    {
-        ("tail-mass", "tail-mass-ratio"),
-        ("tail-coverage", "distinct-types"),
-        ("label-coverage", "retained-share"),
-        ("diversity", "distinct-2"),
-        ("diversity", "effective-tokens"),
-    }
-)
-"""Failures that say that something rare was lost. Loops, duplicates and odd likelihoods are damage without a stage."""
+GateOf = Callable[[Finding], Gate]
+"""The gate in force for a finding."""
 _ORDER = (Stage.LATE, Stage.EARLY, Stage.UNDETERMINED, Stage.NONE)
 
 
@@ -47,13 +35,17 @@ class StageReading:
     reason: str
 
 
-def stages(findings: Iterable[Finding]) -> tuple[StageReading, ...]:
-    """The stage of every generation that was compared, from its gating findings."""
+def stages(findings: Iterable[Finding], gate_of: GateOf) -> tuple[StageReading, ...]:
+    """The stage of every generation that was compared, from its gating findings.
+
+    Which of them tell of the tail, and which of the bulk, their gates declare. Loops, duplicates and odd likelihoods
+    are damage without a stage.
+    """
     groups: dict[tuple[str | None, int], list[Finding]] = {}
     for finding in findings:
         if finding.gating:
             groups.setdefault((finding.seed, finding.generation), []).append(finding)
-    return tuple(_read(seed, generation, group) for (seed, generation), group in groups.items())
+    return tuple(_read(seed, generation, group, gate_of) for (seed, generation), group in groups.items())
 
 
 def overall_stage(readings: Sequence[StageReading], verdict: Verdict) -> Stage:
@@ -62,11 +54,11 @@ def overall_stage(readings: Sequence[StageReading], verdict: Verdict) -> Stage:
     return Stage.UNDETERMINED if worst is Stage.NONE and verdict is not Verdict.PASS else worst
 
 
-def _read(seed: str | None, generation: int, findings: Sequence[Finding]) -> StageReading:
+def _read(seed: str | None, generation: int, findings: Sequence[Finding], gate_of: GateOf) -> StageReading:
     failed = [finding for finding in findings if finding.outcome is Outcome.FAIL]
-    late = [finding for finding in failed if _late(finding)]
-    tail = [finding for finding in failed if (finding.probe, finding.statistic) in _TAIL]
-    mechanism, how = _mechanism(findings)
+    late = [finding for finding in failed if _late(finding, gate_of(finding))]
+    tail = [finding for finding in failed if gate_of(finding).part == "tail"]
+    mechanism, how = _mechanism(findings, gate_of)
     if late:
         stage, why, rests = Stage.LATE, "the bulk has lost its variance, or become another text", late
     elif tail:
@@ -87,12 +79,10 @@ def _read(seed: str | None, generation: int, findings: Sequence[Finding]) -> Sta
     )
 
 
-def _mechanism(findings: Sequence[Finding]) -> tuple[Mechanism, str]:
-    """What the tail's mass and its coverage say together."""
-    outcomes = {
-        finding.probe: finding.outcome for finding in findings if finding.probe in ("tail-mass", "tail-coverage")
-    }
-    mass, coverage = outcomes.get("tail-mass"), outcomes.get("tail-coverage")
+def _mechanism(findings: Sequence[Finding], gate_of: GateOf) -> tuple[Mechanism, str]:
+    """What the tail's probability and its types say together."""
+    outcomes = {gate_of(finding).mechanism: finding.outcome for finding in findings}
+    mass, coverage = outcomes.get("sharpening"), outcomes.get("drift")
     if mass is Outcome.FAIL:
         return "sharpening", "the tail lost probability: sharpened or truncated sampling"
     if coverage is not Outcome.FAIL:
@@ -102,13 +92,11 @@ def _mechanism(findings: Sequence[Finding]) -> tuple[Mechanism, str]:
     return "undetermined", "types vanished, and whether the tail lost probability is open"
 
 
-def _late(finding: Finding) -> bool:
+def _late(finding: Finding, gate: Gate) -> bool:
     """Whether the bulk is gone, by the bound that is kinder to the model."""
     if finding.interval is None:
         return False
+    if gate.late is None:
+        return gate.part == "bulk"
     low, high = finding.interval.low, finding.interval.high
-    if (finding.probe, finding.statistic) == ("token-divergence", "JS-excess"):
-        return low is not None and low > LATE_DIVERGENCE
-    if (finding.probe, finding.statistic) == ("diversity", "effective-tokens"):
-        return high is not None and high < LATE_EFFECTIVE
-    return (finding.probe, finding.statistic) == ("integrity", "constant")
+    return (low is not None and low > gate.late) if gate.worse == "higher" else (high is not None and high < gate.late)
