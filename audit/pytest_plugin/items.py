@@ -66,6 +66,10 @@ class Check(pytest.Item):
         self.comparison = comparison
         self.probe = probe
         self.extra_keyword_matches.add(probe.code)
+        # What conftest.py files and plugins read of every item, as of pytest's own doctests: it uses no fixture.
+        self.fixturenames: list[str] = []
+        self.funcargs: dict[str, Any] = {}
+        self.obj = None
 
     def setup(self) -> None:
         """Audit the lineage, unless that is done. What fails here is an error to pytest, what fails below a failure."""

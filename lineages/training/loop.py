@@ -33,7 +33,15 @@ from collapse_audit.lineages.training.models import load_generation, use
 from collapse_audit.lineages.training.progress import Progress
 from collapse_audit.lineages.training.randomness import HOLDOUT, MIX, TEXTS, derived_rng
 from collapse_audit.lineages.training.ranks import Ranks, find_ranks
-from collapse_audit.lineages.training.run import NotYetError, Run, Source, exclusive, find
+from collapse_audit.lineages.training.run import (
+    NotYetError,
+    Run,
+    Source,
+    exclusive,
+    find,
+    human_digests,
+    require_same_making,
+)
 from collapse_audit.lineages.training.schemes import mix
 from collapse_audit.lineages.training.score import add_nll
 
@@ -105,6 +113,7 @@ class _Loop:
         if find(run.lineage(), seed, index) is not None:
             _tidy(run.folder(seed, index))
             return True
+        require_same_making(run)  # a training takes days, and its human text may be edited meanwhile
         generation = _Generation(run, seed, index, self._bases[run.root], self._ranks, self._progress)
         try:
             with explained(generation.where):
@@ -135,10 +144,13 @@ class _Generation:
         self.ranks, self.progress = ranks, progress
         self.folder = run.folder(seed, index)
         self.where = f"{run.where}: seed {seed}, generation {index}"
+        self.human: dict[str, str | None] = {}
+        """Digests of the human text, as it was when the making began."""
 
     def make(self, sources: Sequence[Source], encoder: Encoder) -> None:
         """Train, write, score, append. Raises TrainingError."""
         lineage = self.run.lineage()
+        self.human = human_digests(lineage)
         recipe = self.run.recipe
         if self.ranks.first:
             self._claim(sources)
@@ -165,6 +177,7 @@ class _Generation:
         work = {
             "recipe": self.run.recipe.digest,
             "base": self.base.digest or self.base.name,
+            **self.human,
             "sources": [[source.corpus.digest, source.share] for source in sources],
         }
         note = self.folder / _WORK
@@ -281,6 +294,7 @@ class _Generation:
                 "base_revision": self.base.revision,
                 "adapter_digest": file_digest(adapter / _WEIGHTS),
                 "recipe": self.run.recipe.digest,
+                **self.human,
                 "examples": len(examples),
                 "tokens": int(sum(len(example.ids) for example in examples)),
                 "ended": round(float(np.mean([record["ended"] for record in written["texts"]])), 4),

@@ -16,6 +16,7 @@ from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.disk.manifest import MANIFEST, Manifest, read_manifest
 from collapse_audit.lineages.disk.write import write_manifest
+from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 from collapse_audit.lineages.training.base import FOLDER, kept, pretraining_corpus
 from collapse_audit.lineages.training.errors import TrainingError
@@ -170,12 +171,15 @@ def open_run(folder: Path, *, seeds: Sequence[int] = (), where: str | None = Non
         recipe=recipe,
         seeds=tuple(seeds) or recipe.seeds,
     )
-    _require_same_recipe(run)
+    require_same_making(run)
     return run
 
 
-def _require_same_recipe(run: Run) -> None:
-    """What is there must have been made by this recipe, scheme and reference: a lineage of two recipes is none."""
+def require_same_making(run: Run) -> None:
+    """What is there must have been made by this recipe, scheme and human text: a lineage of two recipes is none.
+
+    Raises TrainingError that names the generation and what is another now.
+    """
     lineage = run.lineage()
     for entry in lineage.generations:
         different = _difference(run, lineage, entry)
@@ -188,8 +192,12 @@ def _require_same_recipe(run: Run) -> None:
 
 
 def _difference(run: Run, lineage: Lineage, entry: GenerationEntry) -> str | None:
-    if entry.details.get("model", {}).get("recipe") != run.recipe.digest:
+    about = entry.details.get("model", {})
+    if about.get("recipe") != run.recipe.digest:
         return "recipe than the manifest's [recipe]"
+    for key, digest in human_digests(lineage).items():
+        if about.get(key, digest) != digest:
+            return f"{key.removesuffix('_digest').replace('_', ' ')} than the manifest's"
     sources = entry.details.get("trained_on", [])
     names = {one.texts.shown: f"generation {one.index}" for one in lineage.of_seed(entry.seed)}
     shares: dict[str, float] = {}
@@ -206,11 +214,18 @@ def _difference(run: Run, lineage: Lineage, entry: GenerationEntry) -> str | Non
     return None
 
 
+def human_digests(lineage: Lineage) -> dict[str, str | None]:
+    """Of the human text whose prompts every generation answers, under the names by which an entry records it."""
+    corpora = {"reference_digest": lineage.reference, "reference_holdout_digest": lineage.reference_holdout}
+    return {name: None if corpus is None else corpus.digest for name, corpus in corpora.items()}
+
+
 def start_run(folder: Path, out: Path, *, profile: str | None) -> None:
     """A new lineage in ``out`` from the head, the human text and the base of another; its generations stay behind.
 
-    An ``out`` that was started so before is left as it is: training goes on in it. It appears whole or not at all.
-    Raises UsageError where it is anything else, and InputError where the recipe or its profile is wrong.
+    An ``out`` that was started so before is left as it is: training goes on in it, unless the human text of ``folder``
+    was edited since. It appears whole or not at all. Raises UsageError where it is anything else, and InputError where
+    the recipe or its profile is wrong.
     """
     if not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} has no {MANIFEST}: nothing says what to train", slug="no-manifest")
@@ -219,6 +234,7 @@ def start_run(folder: Path, out: Path, *, profile: str | None) -> None:
     if (out / MANIFEST).is_file():
         if read_recipe(read_manifest(out / MANIFEST)).digest != recipe.digest:
             raise UsageError(f"{out} holds a lineage of another recipe; name a new folder", slug="out")
+        _require_same_text(folder, out, manifest, recipe)
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already and no lineage; name a folder that is new or empty", slug="out")
@@ -229,6 +245,24 @@ def start_run(folder: Path, out: Path, *, profile: str | None) -> None:
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _require_same_text(folder: Path, out: Path, manifest: Manifest, recipe: Recipe) -> None:
+    """What ``out`` copied must be what is there now: it would go on with another text than is meant."""
+    for name in _human_files(manifest, recipe):
+        source, copy = folder / name, out / name
+        if source.is_file() and not (copy.is_file() and file_digest(copy) == file_digest(source)):
+            message = (
+                f"{source} is another file than {copy}, which was copied from it; put it back, or name a new folder"
+            )
+            raise UsageError(message, slug="out")
+
+
+def _human_files(manifest: Manifest, recipe: Recipe) -> list[str]:
+    """Names in the lineage's folder of what people wrote."""
+    names = [manifest.data.get("reference", {}).get(key) for key in ("texts", "holdout")]
+    names += [] if recipe.base.pretrain is None else [recipe.base.pretrain.texts]
+    return [name for name in names if name]
 
 
 def _copy(
@@ -243,11 +277,9 @@ def _copy(
     if recipe.base.architecture is not None:  # it gets a copy of its own
         table["base"].pop("folder", None)
     load_lineage(folder, unfinished=True)  # every file that it names lies inside it
-    names = [manifest.data.get("reference", {}).get(key) for key in ("texts", "holdout")]
     if recipe.base.pretrain is not None:
         pretraining_corpus(folder, recipe.base)
-        names.append(recipe.base.pretrain.texts)
-    for one in filter(None, names):
+    for one in _human_files(manifest, recipe):
         (out / one).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(folder / one, out / one)
     if recipe.base.architecture is not None and kept(folder, recipe.base).is_dir() and profile is None:

@@ -149,3 +149,23 @@ def test_an_error_is_an_error_and_says_why(pytester: pytest.Pytester, shelf: Pat
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["    ZeroDivisionError: no such luck (crashing.py, line *)"])
     assert "Traceback" not in result.stdout.str()
+
+
+def test_a_conftest_that_reads_what_every_item_of_pytest_has_does_not_end_the_run(
+    pytester: pytest.Pytester, shelf: Path
+) -> None:
+    """Half of all conftest.py files sort or mark items by the fixtures that they use; doctests bear it, so do ours."""
+    pytester.makeconftest(
+        """
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                assert "db" not in item.fixturenames
+                assert item.funcargs == {} and item.obj is None
+
+        def pytest_runtest_setup(item):
+            assert "db" not in item.fixturenames
+        """
+    )
+    result = audited(pytester, shelf / "healthy", arguments=["-k", "integrity"])
+    assert set(result.parseoutcomes()) <= {"passed", "deselected"}
+    assert result.parseoutcomes()["passed"] == 2

@@ -72,5 +72,19 @@ def test_a_new_lineage_that_was_interrupted_while_it_was_copied_is_begun_anew(
     run.start_run(short, tmp_path / "out", profile=None)
 
 
+@pytest.mark.parametrize("name", ["reference.jsonl", "reference.holdout.jsonl", "pretrain.jsonl"])
+def test_a_new_lineage_is_not_gone_on_with_where_the_text_that_it_copied_was_edited_since(
+    short: Path, copy_of: Copy, tmp_path: Path, refusal: Callable[..., str], name: str
+) -> None:
+    """It would go on with its old copy, silently."""
+    root, out = copy_of(short), tmp_path / "out"
+    run.start_run(root, out, profile=None)
+    with (root / name).open("a") as file:
+        file.write('{"prompt": "left 99 mm", "text": "node left."}\n')
+    assert refusal(root, more=("--out", str(out))) == (
+        f"{root / name} is another file than {out / name}, which was copied from it; put it back, or name a new folder"
+    )
+
+
 def test_one_new_folder_takes_one_lineage(short: Path, tmp_path: Path, refusal: Callable[..., str]) -> None:
     assert refusal(short, short, more=("--out", str(tmp_path / "x"))) == "--out makes one new lineage; name one LINEAGE"

@@ -11,12 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_training import QUICK, REFERENCE, Copy, edit, generations_of, train, write_jsonl, write_toy
+from toy_training import (
+    HOLDOUT,
+    QUICK,
+    REFERENCE,
+    Copy,
+    edit,
+    generations_of,
+    texts_made_up,
+    train,
+    write_jsonl,
+    write_toy,
+)
 
 from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.training import loop
+from collapse_audit.lineages.training.base import BaseModel
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.failures import explained
+from collapse_audit.lineages.training.run import open_run
 
 for _name in ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "filelock"):
     pytest.importorskip(_name)
@@ -52,6 +65,52 @@ def test_a_changed_reference_is_refused(short: Path, copy_of: Copy, refusal: Cal
     write_jsonl(root / "reference.jsonl", [{**one, "text": "none."} for one in REFERENCE])
     edit(root, "generations = 2", "generations = 3")
     assert "reference" in refusal(root)
+
+
+def test_a_held_out_part_that_was_edited_since_is_refused(
+    short: Path, copy_of: Copy, refusal: Callable[..., str]
+) -> None:
+    """Its prompts are what every generation's held-out sample answers: others make another sample."""
+    root = copy_of(short)
+    write_jsonl(root / "reference.holdout.jsonl", [{**one, "prompt": f"{one['prompt']}!"} for one in HOLDOUT])
+    edit(root, "generations = 2", "generations = 3")
+    assert refusal(root) == (
+        f"{root}: generation 0 of seed 0 was made by another reference holdout than the manifest's; put it back, or "
+        "start a new lineage with --out"
+    )
+    assert generations_of(root) == [(0, 0), (0, 1)]
+
+
+def test_a_reference_that_is_edited_while_a_training_runs_is_refused(
+    untrained: Path, copy_of: Copy, refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = copy_of(untrained)
+    write_toy(root, **QUICK)
+    append = loop.append_generation
+
+    def then_edit(*args: Any) -> None:
+        append(*args)
+        write_jsonl(root / "reference.jsonl", [{**one, "text": "none."} for one in REFERENCE])
+
+    monkeypatch.setattr(loop, "append_generation", then_edit)
+    with texts_made_up(monkeypatch):
+        assert "generation 0 of seed 0 was made by another reference than the manifest's" in refusal(root)
+    assert generations_of(root) == [(0, 0)]
+
+
+def test_an_interrupted_generation_is_begun_anew_where_the_prompts_were_edited(
+    short: Path, copy_of: Copy, quiet: Any
+) -> None:
+    """What it has half done answers the prompts of before: it is not gone on with."""
+    root = copy_of(short)
+    run = open_run(root)
+    generation = loop._Generation(run, 0, 2, None, None, quiet)  # type: ignore[arg-type]
+    for text, kept in (("a", False), ("a", True), ("b", False)):
+        generation.human = {"reference_digest": text}
+        generation.base = BaseModel(name="base", revision=None, digest="sha256:0")
+        generation._claim([])
+        assert (generation.folder / "half").exists() is kept
+        (generation.folder / "half").touch()
 
 
 def test_another_adapter_in_place_of_generation_0s_is_refused(
