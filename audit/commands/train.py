@@ -56,7 +56,7 @@ def _train(args: argparse.Namespace) -> int:
     from collapse_audit.lineages.training.missing import require_training_stack
 
     require_training_stack()
-    from collapse_audit.lineages.training.loop import train
+    from collapse_audit.lineages.training.loop import degenerate, train
     from collapse_audit.lineages.training.run import open_run, start_run
 
     folders = args.lineages
@@ -71,8 +71,10 @@ def _train(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         stderr().print("what was finished is kept: run the same command again to go on")
         raise
-    console = stdout()
+    console, errors = stdout(), stderr()
     for run in runs if first else ():
+        for line in degenerate(run):
+            errors.print(line)
         console.print(f"{run.where}: complete; collapse-audit {run.where}")
     return ExitCode.PASS
 

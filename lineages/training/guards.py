@@ -9,6 +9,7 @@ check_adapter              adapters that hold NaN, or did not move (getainode/ai
 check_active               an adapter that is loaded and not applied (huggingface/peft#1294)
 check_stops                a model that never learned its end-of-text token runs on, and running on looks like collapse
 check_wrote                a generation that wrote nothing at all: there is nothing left to learn from
+(health.py)                a generation 0 that stammers from the start: marked, in the manifest and loudly
 =========================  ===========================================================================================
 """
 

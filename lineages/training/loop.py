@@ -21,11 +21,11 @@ import numpy as np
 from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.disk.write import append_generation, atomic_file, without_none, write_corpus
 from collapse_audit.lineages.files.digest import file_digest
-from collapse_audit.lineages.model.lineage import Lineage
-from collapse_audit.lineages.training import guards
+from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
+from collapse_audit.lineages.training import guards, health
 from collapse_audit.lineages.training.base import BaseModel, kept, load_tokenizer, prepare_base
 from collapse_audit.lineages.training.errors import TrainingError
-from collapse_audit.lineages.training.examples import Encoder, Example, Prompt
+from collapse_audit.lineages.training.examples import Encoder, Example, Prompt, read_records
 from collapse_audit.lineages.training.failures import explained
 from collapse_audit.lineages.training.finetune import Work, finetune
 from collapse_audit.lineages.training.generate import Sample, as_records, generate
@@ -169,8 +169,23 @@ class _Generation:
         if self.ranks.first:
             for role, records in written.items():
                 self._score(model, encoder, role, records)
-            self._append(sources, examples, adapter, written)
+            self._append(sources, examples, adapter, written, self._health(lineage, written))
         self.ranks.wait()
+
+    def _health(self, lineage: Lineage, written: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
+        """Of generation 0, measured on what it was not trained on where there is such a sample."""
+        if self.index > 0:
+            return None
+        role = "holdout" if "holdout" in written else "texts"
+        people = [record["prompt"] for record in written[role]]  # under blocks, people's text is what is continued
+        if self.run.recipe.task == "completion":
+            corpus = self.run.reference(lineage) if role == "texts" else lineage.reference_holdout
+            assert corpus is not None
+            people = [record["text"] for record in read_records(corpus)]
+        found = health.examine([record["text"] for record in written[role]], people)
+        if found.complaints():
+            self.progress.say(health.warning(self.where, found.complaints()))
+        return {"sample": role, **found.recorded()}
 
     def _claim(self, sources: Sequence[Source]) -> None:
         """What an interrupted training left is gone on with only if it was the same training."""
@@ -269,7 +284,12 @@ class _Generation:
         )
 
     def _append(
-        self, sources: Sequence[Source], examples: Sequence[Example], adapter: Path, written: dict[str, list[Any]]
+        self,
+        sources: Sequence[Source],
+        examples: Sequence[Example],
+        adapter: Path,
+        written: dict[str, list[Any]],
+        healthy: Mapping[str, Any] | None,
     ) -> None:
         from filelock import FileLock
 
@@ -298,6 +318,7 @@ class _Generation:
                 "examples": len(examples),
                 "tokens": int(sum(len(example.ids) for example in examples)),
                 "ended": round(float(np.mean([record["ended"] for record in written["texts"]])), 4),
+                "health": healthy,
             },
             "software": software(),
         }
@@ -318,6 +339,20 @@ def _tidy(folder: Path) -> None:
     """Remove what only an unfinished generation needs."""
     for path in folder.glob(".*"):
         path.unlink(missing_ok=True)
+
+
+def degenerate(run: Run) -> list[str]:
+    """A warning for each generation 0 of this run that was found degenerate when it was made."""
+    marks = {entry.seed: entry.details.get("model", {}).get("health", {}) for entry in _first(run)}
+    return [
+        health.warning(f"{run.where}: seed {seed}, generation 0", mark["degenerate"])
+        for seed, mark in marks.items()
+        if mark.get("degenerate")
+    ]
+
+
+def _first(run: Run) -> list[GenerationEntry]:
+    return [entry for seed in run.seeds if (entry := find(run.lineage(), seed, 0)) is not None]
 
 
 def software() -> dict[str, Any]:
