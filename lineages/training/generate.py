@@ -18,6 +18,7 @@ from collapse_audit.lineages.training.progress import Progress
 from collapse_audit.lineages.training.randomness import derived_seed
 from collapse_audit.lineages.training.ranks import Ranks
 from collapse_audit.lineages.training.recipe import Decoding
+from collapse_audit.lineages.training.sampling import in_place_of_sorting, merged
 from collapse_audit.lineages.training.torch_setup import hushed
 
 
@@ -46,7 +47,7 @@ def generate(
     settings = generation_config(tokenizer, decoding)
     progress.start(sample.what, len(batches))
     own.parent.mkdir(parents=True, exist_ok=True)
-    with own.open("a", encoding="utf-8") as file:
+    with merged(model), own.open("a", encoding="utf-8") as file:
         for number in range(ranks.index, len(batches), ranks.count):
             if number not in done:
                 seed = derived_seed(sample.seed, sample.index, sample.purpose, number)
@@ -86,9 +87,13 @@ def write_batch(
         mask[row, width - len(prompt.ids) :] = 1
     torch.manual_seed(seed)
     model.generation_config = settings  # transformers takes what a call leaves unset from the model's own settings
+    settings, processors = in_place_of_sorting(settings)
     with hushed(), torch.inference_mode():
         output = model.generate(
-            input_ids=ids.to(model.device), attention_mask=mask.to(model.device), generation_config=settings
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            generation_config=settings,
+            logits_processor=processors,
         )
     written = [_until_end(row, tokenizer.eos_token_id) for row in output[:, width:].cpu().tolist()]
     texts = tokenizer.batch_decode(

@@ -1,4 +1,4 @@
-"""A generation 0 that stammers from the start is marked, in the manifest and on the terminal, and a sound one is not."""
+"""A generation 0 that stammers from the start is marked, in the manifest and on the terminal; a sound one is not."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def test_a_stammering_generation_0_is_marked(tmp_path: Path, capsys: pytest.Capt
     """Greedy decoding of a model that has read little repeats itself, under any seed."""
     root = write_toy(
         tmp_path / "toy",
-        **QUICK,
+        seeds=[0],
+        training={"epochs": 8, "learning_rate": 0.02, "batch_size": 4},
         task="blocks",
         generations=2,
         text={"block": 16, "context": 80},
