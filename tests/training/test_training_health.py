@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from toy_training import QUICK, read_toml, train, write_toy
+from toy_training import read_toml, train, write_toy
 
 from collapse_audit.lineages.training.health import examine
 
