@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from collapse_audit.lineages.write import write_corpus
+from collapse_audit.lineages.disk.write import write_corpus
 
 FEWEST_WORDS = 25
 _SENTENCE_END = re.compile(r"(?<= [.?!]) ")

@@ -87,13 +87,10 @@ def write_batch(
         mask[row, width - len(prompt.ids) :] = 1
     torch.manual_seed(seed)
     model.generation_config = settings  # transformers takes what a call leaves unset from the model's own settings
-    settings, processors = in_place_of_sorting(settings)
+    settings, faster = in_place_of_sorting(settings)
     with hushed(), torch.inference_mode():
         output = model.generate(
-            input_ids=ids.to(model.device),
-            attention_mask=mask.to(model.device),
-            generation_config=settings,
-            logits_processor=processors,
+            input_ids=ids.to(model.device), attention_mask=mask.to(model.device), generation_config=settings, **faster
         )
     written = [_until_end(row, tokenizer.eos_token_id) for row in output[:, width:].cpu().tolist()]
     texts = tokenizer.batch_decode(

@@ -29,19 +29,19 @@ def merged(model: Any) -> Iterator[None]:
         model.unmerge_adapter()
 
 
-def in_place_of_sorting(settings: Any) -> tuple[Any, Any]:
-    """Generation settings and logits processors that sample as ``settings`` does, top-p by :class:`TopP`."""
+def in_place_of_sorting(settings: Any) -> tuple[Any, dict[str, Any]]:
+    """Generation settings, and what else to give to ``generate``, that sample as ``settings`` do, by :class:`TopP`."""
+    if settings is None or not settings.do_sample or settings.top_k or settings.top_p is None or settings.top_p >= 1.0:
+        return settings, {}
     from transformers import LogitsProcessorList
     from transformers.generation.logits_process import TemperatureLogitsWarper
 
-    if not settings.do_sample or settings.top_k or settings.top_p is None or settings.top_p >= 1.0:
-        return settings, None
     processors = [TopP(settings.top_p)]  # transformers puts them behind its own, before its temperature
     if settings.temperature is not None and settings.temperature != 1.0:
         processors.insert(0, TemperatureLogitsWarper(settings.temperature))
     plain = copy.deepcopy(settings)
     plain.temperature, plain.top_p = 1.0, 1.0
-    return plain, LogitsProcessorList(processors)
+    return plain, {"logits_processor": LogitsProcessorList(processors)}
 
 
 class TopP:

@@ -13,7 +13,7 @@ from gguf_files import write_gguf
 from toy_training import QUICK, Copy, edit, generations_of, read_toml, recipe_of, train, write_toy
 
 from collapse_audit.lineage_cli import main
-from collapse_audit.lineages.digest import file_digest
+from collapse_audit.lineages.files.digest import file_digest
 
 for _name in ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "filelock", "gguf"):
     pytest.importorskip(_name)
@@ -197,8 +197,8 @@ def test_where_a_file_lies_is_not_part_of_a_recipe() -> None:
 
 def test_recipes_without_one_keep_their_digest() -> None:
     """As it was before bases could be GGUF files: lineages that are there go on."""
-    from collapse_audit.lineages.lineage import load_lineage
-    from collapse_audit.lineages.manifest import read_manifest
+    from collapse_audit.lineages.disk.load import load_lineage
+    from collapse_audit.lineages.disk.manifest import read_manifest
     from collapse_audit.lineages.training.recipe import read_recipe
 
     root = Path(__file__).parents[2] / "lineages" / "opt_preserve"

@@ -44,7 +44,7 @@ def test_settings_are_left_to_transformers_where_nothing_is_gained() -> None:
         GenerationConfig(do_sample=True, top_p=1.0, top_k=0),
         GenerationConfig(do_sample=True, top_p=0.9, top_k=50),
     ):
-        assert in_place_of_sorting(settings) == (settings, None)
+        assert in_place_of_sorting(settings) == (settings, {})
 
 
 def test_texts_are_those_of_transformers(bases: dict[str, Path]) -> None:
@@ -60,12 +60,12 @@ def test_texts_are_those_of_transformers(bases: dict[str, Path]) -> None:
     )  # fmt: skip
     ids = torch.tensor([[5, 6, 7], [8, 9, 10]])
 
-    def write(config: Any, processors: Any) -> Any:
+    def write(config: Any, faster: dict[str, Any]) -> Any:
         torch.manual_seed(3)
         model.generation_config = config
-        return model.generate(input_ids=ids, generation_config=config, logits_processor=processors)
+        return model.generate(input_ids=ids, generation_config=config, **faster)
 
-    assert torch.equal(write(*in_place_of_sorting(settings)), write(settings, None))
+    assert torch.equal(write(*in_place_of_sorting(settings)), write(settings, {}))
 
 
 @pytest.mark.parametrize("quantization", ["nf4", "none"])
