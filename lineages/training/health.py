@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from collapse_audit.probes.pairs.pair import ngrams
-from collapse_audit.probes.repetition import looping
+from collapse_audit.probes.text.ngrams import ngrams
+from collapse_audit.probes.text.repeats import looping
 from collapse_audit.probes.text.tokens import WORDS, Tokens
 
 MOST_LOOPING = 0.05
