@@ -14,7 +14,8 @@ from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import Design
 from collapse_audit.probes.statistics.estimates import ratio_of_sums, settling_n
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured
-from collapse_audit.probes.text.labels import Labels
+from collapse_audit.probes.statistics.unseen import expected_seen
+from collapse_audit.probes.text.labels import Labels, spelled_alike, told_alike
 from collapse_audit.probes.types import probe
 
 _ALPHA = 0.05
@@ -135,13 +136,16 @@ def label_coverage(pair: Pair) -> Estimate | NotMeasured:
         Retained share = (x/n of the generation)/(x/n of the baseline), with exact conditional bounds, and Fisher's
         exact test, Bonferroni-corrected over the categories. A category is depleted if its upper bound lies under .5;
         it is called lost if it was not seen at all and "0 of n" leaves less than a quarter of its baseline share. It is
-        present if its lower bound lies over .25. Neither: this n cannot tell, and the probe never passes.
+        present if its lower bound lies over .25. Neither: this n cannot tell, and the probe never passes. How many
+        categories to expect is estimated from all counts together (Good 1953): who was seen once was lucky.
 
     Why it signals collapse
         Rare categories go first. In a medical corpus they are the ones that matter.
 
     When it misleads
         A label rule that fails on degraded text looks like a lost class; label-divergence shows the rise of ``∅``.
+        Labels that differ only by white space or case are labels of their own, and are noted: one spelled otherwise
+        looks like one that was lost.
 
     Needs
         Labels. All texts of both sides are used, not only equally many; with groups or prompts, equally many of those.
@@ -157,7 +161,9 @@ def label_coverage(pair: Pair) -> Estimate | NotMeasured:
     # Of several that are depleted the one that chance explains least is the test, and the gravest is shown.
     p_value = min((row.p_value for row in depleted), default=worst.p_value)
     seen = sum(1 for row in table if row.generation)
-    expected = sum(1 - (1 - row.baseline / row.n_baseline) ** row.n_generation for row in table)
+    counts = np.array([row.baseline for row in table], dtype=np.int64)
+    expected = expected_seen(counts, table[0].n_baseline, table[0].n_generation)
+    alike = spelled_alike(*labels)
     low = min(row.bounds[0] for row in table)
     return Estimate(
         value=worst.retained,
@@ -178,7 +184,16 @@ def label_coverage(pair: Pair) -> Estimate | NotMeasured:
             "unseen_mass_generation": _unseen_mass(labels[1]),
         },
         evidence=tuple(_evidence(row) for row in table) if pair.evidence != "none" else (),
-        explanation=_explanation(depleted or [worst], seen, len(table), expected, named=pair.evidence != "none"),
+        notes=("labels-spelled-alike",) if alike else (),
+        explanation="; ".join(
+            filter(
+                None,
+                (
+                    _explanation(depleted or [worst], seen, len(table), expected, named=pair.evidence != "none"),
+                    told_alike(alike, named=pair.evidence != "none"),
+                ),
+            )
+        ),
     )
 
 

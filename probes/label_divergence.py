@@ -10,7 +10,7 @@ from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p, rule_of_three
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Z
 from collapse_audit.probes.statistics.tables import side_sums
-from collapse_audit.probes.text.labels import Labels
+from collapse_audit.probes.text.labels import Labels, spelled_alike, told_alike
 from collapse_audit.probes.types import probe
 
 NO_LABEL = "∅"
@@ -74,6 +74,7 @@ def label_divergence(pair: Pair) -> Estimate | NotMeasured:
         rule_of_three(pair.design),
     )
     one_sided = pair.one_sided
+    alike = spelled_alike(*labels)
     thin = [name for name, expected in zip(names, counts[0], strict=True) if 0 < expected < _THIN]
     return estimate(
         excess,
@@ -90,8 +91,16 @@ def label_divergence(pair: Pair) -> Estimate | NotMeasured:
             "kl_smoothing": _ALPHA,
             **(_shown(names, counts) if pair.evidence != "none" else {}),
         },
-        notes=("one-sided",) if one_sided else (),
-        explanation=f"fewer than {_THIN} baseline texts carry {len(thin)} of the labels" if thin else "",
+        notes=(*(("one-sided",) if one_sided else ()), *(("labels-spelled-alike",) if alike else ())),
+        explanation="; ".join(
+            filter(
+                None,
+                (
+                    f"fewer than {_THIN} baseline texts carry {len(thin)} of the labels" if thin else "",
+                    told_alike(alike, named=pair.evidence != "none"),
+                ),
+            )
+        ),
     )
 
 

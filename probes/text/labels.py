@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -60,6 +61,28 @@ class LabelRule:
             carried=carried,
             categories=tuple(label for label in names if label not in self.not_categories),
         )
+
+
+def spelled_alike(*sides: Labels) -> tuple[tuple[str, ...], ...]:
+    """Labels that anybody carries and that a reader would take for one: they differ only by white space or case."""
+    groups: dict[str, set[str]] = {}
+    for labels in sides:
+        for name, carried in zip(labels.names, labels.carried.any(axis=0), strict=True):
+            if carried:
+                key = " ".join(unicodedata.normalize("NFC", name).split()).casefold()
+                groups.setdefault(key, set()).add(name)
+    return tuple(tuple(sorted(names)) for _, names in sorted(groups.items()) if len(names) > 1)
+
+
+def told_alike(groups: Sequence[tuple[str, ...]], *, named: bool) -> str:
+    """What :func:`spelled_alike` found, in a sentence; ``named`` says whether labels may be quoted. Empty for none."""
+    if not groups:
+        return ""
+    what = f"{sum(map(len, groups))} labels are spelled like another"
+    if named:
+        what = f"{' and '.join(map(repr, groups[0]))} are two labels here"
+        what += f" ({len(groups) - 1} more such)" if len(groups) > 1 else ""
+    return f"{what} and differ only by white space or case: spell them alike on both sides"
 
 
 EU_TIRADS = LabelRule(
