@@ -1,6 +1,6 @@
 """Every generation of a lineage through lm-evaluation-harness: what is there and current is kept, the rest evaluated.
 
-Results land beside the generation, ``lm_eval.json`` and ``lm_eval_samples_<task>.jsonl``, each written whole and the
+Results land beside the generation, ``lm_eval.json`` and ``lm_eval_samples_<task>.jsonl.gz``, each written whole and the
 results last: an interrupted run loses only the generation under way. A task is current while the model (base, adapter,
 quantization), the task (its questions, its file, its documents), the version of lm-eval, the limit and the batch size
 are those it was evaluated with.
@@ -8,6 +8,7 @@ are those it was evaluated with.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -160,10 +161,11 @@ def _generation(
         made["config"]["model"] = model["base"]  # lm-eval writes the path of this machine
         made[OURS] = {"format": 1, "model": model, "tasks": {}}
         for task, samples_file in by_task.items():
-            digest = file_digest(samples_file)
-            place = target.with_name(f"{target.stem}_samples_{task}.jsonl")
-            samples_file.replace(place)
-            made[OURS]["tasks"][task] = {"key": keys[task], "samples": place.name, "digest": digest}
+            place = target.with_name(f"{target.stem}_samples_{task}.jsonl.gz")  # a fifth of the size
+            with atomic_file(place) as packed:
+                packed.write(gzip.compress(samples_file.read_bytes(), mtime=0))
+            place.with_suffix("").unlink(missing_ok=True)  # as they were written before they were packed
+            made[OURS]["tasks"][task] = {"key": keys[task], "samples": place.name, "digest": file_digest(place)}
         _write(target, _merged(before, made, current))
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

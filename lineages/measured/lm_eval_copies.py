@@ -32,7 +32,7 @@ def answers(samples: Path, *, likelihoods: bool) -> str | None:
 def _answers(samples: Path, changed: int, size: int, likelihoods: bool) -> str | None:  # noqa: ARG001 - the cache's key
     rows: list[Any] = []
     try:
-        for block in jsonl_blocks(samples, gzipped=False, block_bytes=_BLOCK):
+        for block in jsonl_blocks(samples, gzipped=samples.suffix == ".gz", block_bytes=_BLOCK):
             rows.extend(block.records)
     except (Unreadable, OSError):
         return None

@@ -230,7 +230,7 @@ def _rows(path: Path, problems: ProblemList) -> list[Mapping[str, Any]]:
     rows: list[Mapping[str, Any]] = []
     expected = "samples as lm-eval logs them"
     try:
-        for block in jsonl_blocks(path, gzipped=False, block_bytes=_BLOCK):
+        for block in jsonl_blocks(path, gzipped=path.suffix == ".gz", block_bytes=_BLOCK):
             for line, row in zip(block.lines, block.records, strict=True):
                 if isinstance(row, Broken):
                     problems.add(f"{path.name}, line {line}: {row.found}", expected, "lm-eval-samples")

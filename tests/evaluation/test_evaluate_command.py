@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import os
@@ -62,8 +63,8 @@ def results(root: Path, index: int) -> dict[str, Any]:
 
 
 def samples(root: Path, index: int, task: str) -> list[dict[str, Any]]:
-    file = root / f"seed_0/gen_{index}/lm_eval_samples_{task}.jsonl"
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    file = root / f"seed_0/gen_{index}/lm_eval_samples_{task}.jsonl.gz"
+    return [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
 
 
 def bytes_of(root: Path, index: int) -> Mapping[str, bytes]:
@@ -221,8 +222,8 @@ def test_a_changed_adapter_is_evaluated_again(copy: Path, fake: Fake) -> None:
 
 
 def test_changed_or_lost_samples_are_evaluated_again(copy: Path, fake: Fake) -> None:
-    (copy / "seed_0/gen_0/lm_eval_samples_collapse_eu_tirads.jsonl").unlink()
-    (copy / "seed_0/gen_1/lm_eval_samples_collapse_reference_perplexity.jsonl").write_text("{}\n")
+    (copy / "seed_0/gen_0/lm_eval_samples_collapse_eu_tirads.jsonl.gz").unlink()
+    (copy / "seed_0/gen_1/lm_eval_samples_collapse_reference_perplexity.jsonl.gz").write_text("{}\n")
     assert main(command(copy)) == 0
     assert fake.calls == [("gen_0", TASKS[:1]), ("gen_1", TASKS[1:])]
 
