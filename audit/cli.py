@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collapse_audit.commands.console import Parser, exit_with, stderr, stdout, write
+from collapse_audit.commands.github_runner import guarded, inert
 from collapse_audit.errors import CollapseAuditError, UsageError
 from collapse_audit.verdicts.exit_codes import ExitCode
 from collapse_audit.version import __version__
@@ -168,7 +169,8 @@ def _judge(options: Namespace) -> int:
         _show(report, options)
     code = _exit_code([report.exit_code for report in reports])
     if len(options.lineages) > 1:
-        write(_together(reports, len(options.lineages), code))
+        together = _together(reports, len(options.lineages), code)
+        write(inert(together) if options.github_annotations else together)
     return code
 
 
@@ -246,22 +248,13 @@ def _show(report: AuditReport, options: Namespace) -> None:
         ]
         body, _, last = text.rstrip("\n").rpartition("\n")
         text = "\n".join((body, "slowest findings", *lines, last, ""))
-    write(_without_commands(text) if options.github_annotations else text)
+    write(guarded(text) if options.github_annotations else text)
 
 
 def _annotate(reports: Sequence[AuditReport]) -> None:
     from collapse_audit.reports import as_annotations
 
     write(as_annotations.render_all(reports))
-
-
-def _without_commands(text: str) -> str:
-    """``text`` between marks that keep GitHub's runner from obeying what a corpus says. The last line stays last."""
-    import secrets
-
-    token = secrets.token_hex(16)
-    body, _, last = text.rstrip("\n").rpartition("\n")
-    return f"::stop-commands::{token}\n{body}\n::{token}::\n{last}\n"
 
 
 def _write(reports: Sequence[AuditReport], prepared: Sequence[Prepared], options: Namespace) -> None:

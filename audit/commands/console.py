@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from collapse_audit.commands.github_runner import FLAG, inert
 from collapse_audit.errors import CollapseAuditError, UsageError
 from collapse_audit.verdicts.exit_codes import ExitCode
 
@@ -82,14 +83,16 @@ def _never_refuse_characters() -> None:
 def exit_with(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, *, prog: str) -> int:
     """Run ``main`` and turn whatever it raises into the documented exit code and one clear message."""
     _never_refuse_characters()
+    argv = sys.argv[1:] if argv is None else argv
+    shown: Callable[[str], str] = inert if FLAG in argv else str
     try:
         try:
-            return int(main(sys.argv[1:] if argv is None else argv))
+            return int(main(argv))
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except CollapseAuditError as error:
-        print(f"{prog}: error: {error}", file=sys.stderr)  # noqa: T201
+        print(shown(f"{prog}: error: {error}"), file=sys.stderr)  # noqa: T201
         return int(error.exit_code)
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)  # noqa: T201
@@ -100,7 +103,7 @@ def exit_with(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, 
     except (SystemExit, GeneratorExit):
         raise
     except BaseException:  # a panic of a native library is no Exception, and Python's own code for it would be 1
-        traceback.print_exc()
+        print(shown(traceback.format_exc()), file=sys.stderr)  # noqa: T201
         print(  # noqa: T201
             f"{prog}: internal error: this is a defect of collapse-audit, not of your data; "
             "please report it with the lines above",

@@ -18,10 +18,12 @@ ACTION: Mapping[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text("utf-
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 
 _PYTHON = """#!/usr/bin/env bash
-# Stands for the runner's Python: an environment has this project's, and what pip should install is written down.
-if [ "$1 $2" = "-m venv" ]; then
-  mkdir -p "$3/bin" && ln -sf "{scripts}/collapse-audit" "$3/bin/collapse-audit" && cp "$0" "$3/bin/python"
-elif [ "$1 $2" = "-m pip" ]; then
+# Stands for the runner's Python: an environment has this project's, and what pip should install is written down. It
+# must be called isolated (-I): else a venv.py, pip/ or secrets.py in the checkout would be imported.
+[ "$1" = "-I" ] || {{ echo "python was not called with -I" >&2; exit 97; }}
+if [ "$2 $3" = "-m venv" ]; then
+  mkdir -p "$4/bin" && ln -sf "{scripts}/collapse-audit" "$4/bin/collapse-audit" && cp "$0" "$4/bin/python"
+elif [ "$2 $3" = "-m pip" ]; then
   printf '%s\\n' "$@" > "$RUNNER_TEMP/pip"
 else
   exec "{python}" "$@"

@@ -76,12 +76,11 @@ def test_the_hooks_on_the_page_exist() -> None:
 def gitlab(place: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """The job's script in one shell, as GitLab's runner joins it; installing is left out, what it makes is there."""
     _, make, install, audit = TEMPLATE["script"]
-    assert make == "python -m venv .collapse-audit-venv"
-    assert install.startswith(".collapse-audit-venv/bin/python -m pip install ")
+    assert make == "python -I -m venv .collapse-audit-venv"
+    assert install.startswith(".collapse-audit-venv/bin/python -I -m pip install ")
     assert install.endswith(' "$COLLAPSE_AUDIT_PACKAGE"')
-    (place / ".collapse-audit-venv").mkdir(exist_ok=True)
-    if not (place / ".collapse-audit-venv" / "bin").exists():
-        (place / ".collapse-audit-venv" / "bin").symlink_to(SCRIPTS)
+    if not (place / ".collapse-audit-venv").exists():
+        (place / ".collapse-audit-venv").symlink_to(SCRIPTS.parent)
     env = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "CI": "true"} | dict(TEMPLATE["variables"]) | variables
     return subprocess.run(["sh", "-e", "-c", audit], cwd=place, env=env, capture_output=True, text=True)
 
@@ -200,3 +199,11 @@ def test_hooks_name_commands_that_are_installed() -> None:
     for hook in HOOKS:
         assert (SCRIPTS / shlex.split(hook["entry"])[0]).exists()
         assert hook["language"] == "python"
+
+
+def test_python_is_always_called_isolated() -> None:
+    """A venv.py, pip/ or secrets.py in the root of a checkout is never imported."""
+    scripts = [step["run"] for step in ACTION["runs"]["steps"] if "run" in step] + TEMPLATE["script"]
+    calls = [call for script in scripts for call in re.findall(r"(?m)\bpython\"? +(-\S+|\S+)", script)]
+    assert len(calls) >= 6
+    assert set(calls) == {"-I"}
