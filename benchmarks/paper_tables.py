@@ -1,7 +1,7 @@
 """What the trained lineages show, beside what the two papers report: the tables of docs/papers.md.
 
-    python benchmarks/paper_tables.py            print the tables and write them into the page
-    python benchmarks/paper_tables.py --check    exit 1 if the page is not what the lineages say
+    python -m benchmarks.paper_tables            print the tables and write them into the page
+    python -m benchmarks.paper_tables --check    exit 1 if the page is not what the lineages say
 
 Everything is measured on held-out samples, which nothing was trained on. A cell is the mean over the seeds that are
 there and, of several, the least and the greatest. The papers' M1 is generation 0 here.
@@ -10,35 +10,37 @@ there and, of several, the least and the greatest. The papers' M1 is generation 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 
-from collapse_audit import audit, load_lineage
+from benchmarks.nature_tables import (
+    beside_people_table,
+    changes_table,
+    human_text_table,
+    perplexity_table,
+    tails_table,
+)
+from benchmarks.paper_measured import Measured, markdown, measure, people_of, rows_of, spread
 from collapse_audit.errors import UsageError
-from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.disk.write import atomic_file
-from collapse_audit.lineages.files.natural_order import natural_key
 from collapse_audit.lineages.simulation.thyroid_grammar import thyroid_grammar
 from collapse_audit.probes.text.eu_tirads import CATEGORIES
 from collapse_audit.probes.text.labels import EU_TIRADS
-from collapse_audit.probes.text.sample import FloatArray, Sample, read_sample
-from collapse_audit.probes.text.tokens import WORDS
-from collapse_audit.reports.document import AuditReport, Finding, Outcome
+from collapse_audit.probes.text.sample import Sample
+from collapse_audit.reports.document import Finding, Outcome
 
 _ROOT = Path(__file__).parents[1]
 PAGE = _ROOT / "docs" / "papers.md"
 LINEAGES = _ROOT / "lineages"
 OPT = ("opt_replace", "opt_preserve", "opt_repetition_penalty")
-QUANTILES = (0.05, 0.50, 0.95, 0.99)
+SMOLLM2: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,82 +62,6 @@ PUBLISHED: Mapping[str, Published] = {
     "mistral_cross": Published(table=5, kl=(0.30, 0.46, 0.61, 0.83), unique_at_m5=None),
     "llama_cross": Published(table=6, kl=(0.37, 0.69, 0.86, 1.20), unique_at_m5=None),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """One lineage: its audit and its held-out samples."""
-
-    name: str
-    report: AuditReport | None
-    """None where no generation is there yet."""
-    samples: Mapping[int, Mapping[str, Sample]]
-    """Generation to seed to held-out sample."""
-    human: Sample | None
-    """The held-out part of the reference."""
-    truth: Mapping[str, Any]
-    """``truth.json``; empty where there is none."""
-
-    def findings(self, generation: int, probe: str) -> list[Finding]:
-        """What the probe measured in a generation after 0, against generation 0; one finding a seed and statistic."""
-        found = () if self.report is None else self.report.findings
-        return [f for f in found if f.value is not None and (f.generation, f.probe) == (generation, probe)]
-
-
-def measure(folder: Path) -> Measured:
-    """Read and audit one lineage. Raises UsageError for a generation without held-out texts, InputError."""
-    lineage = load_lineage(folder, unfinished=True)
-    samples: dict[int, dict[str, Sample]] = {}
-    for entry in sorted(lineage.generations, key=lambda e: e.index):
-        if entry.holdout is None:
-            raise UsageError(f"{folder}: {entry.texts.shown} has no held-out texts beside it; the tables need them")
-        samples.setdefault(entry.index, {})[entry.seed or "0"] = _read(entry.holdout)
-    truth = folder / "truth.json"
-    return Measured(
-        name=folder.name,
-        report=audit(folder) if samples else None,
-        samples=samples,
-        human=None if lineage.reference_holdout is None else _read(lineage.reference_holdout),
-        truth=json.loads(truth.read_text("utf-8")) if truth.is_file() else {},
-    )
-
-
-def _read(corpus: Corpus) -> Sample:
-    about = {"name": corpus.shown, "digest": corpus.digest}
-    return read_sample(corpus.batches(), **about, tokenizer=WORDS, max_documents=0, seed=0)
-
-
-def spread(values: Sequence[float], digits: int) -> str:
-    """The mean and, of several, the range: ``0.52 (0.48 to 0.57)``."""
-    if not values:
-        return "–"
-    mean, low, high = (f"{value:.{digits}f}" for value in (float(np.mean(values)), min(values), max(values)))
-    return mean if len(values) == 1 else f"{mean} ({low} to {high})"
-
-
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table: the first column left, the others right."""
-    lines = [header, [":--", *["--:"] * (len(header) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-Cells = Callable[[Measured, int], Sequence[str]]
-
-
-def _rows(runs: Sequence[Measured], cells: Cells, *, from_one: bool = True) -> list[list[str]]:
-    """A row a generation: lineage, generation (counted from M1, or from 0), the cells, n, number of seeds."""
-    rows = []
-    for run in runs:
-        for k, by_seed in run.samples.items():
-            n = ", ".join(str(n) for n in sorted({len(sample) for sample in by_seed.values()}))
-            rows.append([run.name, f"M{k + 1}" if from_one else str(k), *cells(run, k), n, str(len(by_seed))])
-    return rows
-
-
-def _people(runs: Sequence[Measured], cells: Callable[[Sample], Sequence[str]]) -> list[list[str]]:
-    """A row for the held-out reference (for each, if the lineages have different ones)."""
-    samples = {run.human.digest: run.human for run in runs if run.human is not None}.values()
-    return [["people, held out", "–", *cells(sample), str(len(sample)), "–"] for sample in samples]
 
 
 # ---------------------------------------------------------------- the thyroid paper
@@ -170,9 +96,9 @@ def unique_table(runs: Sequence[Measured]) -> str:
         shares = zip(*(unique_shares(sample) for sample in run.samples[k].values()), strict=True)
         return "–" if paper is None else f"{paper:g}", *(spread(values, 1) for values in shares)
 
-    people = _people(runs, lambda s: ("–", *(f"{share:.1f}" for share in unique_shares(s))))
+    people = people_of(runs, lambda s: ("–", *(f"{share:.1f}" for share in unique_shares(s))))
     header = ("lineage", "model", "paper, %", "texts, %", "patterns, %", "n", "seeds")
-    return markdown(header, [*people, *_rows(runs, ours)])
+    return markdown(header, [*people, *rows_of(runs, ours)])
 
 
 def category_shares(sample: Sample) -> list[float]:
@@ -202,7 +128,7 @@ def categories_table(runs: Sequence[Measured]) -> str:
     rows = [["truth", "–", *row([100 * p for p in exact]), "–", "–"]] if exact else []
     numbers = [name.removeprefix("EU-TIRADS ") for name in CATEGORIES]
     header = ("lineage", "model", "categories", *numbers, "none", "lost or depleted", "n", "seeds")
-    return markdown(header, [*rows, *_people(runs, lambda s: row(category_shares(s))), *_rows(runs, ours)])
+    return markdown(header, [*rows, *people_of(runs, lambda s: row(category_shares(s))), *rows_of(runs, ours)])
 
 
 def _lost(findings: Iterable[Finding]) -> str:
@@ -240,10 +166,10 @@ def findings_table(runs: Sequence[Measured]) -> str:
         kinds, mentions = zip(*(both(sample) for sample in run.samples[k].values()), strict=True)
         return spread(kinds, 1), spread(mentions, 1)
 
-    exact = _people(runs, lambda s: (f"{expected_findings(shares, len(s)):.2f}", f"{100 * sum(shares.values()):.1f}"))
-    people = _people(runs, lambda s: (f"{both(s)[0]:.0f}", f"{both(s)[1]:.1f}"))
+    exact = people_of(runs, lambda s: (f"{expected_findings(shares, len(s)):.2f}", f"{100 * sum(shares.values()):.1f}"))
+    people = people_of(runs, lambda s: (f"{both(s)[0]:.0f}", f"{both(s)[1]:.1f}"))
     header = ("lineage", "model", f"findings, of {len(shares)}", "mentions per 100 texts", "n", "seeds")
-    return markdown(header, [*(["truth, expected", *row[1:]] for row in exact), *people, *_rows(runs, ours)])
+    return markdown(header, [*(["truth, expected", *row[1:]] for row in exact), *people, *rows_of(runs, ours)])
 
 
 def _shares(runs: Sequence[Measured]) -> Mapping[str, float]:
@@ -272,59 +198,7 @@ def each_finding_table(runs: Sequence[Measured]) -> str:
     return markdown(header, rows)
 
 
-# ---------------------------------------------------------------- Nature
-
-
-def perplexities(sample: Sample) -> FloatArray:
-    """Perplexity of each text under generation 0: exp of its mean negative log-likelihood a token; shape (n,)."""
-    nll = np.zeros(0) if sample.nll is None else sample.nll[~np.isnan(sample.nll)]
-    return np.asarray(np.exp(nll), dtype=np.float64)
-
-
-def overall(sample: Sample) -> float:
-    """exp(mean nll): the geometric mean of the texts' perplexities, which a few wild texts do not carry away."""
-    return float(np.exp(np.log(perplexities(sample)).mean()))
-
-
-def perplexity_table(runs: Sequence[Measured]) -> str:
-    """Perplexity of what each generation wrote, seed by seed: mean and standard deviation over texts."""
-    seeds = sorted({seed for run in runs for by_seed in run.samples.values() for seed in by_seed}, key=natural_key)
-
-    def ours(run: Measured, k: int) -> Sequence[str]:
-        found = {seed: perplexities(sample) for seed, sample in run.samples[k].items()}
-        cells = {seed: f"{x.mean():.2f} ± {x.std(ddof=1):.2f}" for seed, x in found.items() if x.size > 1}
-        means = [float(x.mean()) for x in found.values()], [overall(s) for s in run.samples[k].values()]
-        return *(cells.get(seed, "–") for seed in seeds), *(spread(values, 2) for values in means)
-
-    header = (*(f"seed {seed}" for seed in seeds), "mean, over seeds", "exp(mean nll), over seeds", "n", "seeds")
-    return markdown(("lineage", "generation", *header), _rows(runs, ours, from_one=False))
-
-
-def tails_table(runs: Sequence[Measured]) -> str:
-    """Where the histogram of perplexities lies: quantiles over texts, mean over seeds."""
-
-    def ours(run: Measured, k: int) -> Sequence[str]:
-        points = np.array([np.quantile(perplexities(sample), QUANTILES) for sample in run.samples[k].values()])
-        return [spread(column, 2) for column in points.T.tolist()]
-
-    header = ("lineage", "generation", *(f"{100 * q:g}%" for q in QUANTILES), "n", "seeds")
-    return markdown(header, _rows(runs, ours, from_one=False))
-
-
-def ratios(run: Measured, generation: int, to: Measured, to_generation: int) -> list[float]:
-    """exp(mean nll) of one generation over that of another, for every seed that has both."""
-    mine, theirs = run.samples.get(generation, {}), to.samples.get(to_generation, {})
-    return [overall(mine[seed]) / overall(theirs[seed]) for seed in mine if seed in theirs]
-
-
-def changes_table(runs: Sequence[Measured]) -> str:
-    """Each lineage over its own generation 0, and the other lineages over the first at the same generation."""
-    (first, *others), rows = runs, []
-    for k in sorted({k for run in runs for k in run.samples}):
-        pairs = [*((run, k, run, 0) for run in runs), *((run, k, first, k) for run in others)]
-        rows.append([str(k), *(spread(ratios(*pair), 2) for pair in pairs)])
-    own = [f"{run.name} over its generation 0" for run in runs]
-    return markdown(("generation", *own, *(f"{run.name} over {first.name}" for run in others)), rows)
+# ---------------------------------------------------------------- what the audit says
 
 
 def verdict_table(runs: Sequence[Measured]) -> str:
@@ -349,7 +223,7 @@ def verdict_table(runs: Sequence[Measured]) -> str:
 # ---------------------------------------------------------------- the page
 
 
-def tables(thyroid: Sequence[Measured], opt: Sequence[Measured]) -> dict[str, str]:
+def tables(thyroid: Sequence[Measured], opt: Sequence[Measured], smollm2: Sequence[Measured]) -> dict[str, str]:
     """Every table by its name on the page."""
     return {
         "kl": kl_table(thyroid),
@@ -357,10 +231,12 @@ def tables(thyroid: Sequence[Measured], opt: Sequence[Measured]) -> dict[str, st
         "categories": categories_table(thyroid),
         "findings": findings_table(thyroid),
         "each-finding": each_finding_table(thyroid),
-        "perplexity": perplexity_table(opt),
-        "tails": tails_table(opt),
+        "human-text": human_text_table([*opt, *smollm2]),
+        "beside-people": beside_people_table([*opt, *smollm2]),
+        "perplexity": perplexity_table([*opt, *smollm2]),
+        "tails": tails_table([*opt, *smollm2]),
         "changes": changes_table(opt),
-        "verdicts": verdict_table([*thyroid, *opt]),
+        "verdicts": verdict_table([*thyroid, *opt, *smollm2]),
     }
 
 
@@ -380,12 +256,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page is out of date")
     options = parser.parse_args()
-    measured = {name: measure(LINEAGES / name) for name in (*PUBLISHED, *OPT)}
-    made = tables([measured[name] for name in PUBLISHED], [measured[name] for name in OPT])
+    made = tables(*([measure(LINEAGES / name) for name in names] for names in (PUBLISHED, OPT, SMOLLM2)))
     old = PAGE.read_text("utf-8")
     new = filled(old, made)
     if options.check:
-        print(f"{PAGE.name}: " + ("up to date" if new == old else "out of date; run benchmarks/paper_tables.py"))
+        print(f"{PAGE.name}: " + ("up to date" if new == old else "out of date; run python -m benchmarks.paper_tables"))
         return int(new != old)
     for name, text in made.items():
         print(f"{name}\n\n{text}\n")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import paper_tables
+from benchmarks import nature_tables, paper_tables
 from benchmarks.paper_tables import Measured, Published, expected_findings, filled, finding_counts, measure, spread
 from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.errors import UsageError
@@ -268,11 +268,49 @@ def test_check_tells_an_old_page_from_a_fresh_one(
         paper_tables, "PUBLISHED", {"mistral_recursive": Published(table=2, kl=(0.35,), unique_at_m5=8)}
     )
     monkeypatch.setattr(paper_tables, "OPT", ("opt_replace",))
+    monkeypatch.setattr(paper_tables, "SMOLLM2", ())
     for arguments, code in ((["--check"], 1), ([], 0), (["--check"], 0)):
         monkeypatch.setattr("sys.argv", ["paper_tables.py", *arguments])
         assert paper_tables.main() == code, arguments
     assert "up to date" in capsys.readouterr().out
     assert "M1→M2" in page.read_text("utf-8")
+
+
+def test_human_text_is_in_bits_a_byte_and_what_was_lost_is_counted_seed_by_seed() -> None:
+    def loss(bits: float, word: float) -> dict[str, float]:
+        return {"bits_per_byte": bits, "byte_perplexity": 2**bits, "word_perplexity": word}
+
+    run = Measured(
+        name="x", report=None, samples={}, human=None, truth={},
+        human_text={
+            0: {"0": loss(1, 50), "1": loss(2, 70)},
+            1: {"0": loss(2, 1500), "1": loss(3.5, 2500)},
+            2: {"2": loss(3, 90)},
+        },
+    )  # fmt: skip
+    first, second, third = rows(nature_tables.human_text_table([run]))
+    assert (first["bits a byte"], first["more than generation 0"]) == ("1.50 (1.00 to 2.00)", "0.00 (0.00 to 0.00)")
+    assert second["more than generation 0"] == "1.25 (1.00 to 1.50)"  # 2 - 1 and 3.5 - 2
+    assert second["perplexity a byte"] == "7.66 (4.00 to 11.31)"  # 2^2 and 2^3.5
+    assert (first["perplexity a word"], second["perplexity a word"]) == ("60.0 (50.0 to 70.0)", "2 (2 to 2) thousand")
+    assert (third["more than generation 0"], third["bits a byte"], third["seeds"]) == ("–", "3.00", "1")
+
+
+def test_a_lineage_that_was_not_evaluated_has_no_row(lineage: Callable[..., Measured]) -> None:
+    assert rows(nature_tables.human_text_table([lineage([["зоб", "узел"]])])) == []
+
+
+def test_texts_stand_beside_the_blocks_that_they_continue(tmp_path: Path) -> None:
+    people = [f"a{i} b{i} c{i}" for i in range(4)]  # two pairs each, all different: 8
+    written = ["so so so", "x y z", "x y z", "x y z"]  # pairs: so so (twice), x y, y z: 3 of 8
+    for name, role in (("reference.jsonl", None), ("gen_0/texts.jsonl", None), ("gen_0/holdout.jsonl", written)):
+        texts = role or [f"{name} {i}" for i in range(4)]
+        records = [{"text": text, "prompt": prompt} for text, prompt in zip(texts, people, strict=True)]
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("".join(json.dumps(record) + "\n" for record in records))
+    (row,) = rows(nature_tables.beside_people_table([measure(tmp_path)]))
+    assert (row["texts that loop, %"], row["people's, %"]) == ("25.0", "0.0")
+    assert row["distinct-2 over people's"] == "0.38"  # 3/8
 
 
 def test_the_published_numbers_are_those_of_the_paper() -> None:
