@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -20,6 +21,11 @@ for _name in ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "fi
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 NAME = "tiny.gguf"
+
+
+def read_texts(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
 @pytest.fixture(scope="session")
@@ -114,6 +120,23 @@ def test_models_on_it_are_validated(trained_on_gguf: Path, copy_of: Copy, capsys
     shutil.copy(trained_on_gguf.parent / NAME, root.parent / NAME)
     shutil.rmtree(root / "base")  # where it is not there yet it is made, and is the same
     assert main(["validate", str(root), "--models"]) == 0, capsys.readouterr()
+
+
+def test_texts_are_scored_and_written_anew_and_models_evaluated_on_it(
+    trained_on_gguf: Path, copy_of: Copy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = copy_of(trained_on_gguf)
+    shutil.copy(trained_on_gguf.parent / NAME, root.parent / NAME)
+    recorded = [record["nll"] for record in read_texts(root / "seed_0" / "gen_0" / "texts.jsonl.gz")]
+    shutil.rmtree(root / "base")  # converted again where it is needed
+    assert main(["score", str(root), "--quiet", "--out", str(root.parent / "scored")]) == 0, capsys.readouterr()
+    again = [record["nll"] for record in read_texts(root.parent / "scored" / "seed_0" / "gen_0" / "texts.jsonl.gz")]
+    assert again == pytest.approx(recorded, abs=1e-4)
+    assert main(["redecode", "--quiet", str(root)]) == 0, capsys.readouterr()
+    pytest.importorskip("lm_eval")
+    assert main(["evaluate", str(root), "--quiet", "--task", "collapse_reference_perplexity"]) == 0
+    found = json.loads((root / "seed_0" / "gen_0" / "lm_eval.json").read_text())
+    assert found["results"]["collapse_reference_perplexity"]["bits_per_byte,none"] > 0
 
 
 def test_a_missing_file_is_refused_with_where_to_find_one(toy: Path, refusal: Callable[..., str]) -> None:
