@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collapse_audit.errors import InputError
-from collapse_audit.lineages.checks.adapters import CONFIG, WEIGHTS, Adapter, read_adapter, tensor_places
+from collapse_audit.lineages.checks.adapters import CONFIG, WEIGHTS, Adapter, read_adapter
+from collapse_audit.lineages.checks.base_layers import BaseLayers, read_base_layers
 from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import file_digest
@@ -43,7 +43,7 @@ class Provenance:
     def __init__(self, lineage: Lineage) -> None:
         self.lineage = lineage
         self._adapters: dict[Path, Adapter | None] = {}
-        self._layers: dict[str, Mapping[str, tuple[int, ...]]] = {}
+        self._layers: dict[str, BaseLayers] = {}
 
     def facts(self, entry: GenerationEntry) -> tuple[Fact, ...]:
         """What is known of this generation's model; nothing where only texts are at hand.
@@ -114,17 +114,19 @@ class Provenance:
         """A and B are there, ranks agree, also with the configuration, and shapes with a base that is at hand."""
         wrong = [f"{printable(name)} stands alone, where a pair A, B is needed" for name in adapter.unpaired]
         wrong += _wrong_ranks(adapter)
-        name, base = self._base_layers(entry)
+        name, base = self._base_layers(entry, adapter)
         for layer, (a, b) in adapter.layers.items() if base else ():
-            weight = base.get(f"{layer.removeprefix('base_model.model.')}.weight")
-            shape = (adapter.shapes[b][0], adapter.shapes[a][-1])
-            if weight is not None and sorted(shape) != sorted(weight[:2]):
+            weight, shape = base.shape(layer), (adapter.shapes[b][0], adapter.shapes[a][-1])
+            if base.lacks(layer):
+                wrong.append(f"{printable(layer)} is no layer of {name}")
+            elif weight is not None and sorted(shape) != sorted(weight[:2]):
                 wrong.append(f"{layer} changes {shape[0]}x{shape[1]} numbers, of {weight[0]}x{weight[-1]} in {name}")
         if wrong:
             more = "" if len(wrong) <= _SHOWN else f", and {len(wrong) - _SHOWN} more"
             told = f"{where} does not fit: {'; '.join(wrong[:_SHOWN])}{more}"
             return _fact("adapter-shape", False, told)
-        return _fact("adapter-shape", True, f"{where} fits{f' {name}' if base else ' its own configuration'}")
+        looked_at = adapter.layers if base and base.whole else ()
+        return _fact("adapter-shape", True, f"{where} fits {name if looked_at else 'its own configuration'}")
 
     def _same_base(self, entry: GenerationEntry, adapter: Adapter, where: str) -> Iterator[Fact]:
         """Base of the first generation that names one: by digest where digests are recorded, else by its name."""
@@ -161,21 +163,14 @@ class Provenance:
         folder = locate(self.lineage.root, name)
         return name if isinstance(folder, Broken) or not folder.is_dir() else str(folder)
 
-    def _base_layers(self, entry: GenerationEntry) -> tuple[str, Mapping[str, tuple[int, ...]]]:
-        """The base's name and the shapes of its weights, where the manifest names a folder of the lineage."""
-        name = entry.details.get("model", {}).get("base")
+    def _base_layers(self, entry: GenerationEntry, adapter: Adapter) -> tuple[str, BaseLayers | None]:
+        """The base's name and layers, where the manifest, or else the adapter, names a folder of the lineage."""
+        name = entry.details.get("model", {}).get("base") or adapter.config.get("base_model_name_or_path")
         path = locate(self.lineage.root, name) if isinstance(name, str) and name else None
         if path is None or isinstance(path, Broken) or not path.is_dir():
-            return "", {}
+            return "", None
         if name not in self._layers:
-            shapes: dict[str, tuple[int, ...]] = {}
-            for file in sorted(path.glob("*.safetensors")):
-                try:
-                    places = tensor_places(file, where=f"{name}/{file.name}")
-                except (InputError, OSError):  # the base is not what is audited: what cannot be read is not compared
-                    continue
-                shapes |= {key: place.shape for key, place in places.items()}
-            self._layers[name] = shapes
+            self._layers[name] = read_base_layers(path, where=name)
         return f"the base {printable(name)}", self._layers[name]
 
     # ------------------------------------------------------------------------------------------------- training texts

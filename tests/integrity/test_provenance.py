@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,7 +143,7 @@ def too_small(folder: Folder) -> None:
 
 
 def the_parents_by_other_names(folder: Folder) -> None:
-    found = {name.replace("model.model.", "model.x."): one for name, one in tensors(0).items()}
+    found = {name.replace("model.model.", "model.language_model."): one for name, one in tensors(0).items()}
     save_file(found, folder.adapter(1) / WEIGHTS)
     folder.record(1)
 
@@ -160,6 +161,20 @@ def the_parents_factored_otherwise(folder: Folder) -> None:
         {n: v * (3 if "lora_A" in n else np.float32(1 / 3)) for n, v in found.items()}, folder.adapter(1) / WEIGHTS
     )
     folder.record(1)
+
+
+def of_no_layer_of_the_base(folder: Folder) -> None:
+    folder.rewrite(1, lambda found: rename(found, ("layers", "blocks")))
+
+
+def half_of_it_of_no_layer_of_the_base(folder: Folder) -> None:
+    """As an adapter of a base with more layers."""
+    folder.rewrite(1, lambda found: found.update({n.replace("rs.0", "rs.7"): v for n, v in tensors(1).items()}))
+
+
+def rename(found: dict[str, Any], words: tuple[str, str]) -> None:
+    for name in list(found):
+        found[name.replace(*words)] = found.pop(name)
 
 
 def one_half_missing(folder: Folder) -> None:
@@ -196,6 +211,8 @@ BROKEN = [
     (nearly_the_parents, "adapter-distinct", "gen_1/adapter changes the base as gen_0/adapter does but for rounding"),
     (the_parents_factored_otherwise, "adapter-distinct", "changes the base as gen_0/adapter does but for rounding"),
     (one_half_missing, "adapter-shape", f"{layer(1)}.lora_A.weight stands alone, where a pair A, B is needed"),
+    (of_no_layer_of_the_base, "adapter-shape", f"{layer(0).replace('layers', 'blocks')} is no layer of the base base"),
+    (half_of_it_of_no_layer_of_the_base, "adapter-shape", f"does not fit: {layer(7)} is no layer of the base base"),
     (one_record_again_and_again, "human-share", "20 are the reference's, but only 1 distinct ones, of 40"),
     (other_shape, "adapter-shape", f"gen_1/adapter does not fit: {layer(1)} changes 5x6 numbers, of 4x6 in the base"),
     (other_rank, "adapter-shape", f"gen_1/adapter does not fit: {layer(0)} has rank 2, and its configuration says 8"),
