@@ -9,7 +9,7 @@ import numpy as np
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import IntArray
 from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
-from collapse_audit.probes.text.repeats import looping, repeated_grams
+from collapse_audit.probes.text.repeats import repeated_grams
 from collapse_audit.probes.types import probe
 
 _SHOWN = 5
@@ -92,7 +92,7 @@ def _seq_rep(pair: Pair) -> Reading:
 
 
 def _looping(pair: Pair) -> Reading:
-    loops = looping(pair.tokens)
+    loops = np.concatenate((pair.baseline.loops, pair.generation.loops))[pair.design.kept]
     side = pair.design.side[pair.design.block]
     evidence: tuple[dict[str, object], ...] = ()
     if pair.evidence == "texts":

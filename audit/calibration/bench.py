@@ -26,6 +26,7 @@ from collapse_audit.lineages.simulation.wright_fisher import wright_fisher
 from collapse_audit.probes.label_coverage import Survival
 from collapse_audit.probes.statistics.design import MIN_UNITS
 from collapse_audit.probes.statistics.readings import Estimate, Gate, Reading
+from collapse_audit.probes.text.folding import visible
 from collapse_audit.probes.text.labels import LabelRule
 from collapse_audit.probes.text.ngrams import take
 from collapse_audit.probes.text.sample import Sample
@@ -172,7 +173,7 @@ class Bench:
             digest=digest,
             n_read=len(texts),
             texts=array,
-            tokens=self._tokenizer(array),
+            tokens=self._tokenizer(visible(array)),
             label_field=None if like is None else like.label_field,
             prompts=None if like is None else like.prompts,
             groups=None if like is None else like.groups,
@@ -295,7 +296,7 @@ def taken(sample: Sample, rows: IntArray, *, keys: IntArray | None = None) -> Sa
     places = rows if keys is None else keys
     index, key_index = pa.array(rows), pa.array(places)
     name = f"{sample.digest}|".encode() + rows.astype("<i8").tobytes() + places.astype("<i8").tobytes()
-    return dataclasses.replace(
+    drawn = dataclasses.replace(
         sample,
         digest=hashlib.sha256(name).hexdigest(),
         n_read=rows.size,
@@ -308,6 +309,8 @@ def taken(sample: Sample, rows: IntArray, *, keys: IntArray | None = None) -> Sa
         n_tokens=None if sample.n_tokens is None else sample.n_tokens[rows],
         scores={name: values[rows] for name, values in sample.scores.items()},
     )
+    vars(drawn)["loops"] = sample.loops[rows]  # a property of each text: not looked for again in every trial
+    return drawn
 
 
 def gates_in_force(probes: Iterable[Probe], config: AuditConfig) -> dict[Key, Gate]:

@@ -29,9 +29,10 @@ from collapse_audit.probes.statistics.estimates import Scale, jackknife, permuta
 from collapse_audit.probes.statistics.lengths import matched_length
 from collapse_audit.probes.statistics.readings import Worse, Z
 from collapse_audit.probes.statistics.tables import count_table, sweep_distinct
+from collapse_audit.probes.text.folding import visible
 from collapse_audit.probes.text.labels import LabelRule
 from collapse_audit.probes.text.ngrams import truncated
-from collapse_audit.probes.text.repeats import looping, repeated_grams
+from collapse_audit.probes.text.repeats import repeated_grams
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import Tokenizer, Tokens
 
@@ -161,7 +162,7 @@ def double_differences(
     """
     swaps = np.zeros((permutations + 1, four.units), dtype=np.uint8)
     swaps[1:] = rng.integers(0, 2, size=(permutations, four.units), dtype=np.uint8)
-    tokens = tokenizer(four.column([sample.texts for sample in four.samples]))
+    tokens = tokenizer(visible(four.column([sample.texts for sample in four.samples])))
     scores = [*_repetition(four, tokens), _empty(four)]
     if fair:
         scores += _tail_mass(four, tokens, rng)
@@ -192,7 +193,8 @@ def _repetition(four: Quartet, tokens: Tokens) -> Iterator[_Score]:
             top=repeats / np.maximum(grams, 1),
             bottom=long_enough.astype(np.float64),
         )
-    yield _share("repetition", "looping", "higher", looping(tokens))
+    loops = [sample.loops[rows] for sample, rows in zip(four.samples, four.rows, strict=True)]
+    yield _share("repetition", "looping", "higher", np.concatenate(loops))
 
 
 def _empty(four: Quartet) -> _Score:

@@ -123,6 +123,7 @@ class Family:
         if isinstance(sample, PackedSample):
             size = sample.pack.sketch.size
             self.notes.append(f"{side.corpus.shown}: a reference pack, {len(sample):,} documents in blocks of {size}")
+        self.notes.extend(f"{side.corpus.shown}: {note}" for note in sample.notes)
         self.samples[side.corpus] = sample
 
     def _tests(self, comparison: Comparison) -> int:

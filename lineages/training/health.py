@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from collapse_audit.probes.text.loops import token_loops
 from collapse_audit.probes.text.ngrams import ngrams
-from collapse_audit.probes.text.repeats import looping
 from collapse_audit.probes.text.tokens import WORDS, Tokens
 
 MOST_LOOPING = 0.05
@@ -68,8 +68,8 @@ def examine(written: Sequence[str], people: Sequence[str]) -> Health:
     ours, theirs = _tokens(written), _tokens(people)
     return Health(
         texts=len(written),
-        looping=float(looping(ours).mean()),
-        looping_people=float(looping(theirs).mean()),
+        looping=float(token_loops(ours).mean()),
+        looping_people=float(token_loops(theirs).mean()),
         distinct_2=_distinct_ratio(ours, theirs),
         empty=_empty(written),
         empty_people=_empty(people),

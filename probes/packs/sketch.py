@@ -19,7 +19,7 @@ from collapse_audit.probes.statistics.design import FloatArray, IntArray
 from collapse_audit.probes.statistics.estimates import jackknife
 from collapse_audit.probes.statistics.lengths import MATERIAL
 from collapse_audit.probes.text.ngrams import recoded, take, truncated
-from collapse_audit.probes.text.repeats import looping, repeated_grams
+from collapse_audit.probes.text.repeats import repeated_grams
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import Tokens
 
@@ -112,7 +112,7 @@ def sketch(sample: Sample, rows: IntArray, *, size: int, cuts: Iterable[int]) ->
     return Sketch(
         size=size,
         empty=sample.empty[rows].reshape(by_block).sum(axis=1),
-        looping=looping(tokens).reshape(by_block).sum(axis=1),
+        looping=sample.loops[rows].reshape(by_block).sum(axis=1),
         long_enough=(tokens.lengths >= 4).reshape(by_block).sum(axis=1),
         squared_lengths=(tokens.lengths**2).reshape(by_block).sum(axis=1),
         at=tuple(_cut(tokens, length, blocks, size) for length in cuts),

@@ -11,8 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from collapse_audit.probes.text.folding import differences, fold, fold_space, visible
 from collapse_audit.probes.text.labels import LabelRule, Labels
+from collapse_audit.probes.text.loops import loops
 from collapse_audit.probes.text.tokens import Tokenizer, Tokens
+from collapse_audit.probes.text.written import written
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -23,8 +26,6 @@ GENERATION_0 = "generation-0"
 """What the scorer is called under whose likelihoods texts are compared."""
 SCORES = "nll:"
 """How columns begin that hold likelihoods from elsewhere than the records; the scorer follows."""
-# RE2's \s is ASCII without the vertical tab; these are what str.split and the tokeniser hold for white space.
-_SPACE = r"[\s\v\x{1c}-\x{1f}\x{85}\p{Z}]+"
 _NUMBER = r"\p{Nd}+(?:[.,:/*×xх]\p{Nd}+)*"
 
 
@@ -38,8 +39,9 @@ class Sample:
     n_read: int
     """Documents in the file; more than N where a random subsample was taken."""
     texts: pa.LargeStringArray
-    """Shape (N,), no nulls."""
+    """Shape (N,), no nulls: what the model wrote, as it is spelt (prompts and chat markers are taken away)."""
     tokens: Tokens
+    """Of the texts as a reader sees them: without invisible characters, letters composed."""
     label_field: pa.Array | None
     """Shape (N,), lists of strings; None where no record has labels."""
     prompts: pa.Array | None
@@ -50,6 +52,9 @@ class Sample:
     """Shape (N,): length in the model's own tokens; NaN where a record has none."""
     scores: Mapping[str, FloatArray] = field(default_factory=dict)
     """Likelihoods that lie beside the corpus, by scorer (``name@digest``); each of shape (N,), as ``nll``."""
+
+    notes: tuple[str, ...] = ()
+    """What was taken away or folded before anything was counted, for the report."""
 
     def __len__(self) -> int:
         """Documents in memory."""
@@ -67,23 +72,23 @@ class Sample:
 
     @cached_property
     def folded(self) -> pa.LargeStringArray:
-        """The texts with white space folded: what makes two texts duplicates of each other."""
+        """What makes two texts duplicates of each other; see :func:`~collapse_audit.probes.text.folding.fold`."""
         return fold(self.texts)
 
     @cached_property
     def patterns(self) -> pa.LargeStringArray:
-        """The texts with numbers masked and white space folded (the thyroid paper's "unique patterns")."""
-        return fold(pc.replace_substring_regex(self.texts, pattern=_NUMBER, replacement="#"))
+        """The folded texts with numbers masked (the thyroid paper's "unique patterns")."""
+        return fold_space(pc.replace_substring_regex(visible(self.texts), pattern=_NUMBER, replacement="#"))
 
     @cached_property
     def empty(self) -> npt.NDArray[np.bool_]:
-        """Where a text holds nothing but white space; shape (N,)."""
+        """Where a text holds nothing that a reader sees; shape (N,)."""
         return np.asarray(pc.equal(self.folded, ""))
 
-
-def fold(texts: pa.LargeStringArray) -> pa.LargeStringArray:
-    """Fold every run of white space into one space and strip the ends."""
-    return pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, pattern=_SPACE, replacement=" "))
+    @cached_property
+    def loops(self) -> npt.NDArray[np.bool_]:
+        """Where a text gets stuck in a loop, of tokens or inside a word; shape (N,)."""
+        return loops(self.tokens, self.folded)
 
 
 def read_sample(
@@ -131,18 +136,21 @@ def _smallest(
 
 def _sample(table: pa.Table, *, name: str, digest: str, n_read: int, tokenizer: Tokenizer) -> Sample:
     columns = {column: _one(table[column]) for column in _COLUMNS}
-    texts = columns["text"].cast(pa.large_string())
+    raw = columns["text"].cast(pa.large_string())
     nll = columns["nll"]
-    tokens = tokenizer(texts)
+    answers = written(raw, _present(columns["prompt"]))
+    seen = visible(answers.texts)
+    notes = (*answers.notes, *differences(answers.texts, seen))
+    tokens = tokenizer(seen)
     pa.default_memory_pool().release_unused()  # splitting needs many times what it leaves behind
     return Sample(
         name=name,
         digest=digest,
         n_read=n_read,
-        texts=texts,
+        texts=answers.texts,
         tokens=tokens,
         label_field=_present(columns["labels"]),
-        prompts=_present(columns["prompt"]),
+        prompts=answers.prompts,
         groups=_present(columns["group"]),
         nll=_numbers(nll),
         n_tokens=_numbers(_one(table["n_tokens"])) if "n_tokens" in table.column_names else None,
@@ -151,6 +159,7 @@ def _sample(table: pa.Table, *, name: str, digest: str, n_read: int, tokenizer: 
             for name in table.column_names
             if name.startswith(SCORES) and (found := _numbers(_one(table[name]))) is not None
         },
+        notes=notes,
     )
 
 

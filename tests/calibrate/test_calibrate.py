@@ -20,7 +20,7 @@ from collapse_audit.errors import UsageError
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.probes.statistics.readings import Estimate, NotMeasured
 from collapse_audit.probes.text.labels import EU_TIRADS, label_rule
-from collapse_audit.probes.text.repeats import looping
+from collapse_audit.probes.text.loops import token_loops
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.types import probe
 from collapse_audit.reports.document import Outcome
@@ -190,7 +190,7 @@ def test_loops_are_planted_in_the_stated_share() -> None:
     baseline, generation, bench = made(bench_of(pool(), 100), "loop")
     changed = [text for text in generation if text not in set(texts_of(bench.baseline))]
     assert len(changed) == 10
-    assert looping(sample_of(changed).tokens).all()
+    assert token_loops(sample_of(changed).tokens).all()
     assert set(baseline) <= set(texts_of(bench.baseline))
 
 

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collapse_audit.probes.repetition import repetition
-from collapse_audit.probes.text.repeats import LONGEST_SPAN, looping
+from collapse_audit.probes.text.loops import LONGEST_SPAN, token_loops
 
 SEQ_REP, LOOPING = (gate.statistic for gate in repetition.gates)
 
@@ -41,7 +41,7 @@ ROWS = st.lists(st.lists(st.integers(0, 2), max_size=16), min_size=1, max_size=6
 @example([[0, 1, 0, 1, 0, 1], [0, 1, 0, 1, 0]])
 @example([[2, 0, 1, 0, 1, 0], [1]])
 def test_a_text_loops_where_a_regular_expression_finds_a_span_thrice(rows: list[list[int]]) -> None:
-    assert looping(sample(spell(rows)).tokens).tolist() == [loops(row) for row in rows]
+    assert token_loops(sample(spell(rows)).tokens).tolist() == [loops(row) for row in rows]
 
 
 @pytest.mark.parametrize("span", [1, 2, 7, 50, 99, 100])
@@ -49,7 +49,7 @@ def test_a_text_loops_where_a_regular_expression_finds_a_span_thrice(rows: list[
 def test_a_loop_is_found_wherever_it_stands_and_however_long_its_span(span: int, before: int) -> None:
     start, middle = list(range(1000, 1000 + before)), list(range(span))
     thrice, short = start + middle * 3, start + (middle * 3)[:-1]
-    assert looping(sample(spell([thrice, short, [*thrice, 5000], [7]])).tokens).tolist() == [
+    assert token_loops(sample(spell([thrice, short, [*thrice, 5000], [7]])).tokens).tolist() == [
         True,
         span == 1 and False,
         True,
@@ -58,16 +58,16 @@ def test_a_loop_is_found_wherever_it_stands_and_however_long_its_span(span: int,
 
 
 def test_a_span_of_more_than_a_hundred_tokens_is_not_looked_for() -> None:
-    assert looping(sample(spell([list(range(101)) * 3])).tokens).tolist() == [False]
+    assert token_loops(sample(spell([list(range(101)) * 3])).tokens).tolist() == [False]
 
 
 def test_an_ellipsis_and_a_row_of_hearts_are_no_loop() -> None:
     texts = ["and so on ......", "what ?!?!?!", "\u2764\ufe0f\u2764\ufe0f\u2764\ufe0f", "no no no"]
-    assert looping(sample(texts).tokens).tolist() == [False, False, False, True]
+    assert token_loops(sample(texts).tokens).tolist() == [False, False, False, True]
 
 
 def test_no_text_at_all_does_not_loop() -> None:
-    assert looping(sample(["", " "]).tokens).tolist() == [False, False]
+    assert token_loops(sample(["", " "]).tokens).tolist() == [False, False]
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,0 +1,141 @@
+"""Only what the model wrote is judged: prompts are taken out of texts that begin with them, before anything is counted.
+
+A text that is its prompt and an answer to it is mostly prompt. The prompts of two generations are the same whatever
+became of the answers, so that answers from a tenth of what there was look healthy: each such text is distinct.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from collapse_audit.probes.text.folding import fold, visible
+from collapse_audit.probes.text.transcripts import HINT, MOST, last_turns
+
+_BEGINNING = re.compile(r"\A(?:\s|<s>|<bos>|<\|begin_of_text\|>|<\|startoftext\|>|<\|endoftext\|>|\[CLS\])+")
+"""What a tokenizer puts before a text."""
+_LONG = 8
+"""Characters of a prompt that is looked for behind a heading: a shorter one stands there by chance."""
+_MOST = 0.5
+"""Share of a corpus' texts that must hold their prompts behind the same heading."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What the model wrote of N texts."""
+
+    texts: pa.LargeStringArray
+    """Shape (N,)."""
+    prompts: pa.Array | None
+    """Shape (N,), nulls where there are none; white space and invisible characters folded."""
+    notes: tuple[str, ...] = ()
+    """What was taken away, for the report."""
+
+
+def written(texts: pa.LargeStringArray, prompts: pa.Array | None) -> Written:
+    """Take from every text what stands there that the model did not write; ``prompts`` as the records give them."""
+    texts, asked, told = _answers(texts, prompts)
+    if asked is None:
+        return Written(texts=texts, prompts=None, notes=told)
+    rest, note = without_prompts(texts, asked.to_pylist())
+    return Written(texts=rest, prompts=fold(asked.cast(pa.large_string())).cast(pa.string()), notes=(*told, *note))
+
+
+def _answers(
+    texts: pa.LargeStringArray, prompts: pa.Array | None
+) -> tuple[pa.LargeStringArray, pa.Array | None, tuple[str, ...]]:
+    """Transcripts cut to their last assistant's turn; what precedes it is the prompt of a record without one."""
+    if not len(texts) or pc.sum(pc.match_substring_regex(texts, HINT)).as_py() < MOST * len(texts):
+        return texts, prompts, ()
+    rows = texts.to_pylist()
+    turns = last_turns(rows)
+    found = sum(turn is not None for turn in turns)
+    if not found:
+        return texts, prompts, ()
+    given = [None] * len(rows) if prompts is None else prompts.to_pylist()
+    asked = [
+        prompt if turn is None or prompt is not None else turn.before for prompt, turn in zip(given, turns, strict=True)
+    ]
+    answers = [text if turn is None else turn.answer for text, turn in zip(rows, turns, strict=True)]
+    note = f"{found / len(rows):.0%} of the texts are chat transcripts; their last assistant turn is judged"
+    return pa.array(answers, pa.large_string()), pa.array(asked, pa.large_string()), (note,)
+
+
+def without_prompts(
+    texts: pa.LargeStringArray, prompts: Sequence[str | None]
+) -> tuple[pa.LargeStringArray, tuple[str, ...]]:
+    """Texts without the prompts that they begin with, and what to say of it; white space may differ."""
+    rows = texts.to_pylist()
+    rest = [None if not prompt else _after(text, prompt) for text, prompt in zip(rows, prompts, strict=True)]
+    cut = sum(answer is not None for answer in rest)
+    told = [f"{cut / len(rows):.0%} of the texts begin with their prompt, which was taken away"] if cut else []
+    heading, behind = _behind_heading(rows, prompts, rest)
+    if behind:
+        told.append(
+            f"{len(behind) / len(rows):.0%} of the texts hold their prompt behind the same {len(heading):,} "
+            "characters; both were taken away"
+        )
+        for at, answer in behind.items():
+            rest[at] = answer
+    if not told:
+        return texts, ()
+    left = [text if answer is None else answer for text, answer in zip(rows, rest, strict=True)]
+    return pa.array(left, pa.large_string()), tuple(told)
+
+
+def _after(text: str, prompt: str) -> str | None:
+    """What follows ``prompt`` at the beginning of ``text``, or None where it does not stand there."""
+    if text.startswith(prompt) and prompt.strip():
+        return text[len(prompt) :]
+    if not text or not _may_begin(text, prompt):
+        return None
+    seen, asked = visible(pa.array([text, prompt], pa.large_string())).to_pylist()
+    seen, wanted = _BEGINNING.sub("", seen), "".join(_BEGINNING.sub("", asked).split())
+    if not wanted:
+        return None
+    at = 0
+    for position, letter in enumerate(seen):
+        if letter.isspace():
+            continue
+        if letter != wanted[at]:
+            return None
+        at += 1
+        if at == len(wanted):
+            return seen[position + 1 :]
+    return None
+
+
+def _may_begin(text: str, prompt: str) -> bool:
+    """A cheap look at the first plain letters: nearly every text that does not begin with its prompt fails here."""
+    first, second = (
+        "".join(c for c in _BEGINNING.sub("", one[:200]) if c.isascii() and c.isalnum()) for one in (text, prompt)
+    )
+    shorter = min(len(first), len(second), 12)
+    return first[:shorter] == second[:shorter]
+
+
+def _behind_heading(
+    rows: Sequence[str], prompts: Sequence[str | None], rest: Sequence[str | None]
+) -> tuple[str, dict[int, str]]:
+    """The heading behind which most texts hold their prompt (few-shot examples, a system prompt), and what follows."""
+    places = {
+        at: found
+        for at, (text, prompt) in enumerate(zip(rows, prompts, strict=True))
+        if rest[at] is None and prompt and len(key := prompt.strip()) >= _LONG and (found := text.find(key)) > 0
+    }
+    headings = Counter(rows[at][:found] for at, found in places.items())
+    if not headings:
+        return "", {}
+    heading, count = headings.most_common(1)[0]
+    if count < _MOST * len(rows):
+        return "", {}
+    return heading, {
+        at: rows[at][found + len((prompts[at] or "").strip()) :]
+        for at, found in places.items()
+        if rows[at][:found] == heading
+    }
