@@ -33,6 +33,7 @@ commands:
 exit codes:
   0 every probe passed    1 collapse    2 interrupted    3 internal error
   4 bad usage or input    5 nothing was measured         6 inconclusive
+  7 changed, with --fail-on-change (else 0, with a warning: moved, and nothing lost)
 """
 
 
@@ -61,7 +62,9 @@ def run_parser() -> Parser:
     """The parser of ``collapse-audit run``."""
     parser = Parser(
         prog="collapse-audit",
-        description="Audit lineages of language models for model collapse: pass, collapse or inconclusive, and why.",
+        description=(
+            "Audit lineages of language models for model collapse: pass, changed, collapse or inconclusive, and why."
+        ),
         epilog=_EPILOG,
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -97,6 +100,12 @@ def run_parser() -> Parser:
     how.add_argument("--seed", type=int, metavar="N", help="seed of every random draw (default 0)")
     how.add_argument(
         "--allow-inconclusive", action="store_true", default=None, help="exit 0 where the text cannot tell"
+    )
+    how.add_argument(
+        "--fail-on-change",
+        nargs="*",
+        metavar="PROBE",
+        help="exit 7 where one of these probes (none named: any) moved beyond its margin; behind the lineages",
     )
     how.add_argument("--history", metavar="FILE", help="append what was found to this file of JSON lines")
     how.add_argument(
@@ -210,6 +219,7 @@ def _prepare(options: Namespace, lineage: str) -> Prepared:
         independent=options.independent,
         seed=options.seed,
         allow_inconclusive=options.allow_inconclusive,
+        fail_on_change=options.fail_on_change or (None if options.fail_on_change is None else True),
         evidence=options.evidence,
         anytime=options.anytime,
     )
@@ -289,12 +299,13 @@ def _log(reports: Sequence[AuditReport], prepared: Sequence[Prepared], options: 
 
 
 def _exit_code(codes: Sequence[int]) -> int:
-    """Of several lineages: the first of collapse, error, inconclusive, nothing measured, pass that occurs."""
+    """Of several lineages: the first of collapse, error, inconclusive, nothing measured, changed, pass that occurs."""
     order = (
         ExitCode.COLLAPSE,
         ExitCode.INTERNAL_ERROR,
         ExitCode.INCONCLUSIVE,
         ExitCode.NOTHING_MEASURED,
+        ExitCode.CHANGED,
         ExitCode.PASS,
     )
     return next(code for code in order if code in codes)

@@ -29,6 +29,7 @@ _THIN = 3
             worse="higher",
             margin=0.05,
             because="a 10% class halved and its share given to the others costs about 0.02 nats, lost almost 0.1",
+            kind="move",
         ),
     ),
     source="Kullback & Leibler 1951, doi 10.1214/aoms/1177729694; bias removed by document permutation",

@@ -22,7 +22,7 @@ _MISSING = 0.05
 """Share of texts without nll from which the others are not taken for all."""
 _QUANTILES = (0.05, 0.25, 0.50, 0.95, 0.99)
 _SIGNATURE = 0.05
-"""Level at which both tails must have gained for the label; it gates nothing."""
+"""Level at which both tails must have gained for a distance to be loss; the distance itself is still tested."""
 _OVERLAP = 0.2
 """Share of a side's texts that must have a counterpart of equal length: fewer speak for themselves alone."""
 _Raw = dict[str, float]
@@ -39,6 +39,7 @@ _Raw = dict[str, float]
             worse="higher",
             margin=0.10,
             because="texts lie, on average, 10% in perplexity away from where the baseline's lie",
+            kind="move",
         ),
     ),
     source="Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y (Fig. 1b, c); Villani 2009 (Wasserstein distance)",
@@ -64,7 +65,8 @@ def perplexity(pair: Pair) -> Estimate | NotMeasured:
 
     Signature
         ``nature-signature`` marks a generation in which mass moved to both ends of the histogram, each significantly
-        (intersection-union test). It is a label and gates nothing.
+        (intersection-union test). A distance with it is loss and can fail; without it the distance is a move, which is
+        told as ``changed``.
 
     Needs
         ``nll``, the mean negative log-likelihood a token under generation 0: in the records, or made by
@@ -96,7 +98,8 @@ def perplexity(pair: Pair) -> Estimate | NotMeasured:
     same = scored.all() and matched is design
     drawn = pair.relabellings if same else matched.relabellings(pair.permutations, pair.stream("perplexity"))
     shape = _shape(x[matched.kept], drawn, matched)
-    if shape["signature_p"] <= _SIGNATURE:
+    signed = shape["signature_p"] <= _SIGNATURE
+    if signed:
         notes.append("nature-signature")
         told.append(
             "mass moved to both ends of the histogram: the signature of model collapse in Shumailov et al. 2024"
@@ -105,6 +108,7 @@ def perplexity(pair: Pair) -> Estimate | NotMeasured:
         x[matched.kept],
         drawn,
         matched,
+        kind="loss" if signed else None,
         raw=shape,
         notes=tuple(notes),
         explanation="; ".join(told),

@@ -38,6 +38,7 @@ _KL_REPLICATES = 200
             part="bulk",
             late=_LATE,
             depends_on_n=True,
+            kind="move",
         ),
     ),
     source="Lin 1991, doi 10.1109/18.61115; bias removed by document permutation",

@@ -8,7 +8,7 @@ from typing import Literal
 
 from collapse_audit.errors import ProbeError
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading, Worse
+from collapse_audit.probes.statistics.readings import Estimate, Gate, Kind, NotMeasured, Reading, Worse
 
 Need = Literal["text", "labels", "nll", "files", "tasks", "contexts"]
 Measure = Callable[[Pair], Reading | Iterable[Reading]]
@@ -60,6 +60,7 @@ def probe(
     worse: Worse | None = None,
     margin: float | None = None,
     because: str = "set by the probe's author",
+    kind: Kind = "loss",
     needs: Iterable[Need] = ("text",),
     code: str | None = None,
     source: str = "",
@@ -68,7 +69,8 @@ def probe(
     """Turn a function of a :class:`~collapse_audit.probes.pairs.pair.Pair` into a :class:`Probe`.
 
     Give either ``gates`` (several statistics) or ``unit``, ``worse`` and ``margin`` (a single one, named like the
-    probe). The function's docstring becomes the probe's page. Example::
+    probe). ``kind="move"`` says that the statistic only tells two distributions apart: beyond its margin it is
+    ``changed``, never ``fail``. The function's docstring becomes the probe's page. Example::
 
         @probe(name="shouting", unit="share of letters", worse="higher", margin=0.05)
         def shouting(pair):
@@ -79,7 +81,7 @@ def probe(
     if not gates:
         if unit is None or worse is None or margin is None:
             raise ProbeError(f"probe {name!r} needs gates=…, or all of unit=, worse= and margin=")
-        gates = (Gate(statistic=name, unit=unit, worse=worse, margin=margin, because=because),)
+        gates = (Gate(statistic=name, unit=unit, worse=worse, margin=margin, because=because, kind=kind),)
 
     def register(measure: Measure) -> Probe:
         return Probe(

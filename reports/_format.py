@@ -14,6 +14,7 @@ from collapse_audit.reports.plain import called, place
 WORDS = {
     Outcome.PASS: "pass",
     Outcome.FAIL: "FAIL",
+    Outcome.CHANGED: "changed",
     Outcome.INCONCLUSIVE: "inconclusive",
     Outcome.NOT_MEASURED: "not measured",
     Outcome.ERROR: "ERROR",

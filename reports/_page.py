@@ -31,15 +31,25 @@ from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome,
 VERDICTS = {
     Verdict.PASS: ("pass", "No collapse found"),
     Verdict.COLLAPSE: ("fail", "Collapse"),
+    Verdict.CHANGED: ("changed", "Changed, nothing lost"),
     Verdict.INCONCLUSIVE: ("inconclusive", "Inconclusive"),
     Verdict.ERROR: ("error", "Error"),
     Verdict.NOT_MEASURED: ("not_measured", "Nothing was measured"),
 }
-_SYMBOLS = {"pass": "✓", "fail": "✕", "inconclusive": "?", "not_measured": "–", "error": "!", "waived": "w"}
+_SYMBOLS = {
+    "pass": "✓",
+    "fail": "✕",
+    "changed": "~",
+    "inconclusive": "?",
+    "not_measured": "–",
+    "error": "!",
+    "waived": "w",
+}
 """Beside every colour stands one of these and a word."""
 _STAGES = {"none": "none", "early": "early", "late": "late", "undetermined": "undetermined"}
 _DECISIVE = {
     Verdict.COLLAPSE: Outcome.FAIL,
+    Verdict.CHANGED: Outcome.CHANGED,
     Verdict.ERROR: Outcome.ERROR,
     Verdict.INCONCLUSIVE: Outcome.INCONCLUSIVE,
 }
@@ -47,6 +57,7 @@ _DECISIVE = {
 _PROBLEMS = {
     "failed": ("What failed", Outcome.FAIL),
     "errors": ("Errors", Outcome.ERROR),
+    "changed": ("What moved", Outcome.CHANGED),
     "inconclusive": ("Inconclusive", Outcome.INCONCLUSIVE),
 }
 _PROSE = 1000
@@ -214,7 +225,7 @@ def _facts(report: AuditReport) -> list[tuple[str, str, str]]:
     """What a reader asks first: heading, value, and the mark it is shown with."""
     gating = [finding for finding in report.findings if finding.gating]
     facts: list[tuple[str, str, str]] = []
-    for outcome in (Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE, Outcome.PASS):
+    for outcome in (Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE, Outcome.CHANGED, Outcome.PASS):
         many = sum(1 for finding in gating if finding.outcome is outcome and finding.waiver is None)
         if many or outcome in (Outcome.FAIL, Outcome.PASS):
             heading = {"fail": "findings failed", "pass": "passed"}.get(outcome.value, WORDS[outcome].lower())
@@ -353,7 +364,7 @@ def _pixel(margins: float) -> float:
 def _legend(matrices: Sequence[Matrix]) -> list[tuple[str, str, str]]:
     present = {card.mark for matrix in matrices for _, row in matrix.rows for card in row if card is not None}
     words = {"not_measured": "not measured", "fail": "fail: collapse"}
-    order = ("pass", "fail", "inconclusive", "waived", "not_measured", "error")
+    order = ("pass", "fail", "changed", "inconclusive", "waived", "not_measured", "error")
     return [(mark, _SYMBOLS[mark], words.get(mark, mark)) for mark in order if mark in present]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from collapse_audit.reports._format import generations, inert, number, probability
 from collapse_audit.reports.document import AuditReport, Outcome
 
-_LETTERS = {Outcome.PASS: "P", Outcome.FAIL: "F", Outcome.INCONCLUSIVE: "I"}
+_LETTERS = {Outcome.PASS: "P", Outcome.FAIL: "F", Outcome.CHANGED: "C", Outcome.INCONCLUSIVE: "I"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

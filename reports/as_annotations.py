@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from collapse_audit.reports._format import alpha, inert, sentence, title, where
 from collapse_audit.reports._margins import worst_first
+from collapse_audit.reports.adding_up import fail_on_change, unwanted
 from collapse_audit.reports.document import AuditReport, Finding, Outcome
 
 _SHOWN = 10
@@ -19,8 +20,8 @@ _LONGEST = 600
 
 
 def render(report: AuditReport) -> str:
-    """``report`` as workflow commands: ``::error`` for what failed, ``::warning`` for what is inconclusive, and the
-    verdict as ``::notice``."""
+    """``report`` as workflow commands: ``::error`` for what failed, ``::warning`` for what is inconclusive or has
+    changed (``::error`` where that is asked to fail), and the verdict as ``::notice``."""
     return render_all((report,))
 
 
@@ -28,11 +29,12 @@ def render_all(reports: Sequence[AuditReport]) -> str:
     """Several lineages, which share the ten annotations of a level; a line each."""
     levels: dict[str, list[tuple[str, str]]] = {"error": [], "warning": []}
     for report in reports:
+        asked = fail_on_change(report.config)
         allowed = report.config.get("allow_inconclusive") is True
         for finding in _each_statistic_first(report):
-            if finding.outcome in (Outcome.FAIL, Outcome.ERROR):
+            if finding.outcome in (Outcome.FAIL, Outcome.ERROR) or unwanted(finding, asked):
                 levels["error"].append(_told(report, finding))
-            elif finding.outcome is Outcome.INCONCLUSIVE and not allowed:
+            elif finding.outcome is Outcome.CHANGED or (finding.outcome is Outcome.INCONCLUSIVE and not allowed):
                 levels["warning"].append(_told(report, finding))
     lines = [line for level, told in levels.items() for line in _fitting(level, told)]
     lines += [

@@ -9,6 +9,7 @@ error           ``<error>``
 inconclusive    ``<failure type="inconclusive">``; ``<skipped>`` where inconclusive is allowed
 not_measured    ``<skipped>``
 waived          ``<skipped type="waived">`` with who accepts it, until when and why
+changed         nothing, and what moved in ``<system-out>``; ``<failure type="changed">`` where it is asked to fail
 pass            nothing, and the numbers that say what would have been seen in ``<system-out>``
 ==============  =================================================================================
 
@@ -22,6 +23,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 
 from collapse_audit.reports._format import WORDS, alpha, exhibits, inert, raw, sentence, settings, title, where
+from collapse_audit.reports.adding_up import fail_on_change, unwanted
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, cells, counted
 from collapse_audit.reports.plain import to_dict
 
@@ -97,7 +99,7 @@ def _case(report: AuditReport, cell: Cell, prefix: str) -> ET.Element:
         name=inert(cell.probe),
         time=_time(cell.findings),
     )
-    result = _result(cell, allow_inconclusive=report.config.get("allow_inconclusive") is True)
+    result = _result(cell, report)
     deciding: tuple[Finding, ...] = ()
     if result is not None:
         deciding = cell.waived or tuple(f for f in cell.findings if f.gating and counted(f) is cell.outcome)
@@ -111,12 +113,17 @@ def _case(report: AuditReport, cell: Cell, prefix: str) -> ET.Element:
     return case
 
 
-def _result(cell: Cell, *, allow_inconclusive: bool) -> ET.Element | None:
+def _result(cell: Cell, report: AuditReport) -> ET.Element | None:
     outcome = cell.outcome
+    allow_inconclusive = report.config.get("allow_inconclusive") is True
     if cell.waived:
         return ET.Element("skipped", type="waived")
     if outcome is Outcome.PASS:
         return None
+    if outcome is Outcome.CHANGED:
+        asked = fail_on_change(report.config)
+        moved = any(unwanted(finding, asked) for finding in cell.findings)
+        return ET.Element("failure", type="changed") if moved else None
     if outcome is Outcome.FAIL:
         return ET.Element("failure", type="collapse")
     if outcome is Outcome.ERROR:

@@ -31,11 +31,17 @@ from collapse_audit.reports.plain import to_dict
 _VERDICTS = {
     Verdict.PASS: "PASS",
     Verdict.COLLAPSE: "COLLAPSE",
+    Verdict.CHANGED: "CHANGED",
     Verdict.INCONCLUSIVE: "INCONCLUSIVE",
     Verdict.ERROR: "ERROR",
     Verdict.NOT_MEASURED: "NOTHING MEASURED",
 }
-_HEADINGS = {Outcome.FAIL: "What failed", Outcome.ERROR: "Errors", Outcome.INCONCLUSIVE: "Inconclusive"}
+_HEADINGS = {
+    Outcome.FAIL: "What failed",
+    Outcome.ERROR: "Errors",
+    Outcome.INCONCLUSIVE: "Inconclusive",
+    Outcome.CHANGED: "What moved",
+}
 _WAIVED = "Waived"
 _ROWS = 200
 """Rows of one table; a pull-request comment holds 65,536 characters, and report.json holds the rest."""

@@ -40,6 +40,7 @@ from collapse_audit.reports.plain import to_dict
 _MARKS = {
     Outcome.PASS: ". P",
     Outcome.FAIL: "x F",
+    Outcome.CHANGED: "~ C",
     Outcome.INCONCLUSIVE: "? I",
     Outcome.NOT_MEASURED: "- N",
     Outcome.ERROR: "! E",
@@ -47,6 +48,7 @@ _MARKS = {
 _STYLES = {
     Outcome.PASS: "green",
     Outcome.FAIL: "bold red",
+    Outcome.CHANGED: "cyan",
     Outcome.INCONCLUSIVE: "yellow",
     Outcome.NOT_MEASURED: "dim",
     Outcome.ERROR: "bold magenta",
@@ -54,13 +56,19 @@ _STYLES = {
 _VERDICT_STYLES = {
     Verdict.PASS: "bold green",
     Verdict.COLLAPSE: "bold red",
+    Verdict.CHANGED: "bold cyan",
     Verdict.INCONCLUSIVE: "bold yellow",
     Verdict.ERROR: "bold magenta",
     Verdict.NOT_MEASURED: "bold yellow",
 }
 _WAIVED = "w W"
 """The mark of a cell that passes because somebody accepts what failed in it."""
-_SECTIONS = {Outcome.FAIL: "FAILURES", Outcome.ERROR: "ERRORS", Outcome.INCONCLUSIVE: "INCONCLUSIVE"}
+_SECTIONS = {
+    Outcome.FAIL: "FAILURES",
+    Outcome.ERROR: "ERRORS",
+    Outcome.INCONCLUSIVE: "INCONCLUSIVE",
+    Outcome.CHANGED: "CHANGED",
+}
 _GAP = 2
 """Blank columns between the columns of a table."""
 _INDENT = 5
@@ -76,9 +84,9 @@ _PROSE = 1000
 def render(report: AuditReport, *, width: int = 80, color: bool = False, verbosity: int = 0) -> str:
     """``report`` for a terminal of ``width`` columns; the last line is ``report.summary``, unbroken and unadorned.
 
-    ``verbosity`` -1: failures and errors, a line each. 0: matrix, problems with evidence, notes. 1: also every finding
-    in a row of its own and all evidence. Depends on nothing but its arguments (no terminal, no environment variables).
-    Raises ProbeError, naming the finding, for a number that is not finite.
+    ``verbosity`` -1: failures, errors and changes, a line each. 0: matrix, problems with evidence, notes. 1: also every
+    finding in a row of its own and all evidence. Depends on nothing but its arguments (no terminal, no environment
+    variables). Raises ProbeError, naming the finding, for a number that is not finite.
     """
     to_dict(report)  # refuses, by name, what no report may hold
     width = max(width, NARROWEST)
@@ -88,7 +96,7 @@ def render(report: AuditReport, *, width: int = 80, color: bool = False, verbosi
 
 
 def _brief(report: AuditReport) -> Iterable[RenderableType]:
-    for outcome in (Outcome.FAIL, Outcome.ERROR):
+    for outcome in (Outcome.FAIL, Outcome.ERROR, Outcome.CHANGED):
         for group in _problems(report, outcome):
             worst = worst_first(group)[0]
             told = sentence(worst, alpha=alpha(report)) or inert(worst.reason, limit=_PROSE)

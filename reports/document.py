@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 FORMAT_VERSION = 1
 
@@ -20,6 +20,7 @@ class Outcome(StrEnum):
 
     PASS = "pass"
     FAIL = "fail"
+    CHANGED = "changed"
     INCONCLUSIVE = "inconclusive"
     NOT_MEASURED = "not_measured"
     ERROR = "error"
@@ -30,6 +31,7 @@ class Verdict(StrEnum):
 
     PASS = "pass"
     COLLAPSE = "collapse"
+    CHANGED = "changed"
     INCONCLUSIVE = "inconclusive"
     ERROR = "error"
     NOT_MEASURED = "not_measured"
@@ -70,6 +72,8 @@ class Finding:
     unit: str
     worse: str
     """``higher`` or ``lower``: the direction of damage."""
+    kind: Literal["loss", "move"] = "loss"
+    """``move`` says only that two distributions differ: beyond its margin it is ``changed``, never ``fail``."""
     interval: Interval | None = None
     margin: float | None = None
     pass_margin: float | None = None
@@ -86,7 +90,9 @@ class Finding:
     notes: tuple[str, ...] = ()
     """Short tags: ``shift`` (significant but immaterial), ``one-sided``, ``length-confounded``, …"""
     reason: str
-    """One sentence for a person: why this outcome."""
+    """Why this outcome, by the numbers of the rule."""
+    sentence: str = ""
+    """The same for a person without statistics. Empty in reports of older versions."""
     waiver: Mapping[str, Any] | None = None
     """Who accepts this outcome, why and until when (``owner``, ``reason``, ``expires``, …). It then does not count."""
     seconds: float | None = None
@@ -135,11 +141,19 @@ class AuditReport:
     environment: Mapping[str, Any] = field(default_factory=dict)
 
 
-_DECIDES_FIRST = (Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE, Outcome.PASS, Outcome.NOT_MEASURED)
+_DECIDES_FIRST = (
+    Outcome.FAIL,
+    Outcome.ERROR,
+    Outcome.INCONCLUSIVE,
+    Outcome.CHANGED,
+    Outcome.PASS,
+    Outcome.NOT_MEASURED,
+)
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """The outcome that several add up to: the first of fail, error, inconclusive, pass, not_measured that is present.
+    """The outcome that several add up to: the first of fail, error, inconclusive, changed, pass and not_measured
+    that is there.
 
     This is the order in which exit codes decide, so one rule serves a probe with several statistics and a whole audit.
     ``not_measured`` comes last because it is neutral: a missing input takes nothing away from what was measured, and

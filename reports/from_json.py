@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import jsonschema
 
 from collapse_audit.errors import InputError, Problem
+from collapse_audit.reports.adding_up import added_up, fail_on_change
 from collapse_audit.reports.document import (
     FORMAT_VERSION,
     AuditReport,
@@ -24,17 +25,12 @@ from collapse_audit.reports.document import (
     counted,
     worst,
 )
+from collapse_audit.reports.plain import called
 
 _TABLES = ("stages", "trends", "survival", "recipe", "histograms", "copying", "decoding", "training", "examples")
 """What older reports of the same format may lack."""
-_VERDICTS = {
-    Outcome.FAIL: Verdict.COLLAPSE,
-    Outcome.ERROR: Verdict.ERROR,
-    Outcome.INCONCLUSIVE: Verdict.INCONCLUSIVE,
-    Outcome.PASS: Verdict.PASS,
-    Outcome.NOT_MEASURED: Verdict.NOT_MEASURED,
-}
-"""What the outcomes of all gating findings together make of the whole."""
+_KIND_OF = {Outcome.FAIL: "loss", Outcome.CHANGED: "move"}
+"""Outcomes that only one kind of statistic can have."""
 _KINDS: Mapping[type, str] = {
     type(None): "null",
     bool: "true or false",
@@ -88,17 +84,28 @@ def parse(text: str, *, name: str = "report.json") -> AuditReport:
 
 
 def _agrees(report: AuditReport, name: str) -> None:
-    """Refuse a verdict other than the one that the findings add up to; a waived finding counts as a pass."""
+    """Refuse a verdict or an exit code other than the findings add up to, and an outcome that its kind cannot have."""
+    for finding in report.findings:
+        kind = _KIND_OF.get(finding.outcome, finding.kind)
+        if finding.kind != kind:
+            _refuse(
+                name,
+                found=f"a {finding.kind} that is {finding.outcome.value}: {called(finding)}",
+                expected=f"only a {kind} can be {finding.outcome.value}; a report is not to be edited",
+                slug="report-verdict",
+            )
     gating = [finding for finding in report.findings if finding.gating]
-    wanted = _VERDICTS[outcome := worst(map(counted, gating))]
-    if report.verdict is not wanted:
+    outcome = worst(map(counted, gating))
+    allowed = report.config.get("allow_inconclusive") is True
+    wanted, code = added_up(gating, allow_inconclusive=allowed, fail_on_change=fail_on_change(report.config))
+    if report.verdict is not wanted or report.exit_code != code:
         many = sum(counted(finding) is outcome for finding in gating)
         told = outcome.value.replace("_", " ")
         of_these = f"{many} of {len(gating)} gating findings say {told}" if gating else "no finding gates"
         _refuse(
             name,
-            found=f"the verdict {report.verdict.value}, although {of_these}",
-            expected=f"the verdict {wanted.value}; a report is not to be edited",
+            found=f"the verdict {report.verdict.value} (exit {report.exit_code}), although {of_these}",
+            expected=f"the verdict {wanted.value} (exit {code}); a report is not to be edited",
             slug="report-verdict",
         )
 

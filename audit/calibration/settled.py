@@ -18,7 +18,7 @@ from scipy.special import betaincinv, ndtri
 
 from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, Reading, Z
 from collapse_audit.reports.document import Outcome, worst
-from collapse_audit.verdicts.rule import holm, judge
+from collapse_audit.verdicts.family import judge_family
 
 FloatArray = npt.NDArray[np.float64]
 Key = tuple[str, str]
@@ -121,16 +121,9 @@ def tallies(trials: Iterable[Trial], gates: Gates, *, alpha: float) -> dict[tupl
 
 def outcomes(trial: Trial, gates: Gates, *, alpha: float) -> dict[Key, Outcome]:
     """Judge a trial as an audit of this one generation: Holm over its findings, then the one rule; and the worst."""
-    p_values = {
-        key: r.p_value for key, r in trial.readings.items() if isinstance(r, Estimate) and r.p_value is not None
-    }
-    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-    found = {
-        key: judge(reading, gates[key], p_adjusted=adjusted.get(key), alpha=alpha).outcome
-        if isinstance(reading, Estimate)
-        else Outcome.INCONCLUSIVE
-        for key, reading in trial.readings.items()
-    }
+    estimates = {key: one for key, one in trial.readings.items() if isinstance(one, Estimate)}
+    judged = judge_family(estimates, gates, alpha=alpha)
+    found = {key: judged[key].outcome if key in judged else Outcome.INCONCLUSIVE for key in trial.readings}
     return {**found, WHOLE: worst(found.values())}
 
 

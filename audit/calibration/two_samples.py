@@ -15,7 +15,8 @@ from collapse_audit.probes.text.sample import Sample, read_sample
 from collapse_audit.probes.text.tokens import WORDS, Tokenizer
 from collapse_audit.probes.types import Probe
 from collapse_audit.settings.config import AuditConfig
-from collapse_audit.verdicts.rule import Judgement, holm, judge
+from collapse_audit.verdicts.family import judge_family
+from collapse_audit.verdicts.rule import Judgement
 
 _TYPES = {
     "text": pa.string(),
@@ -77,23 +78,12 @@ def trial(
         others=(baseline,),
         evidence="none",
     )
-    measured: list[tuple[Probe, Gate, Reading]] = [
-        (probe, config.gate(probe, gate), reading)
-        for probe in probes
-        for gate, reading in zip(probe.gates, probe(pair), strict=True)
-    ]
-    tested = [
-        (probe.name, gate.statistic, reading.p_value)
-        for probe, gate, reading in measured
-        if isinstance(reading, Estimate) and reading.p_value is not None
-    ]
-    adjusted = dict(zip([key[:2] for key in tested], holm([p for _, _, p in tested]), strict=True))
-    return {
-        (probe.name, gate.statistic): (
-            reading,
-            judge(reading, gate, p_adjusted=adjusted.get((probe.name, gate.statistic)), alpha=config.alpha)
-            if isinstance(reading, Estimate)
-            else None,
-        )
-        for probe, gate, reading in measured
-    }
+    readings: dict[tuple[str, str], Reading] = {}
+    gates: dict[tuple[str, str], Gate] = {}
+    for probe in probes:
+        for gate, reading in zip(probe.gates, probe(pair), strict=True):
+            readings[probe.name, gate.statistic] = reading
+            gates[probe.name, gate.statistic] = config.gate(probe, gate)
+    estimates = {key: one for key, one in readings.items() if isinstance(one, Estimate)}
+    judged = judge_family(estimates, gates, alpha=config.alpha)
+    return {key: (reading, judged.get(key)) for key, reading in readings.items()}

@@ -3,6 +3,7 @@ with like. Nothing is measured here; two stored documents are read side by side.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +11,7 @@ from typing import Any
 
 from collapse_audit.errors import UsageError
 from collapse_audit.reports._format import inert, settings
+from collapse_audit.reports.adding_up import fail_on_change, unwanted
 from collapse_audit.reports.document import AuditReport, Finding, Outcome, counted
 from collapse_audit.reports.plain import called, place
 from collapse_audit.verdicts.exit_codes import ExitCode
@@ -19,7 +21,7 @@ Key = tuple[str, str, str, int]
 
 _HARMLESS = frozenset({"evidence", "allow_inconclusive", "permutations"})
 """Settings that move no estimate and no margin."""
-_MEASURED = (Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE)
+_MEASURED = (Outcome.PASS, Outcome.FAIL, Outcome.CHANGED, Outcome.INCONCLUSIVE)
 
 
 class Kind(StrEnum):
@@ -30,6 +32,8 @@ class Kind(StrEnum):
     more, or the waiver that covered it has gone."""
     MOVED_WORSE = "moved-worse"
     """Same outcome, and the value lies beyond the old interval on the side of damage."""
+    CHANGED = "changed"
+    """It moved beyond its margin, which it had not; nothing was lost by that."""
     BETTER = "better"
     MOVED_BETTER = "moved-better"
     NEW = "new"
@@ -45,6 +49,8 @@ class Change:
     kind: Kind
     old: Finding | None
     new: Finding | None
+    unwanted: bool = False
+    """A move that the new report's settings (``fail_on_change``) ask to fail."""
 
     @property
     def finding(self) -> Finding:
@@ -57,6 +63,8 @@ class Change:
     @property
     def exit_code(self) -> ExitCode:
         """What this change alone would exit with."""
+        if self.kind is Kind.CHANGED and self.unwanted:
+            return ExitCode.CHANGED
         if self.kind is not Kind.WORSE:
             return ExitCode.PASS
         outcome = Outcome.NOT_MEASURED if self.new is None else counted(self.new)
@@ -138,7 +146,12 @@ def difference(old: AuditReport, new: AuditReport, *, generation: str | None = N
     keep = _generation(old, new, generation)
     before, after = (_gating(report, keep) for report in (old, new))
     audited = {(f.seed, f.generation) for f in after.values()}
-    changes = [change for key in {**before, **after} for change in _change(before.get(key), after.get(key), audited)]
+    asked = fail_on_change(new.config)
+    changes = [
+        dataclasses.replace(change, unwanted=change.new is not None and unwanted(change.new, asked))
+        for key in {**before, **after}
+        for change in _change(before.get(key), after.get(key), audited)
+    ]
     both = [key for key in before if key in after]
     code, summary = _verdict(changes, compared=len(both), total=len({**before, **after}))
     return Difference(
@@ -192,17 +205,24 @@ def _kind(old: Finding | None, new: Finding | None, audited: set[tuple[str | Non
         lost = old is not None and was in _MEASURED and (old.seed, old.generation) in audited
         return Kind.WORSE if lost else Kind.GONE
     if old is None or was is Outcome.NOT_MEASURED:
-        return Kind.WORSE if now in (Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE) else Kind.NEW
+        return Kind.WORSE if now in (Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE) else _arrived(now)
     if was is now:
         return _moved(old, new)
     worse = {
         Outcome.FAIL: True,
         Outcome.ERROR: True,
         Outcome.NOT_MEASURED: True,
-        Outcome.INCONCLUSIVE: was is Outcome.PASS,
+        Outcome.INCONCLUSIVE: was in (Outcome.PASS, Outcome.CHANGED),
         Outcome.PASS: False,
     }
+    if now is Outcome.CHANGED:
+        return Kind.CHANGED if was is Outcome.PASS else Kind.BETTER
     return Kind.WORSE if worse[now] else Kind.BETTER
+
+
+def _arrived(now: Outcome) -> Kind:
+    """What became of a finding that the old report has not, and that is no worse."""
+    return Kind.CHANGED if now is Outcome.CHANGED else Kind.NEW
 
 
 def _moved(old: Finding, new: Finding) -> Kind | None:
@@ -346,12 +366,13 @@ def waived_by(waiver: Mapping[str, Any]) -> str:
 
 
 def _verdict(changes: list[Change], *, compared: int, total: int) -> tuple[ExitCode, str]:
-    """The first of collapse, error, inconclusive, nothing compared, nothing worse; and the last line printed."""
+    """The first of collapse, error, inconclusive, nothing compared, changed, nothing worse; and the last line."""
     codes = [change.exit_code for change in changes]
     said = {
         ExitCode.COLLAPSE: ("worse", "newly failed"),
         ExitCode.INTERNAL_ERROR: ("error", "could not be measured this time"),
         ExitCode.INCONCLUSIVE: ("inconclusive", "are not settled this time"),
+        ExitCode.CHANGED: ("changed", "moved beyond their margin, which was asked to fail"),
     }
     better = sum(change.kind is Kind.BETTER for change in changes)
     beside = f", {better} got better" if better else ""
@@ -364,4 +385,6 @@ def _verdict(changes: list[Change], *, compared: int, total: int) -> tuple[ExitC
         return ExitCode.NOTHING_MEASURED, "nothing compared: the reports have no finding in common"
     moved = sum(change.kind is Kind.MOVED_WORSE for change in changes)
     drifted = f", {moved} moved for the worse within their outcome" if moved else ""
-    return ExitCode.PASS, f"no worse: 0 of {compared} findings changed for the worse{beside}{drifted}"
+    changed = sum(change.kind is Kind.CHANGED for change in changes)
+    other = f", {changed} moved without loss" if changed else ""
+    return ExitCode.PASS, f"no worse: 0 of {compared} findings changed for the worse{beside}{other}{drifted}"

@@ -30,6 +30,7 @@ _STYLES = {0: "bold green", 1: "bold red", 3: "bold magenta", 5: "bold yellow", 
 _HELD = {Held.A: "A", Held.B: "B", Held.ALIKE: "alike", Held.OPEN: "?"}
 _SECTIONS = {
     Kind.WORSE: ("GOT WORSE", "bold red"),
+    Kind.CHANGED: ("MOVED BEYOND ITS MARGIN, NOTHING LOST", "cyan"),
     Kind.MOVED_WORSE: ("MOVED FOR THE WORSE, SAME OUTCOME", "yellow"),
     Kind.BETTER: ("GOT BETTER", "green"),
     Kind.MOVED_BETTER: ("MOVED FOR THE BETTER, SAME OUTCOME", "none"),

@@ -17,17 +17,12 @@ from collapse_audit.probes.statistics.readings import Estimate, Gate
 from collapse_audit.probes.text.labels import AUTO_SHARE, EU_TIRADS, LabelRule, label_rule
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.types import Probe
+from collapse_audit.reports.adding_up import VERDICTS
 from collapse_audit.reports.document import Outcome, Verdict, worst
 from collapse_audit.settings.config import AuditConfig
-from collapse_audit.verdicts.rule import Judgement, holm, judge
+from collapse_audit.verdicts.family import judge_family
+from collapse_audit.verdicts.rule import Judgement, judge
 from collapse_audit.verdicts.sequential import alpha_at, permutations_for
-
-_VERDICTS = {
-    Outcome.FAIL: Verdict.COLLAPSE,
-    Outcome.INCONCLUSIVE: Verdict.INCONCLUSIVE,
-    Outcome.PASS: Verdict.PASS,
-    Outcome.NOT_MEASURED: Verdict.NOT_MEASURED,
-}
 
 Key = tuple[str, str]
 """Probe and statistic."""
@@ -49,6 +44,11 @@ class LookResult:
     def failed(self) -> tuple[str, ...]:
         """Probe and statistic of every failure, as reports name them."""
         return tuple(f"{key[0]}/{key[1]}" for key, one in self.judgements.items() if one.outcome is Outcome.FAIL)
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Likewise what moved beyond its margin: told, and no reason to stop a training."""
+        return tuple(f"{key[0]}/{key[1]}" for key, one in self.judgements.items() if one.outcome is Outcome.CHANGED)
 
 
 def take_look(
@@ -73,7 +73,8 @@ def take_look(
     gates = {(probe.name, gate.statistic): config.gate(probe, gate) for probe in probes for gate in probe.gates}
     readings = {key: one for key, (one, _) in measured.items() if isinstance(one, Estimate)}
     size = sum(1 for one in readings.values() if one.p_value is not None)
-    suspected = {key for key, one in readings.items() if _fails(one, gates[key], 0.0, spent)}
+    # A test that cannot reject however small its p-value needs no finer one.
+    suspected = {key for key, one in readings.items() if _beyond(one, gates[key], spent)}
     blocks = 2 * min(len(baseline), len(generation))
     permutations = permutations_for(size, spent, least=config.permutations, blocks=blocks)
     if permutations > config.permutations and any(readings[key].p_value is not None for key in suspected):
@@ -81,23 +82,18 @@ def take_look(
         finer = dataclasses.replace(config, permutations=permutations)
         closer = trial(baseline, generation, probes=again, config=finer, labels=rule)
         readings |= {key: one for key, (one, _) in closer.items() if isinstance(one, Estimate)}
-    tested = {key: one.p_value for key, one in readings.items() if key in suspected and one.p_value is not None}
-    adjusted = dict(zip(tested, holm(list(tested.values()), family=size), strict=True))
-    judgements = {
-        key: judge(one, gates[key], p_adjusted=adjusted.get(key, None if one.p_value is None else 1.0), alpha=spent)
-        for key, one in readings.items()
-    }
+    judgements = judge_family(readings, gates, alpha=spent, later=readings.keys() - suspected)
     return LookResult(
         number=number,
         alpha=spent,
-        verdict=_VERDICTS[worst(one.outcome for one in judgements.values())],
+        verdict=VERDICTS[worst(one.outcome for one in judgements.values())],
         values={key: one.value for key, one in readings.items()},
         judgements=judgements,
     )
 
 
-def _fails(estimate: Estimate, gate: Gate, p: float, alpha: float) -> bool:
-    return judge(estimate, gate, p_adjusted=p, alpha=alpha).outcome is Outcome.FAIL
+def _beyond(estimate: Estimate, gate: Gate, alpha: float) -> bool:
+    return judge(estimate, gate, p_adjusted=0.0, alpha=alpha).outcome in (Outcome.FAIL, Outcome.CHANGED)
 
 
 def _label_rule(baseline: Sample, config: AuditConfig) -> LabelRule | None:

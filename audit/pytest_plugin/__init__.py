@@ -16,6 +16,9 @@ audit this lineage, one item for each probe and generation (may be given several
 only lineages are audited and testpaths are left alone; `pytest tests --collapse-audit LINEAGE` runs both. The fixtures
 lineage, generation and baseline give tests of your own the measured values"""
 _INCONCLUSIVE = "skip instead of fail where the text cannot tell (setting allow_inconclusive)"
+_CHANGE = """\
+fail, instead of pass with a warning, where one of these probes (none named: any) moved beyond its margin (setting
+fail_on_change); write it with =, or last"""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,9 +49,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     allow = {"dest": "collapse_audit_allow_inconclusive", "action": "store_true", "default": None}
     group.addoption("--collapse-audit-allow-inconclusive", help=_INCONCLUSIVE, **allow)
+    change = {"dest": "collapse_audit_fail_on_change", "nargs": "?", "const": "", "metavar": "PROBE,…"}
+    group.addoption("--collapse-audit-fail-on-change", help=_CHANGE, **change)
     # A name that another plugin may have taken. That must not end every pytest run, so the long one stands beside it.
     with contextlib.suppress(ValueError, argparse.ArgumentError):
         group.addoption("--allow-inconclusive", help="short for --collapse-audit-allow-inconclusive", **allow)
+    with contextlib.suppress(ValueError, argparse.ArgumentError):
+        group.addoption("--fail-on-change", help="short for --collapse-audit-fail-on-change", **change)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -6,6 +6,7 @@ error          error
 inconclusive   failed; skipped with its reason where that is allowed
 not_measured   skipped with its reason
 waived         skipped with who accepts it, until when and why
+changed        passed with a warning; failed where --fail-on-change asks for it
 pass           passed
 =============  =======================================================
 
@@ -15,6 +16,7 @@ like leave over is audited as one family of tests, as by ``collapse-audit -k``; 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,13 @@ import pytest
 from collapse_audit.probes.types import Probe
 from collapse_audit.pytest_plugin.fixtures import AuditedLineage
 from collapse_audit.reports import as_junit
+from collapse_audit.reports.adding_up import fail_on_change, unwanted
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, cells, counted
 from collapse_audit.run.plan import Comparison, id_part
+
+
+class CollapseAuditWarning(UserWarning):
+    """Something moved beyond its margin, and nothing was lost."""
 
 
 class Lineage(pytest.Collector):
@@ -85,8 +92,17 @@ class Check(pytest.Item):
     def runtest(self) -> None:
         """Fail with what was found, or do nothing."""
         report, cell = self._measured()
-        if cell.outcome is not Outcome.PASS:
-            pytest.fail(_told(cell, report), pytrace=False)
+        if cell.outcome is Outcome.PASS:
+            return
+        told = _told(cell, report)
+        asked = fail_on_change(report.config)
+        if cell.outcome is Outcome.CHANGED and not any(unwanted(finding, asked) for finding in cell.findings):
+            # Told, and never raised: a project that turns warnings into errors must get the command line's outcome.
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", CollapseAuditWarning)
+                warnings.warn(CollapseAuditWarning(told), stacklevel=1)
+            return
+        pytest.fail(told, pytrace=False)
 
     def _measured(self) -> tuple[AuditReport, Cell]:
         report = self.lineage.selected.report_or_fail()

@@ -31,6 +31,7 @@ def register(config: pytest.Config) -> None:
                 probe_files=option.collapse_audit_probes,
                 config_file=option.collapse_audit_config,
                 allow_inconclusive=option.collapse_audit_allow_inconclusive,
+                fail_on_change=_names(option.collapse_audit_fail_on_change),
             )
             for path in option.collapse_audit
         ]
@@ -46,6 +47,13 @@ def register(config: pytest.Config) -> None:
     config.stash[LINEAGES] = lineages
     config.pluginmanager.register(_fixtures(config), "collapse-audit-fixtures")
     config.pluginmanager.register(Session(config, lineages), "collapse-audit-session")
+
+
+def _names(option: str | None) -> list[str] | bool | None:
+    """What ``--fail-on-change`` says: nothing, all probes, or names between commas."""
+    if option is None:
+        return None
+    return [name.strip() for name in option.split(",") if name.strip()] or True
 
 
 def _fixtures(config: pytest.Config) -> ModuleType:

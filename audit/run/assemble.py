@@ -9,8 +9,10 @@ from typing import Any
 
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.types import Probe
+from collapse_audit.reports.adding_up import added_up
 from collapse_audit.reports.document import AuditReport, Finding, Outcome, Verdict
 from collapse_audit.reports.plain import plain
+from collapse_audit.run.overview.changed import moved
 from collapse_audit.run.overview.label_survival import survival
 from collapse_audit.run.overview.recipe_claims import recipe_claims
 from collapse_audit.run.overview.stage import overall_stage, stages
@@ -18,7 +20,6 @@ from collapse_audit.run.overview.training_log import training_losses
 from collapse_audit.run.plan import Plan
 from collapse_audit.settings.config import AuditConfig
 from collapse_audit.verdicts.exit_codes import ExitCode
-from collapse_audit.verdicts.rule import overall
 from collapse_audit.version import __version__
 
 
@@ -42,7 +43,10 @@ def assembled(
     claims = recipe_claims(findings, gate_of, alpha=config.alpha)
     readings = stages(findings, gate_of)
     losses, log_notes = training_losses(plan.lineage)
-    verdict, code = overall(findings, allow_inconclusive=config.allow_inconclusive)
+    verdict, number = added_up(
+        findings, allow_inconclusive=config.allow_inconclusive, fail_on_change=config.fail_on_change
+    )
+    code = ExitCode(number)
     lineage = plan.lineage
     from_texts: dict[str, Any] = {name: tuple(plain(rows, name)) for name, rows in tables.items()}
     return AuditReport(
@@ -69,7 +73,7 @@ def assembled(
         **from_texts,
         summary=_summary(findings, verdict, code),
         findings=tuple(findings),
-        notes=tuple(dict.fromkeys([*notes, *log_notes])),
+        notes=tuple(dict.fromkeys([*moved(findings), *notes, *log_notes])),
         environment=_environment(),
     )
 
@@ -81,6 +85,7 @@ def _summary(findings: list[Finding], verdict: Verdict, code: ExitCode) -> str:
         Verdict.COLLAPSE: (Outcome.FAIL, "failed"),
         Verdict.ERROR: (Outcome.ERROR, "could not be measured"),
         Verdict.INCONCLUSIVE: (Outcome.INCONCLUSIVE, "are inconclusive"),
+        Verdict.CHANGED: (Outcome.CHANGED, "moved beyond their margin"),
         Verdict.PASS: (Outcome.PASS, "passed"),
     }
     if verdict is Verdict.NOT_MEASURED:
@@ -97,6 +102,8 @@ def _summary(findings: list[Finding], verdict: Verdict, code: ExitCode) -> str:
     where = "" if verdict is Verdict.PASS else f", first {_where(decisive_ones[0])}"
     waived = sum(1 for finding in gating if finding.waiver is not None)
     beside = f", {waived} waived" if waived else ""
+    if verdict is Verdict.CHANGED and not any(finding.outcome is Outcome.INCONCLUSIVE for finding in gating):
+        beside = f", nothing lost{beside}"
     return f"{verdict.value}: {len(decisive_ones)} of {total} findings {verb}{where}{beside} [exit {int(code)}]"
 
 

@@ -12,7 +12,8 @@ from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import Finding, Interval, Outcome, counted
 from collapse_audit.run.plan import Comparison
 from collapse_audit.settings.config import AuditConfig
-from collapse_audit.verdicts.rule import holm, judge
+from collapse_audit.verdicts.family import judge_family
+from collapse_audit.verdicts.rule import Judgement
 from collapse_audit.verdicts.waivers import apply_waivers
 
 
@@ -36,25 +37,20 @@ def fails(measured: list[Measured], config: AuditConfig, size: int, today: date)
 def judged(
     measured: list[Measured], config: AuditConfig, asked_for: frozenset[str], size: int, today: date
 ) -> list[Finding]:
-    """Judge a family: Holm over the gating p-values, then the one rule for each, then what is waived."""
-    tested = [
-        index
-        for index, m in enumerate(measured)
-        if m.comparison.gating and isinstance(m.reading, Estimate) and m.reading.p_value is not None
-    ]
-    p_values = [_p(measured[index]) for index in tested]
-    adjusted = dict(zip(tested, holm(p_values, family=size), strict=True))
-    findings = [_finding(m, config, asked_for, adjusted.get(index)) for index, m in enumerate(measured)]
+    """Judge a family of ``size`` planned tests, then apply what is waived."""
+    estimates = {index: m.reading for index, m in enumerate(measured) if isinstance(m.reading, Estimate)}
+    judgements = judge_family(
+        estimates,
+        {index: measured[index].gate for index in estimates},
+        alpha=config.alpha,
+        planned=size,
+        context={index for index in estimates if not measured[index].comparison.gating},
+    )
+    findings = [_finding(m, asked_for, judgements.get(index)) for index, m in enumerate(measured)]
     return list(apply_waivers(findings, config.waivers, today)[0])
 
 
-def _p(measured: Measured) -> float:
-    assert isinstance(measured.reading, Estimate)
-    assert measured.reading.p_value is not None
-    return measured.reading.p_value
-
-
-def _finding(m: Measured, config: AuditConfig, asked_for: frozenset[str], p_adjusted: float | None) -> Finding:
+def _finding(m: Measured, asked_for: frozenset[str], judgement: Judgement | None) -> Finding:
     gate = m.gate
     common: dict[str, Any] = {
         "probe": m.probe.name,
@@ -66,6 +62,7 @@ def _finding(m: Measured, config: AuditConfig, asked_for: frozenset[str], p_adju
         "gating": m.comparison.gating,
         "unit": gate.unit,
         "worse": gate.worse,
+        "kind": gate.kind if judgement is None else judgement.kind,
         "margin": gate.margin,
         "pass_margin": None if gate.pass_margin == gate.margin else gate.pass_margin,
         "margin_reason": gate.because,
@@ -79,15 +76,11 @@ def _finding(m: Measured, config: AuditConfig, asked_for: frozenset[str], p_adju
         outcome = Outcome.ERROR if required else outcome
         reason = f"asked for by name, but {m.reading.reason}" if required else m.reading.reason
         return Finding(outcome=outcome, reason=reason, **common)
-    return _estimated(m.reading, gate, config, p_adjusted, common)
+    assert judgement is not None, "every estimate is judged"
+    return _estimated(m.reading, judgement, common)
 
 
-def _estimated(
-    estimate: Estimate, gate: Gate, config: AuditConfig, p_adjusted: float | None, common: dict[str, Any]
-) -> Finding:
-    # A context finding belongs to no family: its own p-value stands in for the adjusted one.
-    p_used = p_adjusted if common["gating"] else estimate.p_value
-    judgement = judge(estimate, gate, p_adjusted=p_used, alpha=config.alpha)
+def _estimated(estimate: Estimate, judgement: Judgement, common: dict[str, Any]) -> Finding:
     return Finding(
         outcome=judgement.outcome,
         value=estimate.value,
@@ -98,7 +91,7 @@ def _estimated(
             method=estimate.method,
         ),
         p_value=estimate.p_value,
-        p_adjusted=p_adjusted,
+        p_adjusted=judgement.p_adjusted,
         n_baseline=estimate.n_baseline,
         n_generation=estimate.n_generation,
         minimum_detectable=estimate.minimum_detectable,

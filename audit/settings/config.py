@@ -60,6 +60,8 @@ class AuditConfig:
     """No corpus was trained on another."""
     allow_inconclusive: bool = False
     """Exit with 0 where the text cannot tell."""
+    fail_on_change: bool | tuple[str, ...] = False
+    """Of which probes a move beyond its margin ends the audit with 7: of none, of all (true), or of those named."""
     anytime: bool = False
     """Share ``alpha`` out over all audits that a history records, instead of spending it in each."""
     seed: int = 0
@@ -94,6 +96,8 @@ class AuditConfig:
             for name in ("alpha", "baseline", "labels", "tokens", "permutations", "max_documents", "evidence")
         }
         plain |= {name: getattr(self, name) for name in ("independent", "allow_inconclusive", "anytime")}
+        asked = self.fail_on_change
+        plain["fail_on_change"] = asked if isinstance(asked, bool) else list(asked)
         margins = {}
         for probe in probes:
             for gate in probe.gates:
@@ -136,6 +140,14 @@ def _flag(value: Any) -> bool:
     return value
 
 
+def _probes(value: Any) -> bool | tuple[str, ...]:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) or not isinstance(value, Iterable) or not all(isinstance(name, str) for name in value):
+        raise ValueError("true (all probes), false, or a list of names of probes")
+    return tuple(value)
+
+
 def _evidence(value: Any) -> str:
     if value not in ("none", "terms", "texts"):
         raise ValueError('"none", "terms" or "texts"')
@@ -153,6 +165,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "independent": _flag,
     "allow_inconclusive": _flag,
     "anytime": _flag,
+    "fail_on_change": _probes,
     "seed": _whole(0),
 }
 
@@ -262,9 +275,22 @@ class _Merged:
                     self.plain[key] = _CHECKS[key](value)
                 except ValueError as allowed:
                     problems.append(f"{origin}: {key} = {value!r}; allowed: {allowed}")
+                else:
+                    problems.extend(self._unknown(origin) if key == "fail_on_change" else ())
             else:
                 problems.append(f"{origin}: unknown setting {key!r}{_near(key, [*_CHECKS, 'probes', 'waivers'])}")
         return problems
+
+    def _unknown(self, origin: str) -> Iterable[str]:
+        """Probes by name or code -> by name; a complaint for each that there is not."""
+        asked = self.plain["fail_on_change"]
+        if isinstance(asked, bool):
+            return
+        known = {name.lower(): probe.name for probe in self.probes.values() for name in (probe.name, probe.code)}
+        self.plain["fail_on_change"] = tuple(dict.fromkeys(known[n.lower()] for n in asked if n.lower() in known))
+        for name in asked:
+            if name.lower() not in known:
+                yield f"{origin}: fail_on_change: no probe is called {name!r}{_near(name, self.probes)}"
 
     def _probes(self, origin: str, tables: Any) -> list[str]:
         if not isinstance(tables, Mapping):

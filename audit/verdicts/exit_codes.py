@@ -1,4 +1,4 @@
-"""Exit codes: pytest's own where it has one (0 to 5), and 6 for an honest "too little text to tell"."""
+"""Exit codes: pytest's own where it has one (0 to 5), 6 for "too little text to tell", 7 for an unwanted change."""
 
 from __future__ import annotations
 
@@ -22,3 +22,5 @@ class ExitCode(IntEnum):
     """No probe found anything to measure."""
     INCONCLUSIVE = 6
     """Too little text to tell collapse from health at the stated margins (0 with --allow-inconclusive)."""
+    CHANGED = 7
+    """Nothing was lost, but a probe that --fail-on-change names has moved (0 without it, with a warning)."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from collapse_audit.probes.statistics.readings import Estimate, Gate
-from collapse_audit.reports.document import Finding, Outcome, Verdict, about, counted, enough, worst
-from collapse_audit.verdicts.exit_codes import ExitCode
+from collapse_audit.probes.statistics.readings import Estimate, Gate, Kind
+from collapse_audit.reports.document import Outcome, about, enough
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,9 @@ class Judgement:
     reason: str
     notes: tuple[str, ...] = ()
     n_needed: int | None = None
+    kind: Kind = "loss"
+    p_adjusted: float | None = None
+    """Corrected for the family of tests; None for a plain fact and for context."""
 
 
 def judge(
@@ -28,13 +31,20 @@ def judge(
 ) -> Judgement:
     """Judge one estimate, whose n counts ``unit``.
 
-    * fail: "no change" is rejected (Holm-adjusted p <= alpha) and the one-sided 95% bound lies beyond the margin;
+    * fail: "no change" is rejected (Holm-adjusted p <= alpha) and the one-sided 95% bound lies beyond the margin; of a
+      move, which only says that two distributions differ, the same is called changed;
     * pass: the one-sided 95% bound on the other side lies within the margin, so a change of its size would have shown;
     * inconclusive: anything else, with the n that would settle it.
 
     A significant change within the margin passes with the note ``shift``. A plain fact has no p-value (None): its
     bounds decide alone.
     """
+    kind = gate.kind if estimate.kind is None else estimate.kind
+    judgement = _ruled(estimate, gate, kind, p_adjusted, alpha, unit)
+    return dataclasses.replace(judgement, kind=kind, p_adjusted=p_adjusted)
+
+
+def _ruled(estimate: Estimate, gate: Gate, kind: Kind, p_adjusted: float | None, alpha: float, unit: str) -> Judgement:
     significant = p_adjusted is None or p_adjusted <= alpha
     fail_at, pass_at = gate.margin, gate.margin if gate.pass_margin is None else gate.pass_margin
     if gate.worse == "higher":
@@ -43,8 +53,9 @@ def judge(
         beyond, within, bound, far = estimate.high < fail_at, estimate.low >= pass_at, estimate.high, estimate.low
     if beyond and significant and estimate.can_fail:
         chance = "" if p_adjusted is None else f", p = {_short(p_adjusted)} after Holm"
+        outcome = Outcome.FAIL if kind == "loss" else Outcome.CHANGED
         return _judged(
-            Outcome.FAIL, f"the 95% bound {_short(bound)} lies beyond the margin {_short(fail_at)}{chance}", estimate
+            outcome, f"the 95% bound {_short(bound)} lies beyond the margin {_short(fail_at)}{chance}", estimate
         )
     if within:
         moved = p_adjusted is not None and significant
@@ -123,21 +134,3 @@ def holm(p_values: Sequence[float], *, family: int | None = None) -> list[float]
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * steps), 1.0)
     return [float(value) for value in adjusted]
-
-
-def overall(findings: Iterable[Finding], *, allow_inconclusive: bool) -> tuple[Verdict, ExitCode]:
-    """The audit's verdict and exit code: collapse before error before inconclusive before "nothing was measured".
-
-    A waived finding counts as a pass.
-    """
-    match worst(counted(finding) for finding in findings if finding.gating):
-        case Outcome.FAIL:
-            return Verdict.COLLAPSE, ExitCode.COLLAPSE
-        case Outcome.ERROR:
-            return Verdict.ERROR, ExitCode.INTERNAL_ERROR
-        case Outcome.INCONCLUSIVE:
-            return Verdict.INCONCLUSIVE, ExitCode.PASS if allow_inconclusive else ExitCode.INCONCLUSIVE
-        case Outcome.PASS:
-            return Verdict.PASS, ExitCode.PASS
-        case Outcome.NOT_MEASURED:
-            return Verdict.NOT_MEASURED, ExitCode.NOTHING_MEASURED

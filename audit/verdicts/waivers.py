@@ -18,9 +18,10 @@ EXPIRED = "waiver-expired"
 """Note of a finding that counts again."""
 _REQUIRED = ("probe", "owner", "reason", "expires")
 _KEYS = ("probe", "statistic", "generation", "seed", "lineage", "owner", "reason", "expires")
-_ACCEPTABLE = (Outcome.FAIL, Outcome.INCONCLUSIVE)
+_ACCEPTABLE = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.CHANGED)
 """What a waiver accepts. Inconclusive is less evidence of the same damage: were it not covered, a waived finding that
-gets better would break a build that it did not break before. An error is a defect, and nobody's to accept."""
+gets better would break a build that it did not break before. A change breaks one where it is asked to. An error is a
+defect, and nobody's to accept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,10 +198,10 @@ def apply_waivers(
 ) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
     """Mark the findings that a waiver covers, and say what every waiver came to, a line each.
 
-    A gating finding that is ``fail`` or ``inconclusive`` and covered by a waiver in force carries it in ``waiver``,
-    with the note ``waived``; where only expired ones cover it, it counts, and its reason says whose they were. The
-    outcome itself stays what it is. Findings that have been marked before stay as they are, so doing it twice is doing
-    it once. Where several cover a finding, the last one counts: the nearest source of settings.
+    A gating finding that is ``fail``, ``inconclusive`` or ``changed`` and covered by a waiver in force carries it in
+    ``waiver``, with the note ``waived``; where only expired ones cover it, it counts, and its reason says whose they
+    were. The outcome itself stays what it is. Findings that have been marked before stay as they are, so doing it twice
+    is doing it once. Where several cover a finding, the last one counts: the nearest source of settings.
     """
     marked = tuple(_marked(finding, waivers, today) for finding in findings)
     return marked, tuple(_note(waiver, marked, waivers, today) for waiver in waivers)

@@ -12,6 +12,9 @@ from collapse_audit.errors import ProbeError
 Worse = Literal["higher", "lower"]
 Part = Literal["tail", "bulk"]
 Mechanism = Literal["sharpening", "drift"]
+Kind = Literal["loss", "move"]
+"""What lies beyond a margin: damage (less tail, fewer types, more loops), or only another distribution. A richer or a
+better text moves too, so a move is told and never collapse."""
 
 LEVEL = 0.90
 """Level of every two-sided interval; each of its ends is a one-sided 95% bound."""
@@ -47,11 +50,15 @@ class Gate:
     """Whether it means something else at another number of documents, so that seeds need equally many."""
     checks_run: bool = False
     """Whether it says that a generation is a run of its own at all, and nothing of a recipe."""
+    kind: Kind = "loss"
+    """``move`` where the statistic only says that two distributions differ: beyond its margin it is ``changed``."""
 
     def __post_init__(self) -> None:
         """Refuse a direction or a margin that no verdict could use."""
         if self.worse not in ("higher", "lower"):
             raise ProbeError(f'gate {self.statistic}: worse must be "higher" or "lower", got {self.worse!r}')
+        if self.kind not in ("loss", "move"):
+            raise ProbeError(f'gate {self.statistic}: kind must be "loss" or "move", got {self.kind!r}')
         if not math.isfinite(self.margin):
             raise ProbeError(f"gate {self.statistic}: margin must be a finite number, got {self.margin!r}")
 
@@ -77,6 +84,8 @@ class Estimate:
     """Smallest change from "none" that this n finds significant with 90% power, in the gate's unit."""
     n_needed: Callable[[float], float] | None = None
     """Documents a side that would settle this estimate against a given margin (inf: none would)."""
+    kind: Kind | None = None
+    """Where the measured decides what the gate's statistic is (a move with the signature of loss); None: the gate's."""
     can_fail: bool = True
     """False where the comparison is one-sided and damage cannot be told from a shared training sample."""
     raw: Mapping[str, Any] = field(default_factory=dict)

@@ -116,8 +116,8 @@ def forest(report: AuditReport) -> Picture | None:
         title="Every estimate against its margin",
         caption=(
             "All on one scale: 0 is no change, 1 the margin, beyond 1 damage that matters. A line a generation, the "
-            "first on top. A cross fails, a circle passes, a diamond is inconclusive, a square is waived; an arrow "
-            "lies beyond the edge."
+            "first on top. A cross fails, a circle passes, a plus has moved, a diamond is inconclusive, a square is "
+            "waived; an arrow lies beyond the edge."
             + (f" {left_out} generations between are left out; the table of all findings has them." if left_out else "")
         ),
         panels=tuple(panel for panel in panels if panel.lines),
@@ -134,7 +134,13 @@ def _few_generations(gated: Sequence[Finding], seeds: Sequence[str | None]) -> s
     return {known[round(step * (len(known) - 1) / (most - 1))] for step in range(most)}
 
 
-_FOREST = (("fail", "X", "fail"), ("pass", "o", "pass"), ("inconclusive", "D", "unsure"), ("waived", "s", "soft"))
+_FOREST = (
+    ("fail", "X", "fail"),
+    ("pass", "o", "pass"),
+    ("changed", "P", "unsure"),
+    ("inconclusive", "D", "unsure"),
+    ("waived", "s", "soft"),
+)
 
 
 def _forest_panel(group: Sequence[Finding], seed: str | None, least: float, *, several: bool) -> Panel:

@@ -60,7 +60,7 @@ class Run:
     runs: int
 
 
-_WORST = ("fail", "error", "inconclusive", "waived", "pass", "not_measured")
+_WORST = ("fail", "error", "inconclusive", "changed", "waived", "pass", "not_measured")
 
 
 def runs(report: AuditReport, past: Sequence[Past]) -> tuple[Run, ...]:

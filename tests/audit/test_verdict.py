@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collapse_audit.probes.statistics.readings import Estimate, Gate
+from collapse_audit.reports.adding_up import added_up as overall
 from collapse_audit.reports.document import Finding, Outcome, Verdict
 from collapse_audit.verdicts.exit_codes import ExitCode
-from collapse_audit.verdicts.rule import Judgement, holm, judge, overall
+from collapse_audit.verdicts.rule import Judgement, holm, judge
 
 ALPHA = 0.05
 Z = 1.6448536269514722
@@ -277,6 +278,7 @@ ORDER = [
     (Outcome.FAIL, Verdict.COLLAPSE, 1),
     (Outcome.ERROR, Verdict.ERROR, 3),
     (Outcome.INCONCLUSIVE, Verdict.INCONCLUSIVE, 6),
+    (Outcome.CHANGED, Verdict.CHANGED, 0),
     (Outcome.PASS, Verdict.PASS, 0),
     (Outcome.NOT_MEASURED, Verdict.NOT_MEASURED, 5),
 ]
@@ -297,6 +299,23 @@ def test_context_decides_nothing(outcomes: list[Outcome]) -> None:
     context = [found(outcome, gating=False) for outcome in outcomes]
     assert overall(context, allow_inconclusive=False) == (Verdict.NOT_MEASURED, ExitCode.NOTHING_MEASURED)
     assert overall([*context, found(Outcome.PASS)], allow_inconclusive=False) == (Verdict.PASS, ExitCode.PASS)
+
+
+@given(st.lists(st.sampled_from(list(Outcome)), max_size=6))
+def test_a_change_that_is_asked_to_fail_exits_with_7_where_nothing_before_it_decides(outcomes: list[Outcome]) -> None:
+    findings = [found(outcome) for outcome in outcomes]
+    verdict, code = overall(findings)
+    refused = overall(findings, fail_on_change=["p"])
+    assert refused == ((verdict, 7) if verdict is Verdict.CHANGED else (verdict, code))
+    assert refused == overall(findings, fail_on_change=True)
+    assert overall(findings, fail_on_change=["another"]) == overall(findings, fail_on_change=False) == (verdict, code)
+
+
+def test_an_allowed_inconclusive_hides_no_change_that_is_asked_to_fail() -> None:
+    findings = [found(Outcome.INCONCLUSIVE), found(Outcome.CHANGED)]
+    assert overall(findings, allow_inconclusive=True, fail_on_change=True) == (Verdict.CHANGED, 7)
+    assert overall(findings, allow_inconclusive=True) == (Verdict.INCONCLUSIVE, 0)
+    assert overall(findings, fail_on_change=True) == (Verdict.INCONCLUSIVE, 6)
 
 
 def test_allowed_inconclusive_exits_with_0_and_keeps_its_name() -> None:

@@ -19,9 +19,9 @@ from collapse_audit.cli import main
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.probes.repetition import repetition
 from collapse_audit.reports import as_junit, as_markdown, as_text
+from collapse_audit.reports.adding_up import added_up as overall
 from collapse_audit.reports.document import AuditReport, Finding, Outcome, Verdict, cells, counted, worst
 from collapse_audit.reports.from_json import read
-from collapse_audit.verdicts.rule import overall
 from collapse_audit.verdicts.waivers import EXPIRED, WAIVED, Waiver, apply_waivers, of_lineage, read_waivers
 from tests.audit import small_lineages
 

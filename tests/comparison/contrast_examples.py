@@ -10,8 +10,8 @@ from typing import Any
 from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.comparison.prompts import Four, Quartet, quartet
 from collapse_audit.probes.text.sample import Sample
+from collapse_audit.reports.adding_up import added_up as overall
 from collapse_audit.reports.document import AuditReport, Finding, Interval, Outcome, Stage
-from collapse_audit.verdicts.rule import overall
 from tests.audit import small_lineages
 
 UNITS = {

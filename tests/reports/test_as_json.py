@@ -26,7 +26,7 @@ REPORT = (
 FINDING = (
     "probe code statistic seed generation baseline gating outcome value unit interval margin p_value p_adjusted "
     "n_baseline n_generation minimum_detectable n_needed raw evidence reason seconds worse margin_reason notes waiver "
-    "pass_margin"
+    "pass_margin kind sentence"
 )
 
 

@@ -9,8 +9,8 @@ from examples import collapsed, finding
 
 from collapse_audit.reports.document import Cell, Outcome, cells, worst
 
-# The order in which exit codes decide: collapse, error, inconclusive, (something passed), nothing measured.
-ORDER = ["fail", "error", "inconclusive", "pass", "not_measured"]
+# The order in which exit codes decide: collapse, error, inconclusive, changed, (something passed), nothing measured.
+ORDER = ["fail", "error", "inconclusive", "changed", "pass", "not_measured"]
 
 
 @pytest.mark.parametrize(("first", "second"), list(combinations(ORDER, 2)))

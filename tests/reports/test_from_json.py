@@ -85,8 +85,9 @@ def test_what_is_found_is_said_without_a_word_of_pythons(text: str) -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_no_verdict_but_that_of_the_findings_is_taken(name: str) -> None:
-    codes = {"pass": 0, "collapse": 1, "error": 3, "not_measured": 5, "inconclusive": 6}
+    codes = {"pass": 0, "changed": 7, "collapse": 1, "error": 3, "not_measured": 5, "inconclusive": 6}
     made = EXAMPLES[name]()
+    codes[made.verdict.value] = made.exit_code
     for verdict, code in codes.items():
         text = as_json.render(replace(made, verdict=Verdict(verdict), exit_code=code))
         if verdict == made.verdict:
@@ -96,13 +97,38 @@ def test_no_verdict_but_that_of_the_findings_is_taken(name: str) -> None:
             parse(text)
 
 
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_no_exit_code_but_that_of_the_findings_is_taken(name: str) -> None:
+    made = EXAMPLES[name]()
+    for code in {0, 1, 3, 5, 6, 7} - {made.exit_code}:
+        with pytest.raises(InputError, match=r"\[report-(verdict|schema)\]"):
+            parse(as_json.render(replace(made, exit_code=code)))
+
+
+@pytest.mark.parametrize(("kind", "outcome", "other"), [("move", "fail", "loss"), ("loss", "changed", "move")])
+def test_an_outcome_that_its_kind_cannot_have_is_refused(kind: str, outcome: str, other: str) -> None:
+    data = json.loads(as_json.render(collapsed()))
+    data["findings"][0] |= {"kind": kind, "outcome": outcome}
+    with pytest.raises(InputError, match=f"a {kind} that is {outcome}: .*; expected only a {other} can be {outcome}"):
+        parse(json.dumps(data))
+
+
+def test_a_report_of_before_there_were_kinds_is_read() -> None:
+    data = json.loads(as_json.render(collapsed()))
+    for finding in data["findings"]:
+        finding.pop("kind"), finding.pop("sentence", None)
+    assert parse(json.dumps(data)).verdict is Verdict.COLLAPSE
+
+
 def test_an_edited_verdict_is_told_with_what_contradicts_it() -> None:
     made = replace(collapsed(), verdict=Verdict.PASS, exit_code=0)
     failed = sum(f.gating and f.outcome is Outcome.FAIL for f in made.findings)
     gating = sum(f.gating for f in made.findings)
     with pytest.raises(InputError) as caught:
         parse(as_json.render(made))
-    told = f"found the verdict pass, although {failed} of {gating} gating findings say fail; expected the verdict"
+    told = (
+        f"found the verdict pass (exit 0), although {failed} of {gating} gating findings say fail; expected the verdict"
+    )
     assert told in str(caught.value)
 
 

@@ -21,7 +21,8 @@ from scipy.stats import t as student
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.readings import LEVEL, Estimate, Gate, Z
 from collapse_audit.reports.document import Finding, Interval, Outcome
-from collapse_audit.verdicts.rule import holm, judge
+from collapse_audit.verdicts.family import judge_family
+from collapse_audit.verdicts.rule import Judgement
 
 MIN_SEEDS = 3
 """Fewer runs than these carry no claim about what made them."""
@@ -73,15 +74,16 @@ def recipe_claims(
     groups = {key: group for key, group in groups.items() if len({finding.seed for finding in group}) > 1}
     gates = {key: _gate(group, gate_of(group[0])) for key, group in groups.items()}
     estimates = {key: _over_seeds(group, gates[key]) for key, group in groups.items()}
-    adjusted: dict[tuple[str, str, int], float] = {}
+    judged: dict[tuple[str, str, int], Judgement] = {}
     for generation in {key[2] for key in groups}:
-        tested = {k: e.p_value for k, e in estimates.items() if k[2] == generation and e is not None and e.p_value}
-        adjusted |= zip(tested, holm(list(tested.values())), strict=True)
-    return tuple(_claim(group, gates[key], estimates[key], adjusted.get(key), alpha) for key, group in groups.items())
+        family = {key: one for key, one in estimates.items() if key[2] == generation and one is not None}
+        judged |= judge_family(family, gates, alpha=alpha, unit="seeds")
+    return tuple(_claim(group, gates[key], estimates[key], judged.get(key)) for key, group in groups.items())
 
 
 def _gate(group: Sequence[Finding], gate: Gate) -> Gate:
-    """The margins in force, which an automatic one settles for each seed: the strictest of those that pass."""
+    """The margins in force, which an automatic one settles for each seed: the strictest of those that pass. A move is
+    a loss where it was one in every seed."""
     margins = [finding.margin for finding in group if finding.margin is not None]
     passes = [finding.margin if finding.pass_margin is None else finding.pass_margin for finding in group]
     strictest = min if gate.worse == "higher" else max
@@ -89,6 +91,7 @@ def _gate(group: Sequence[Finding], gate: Gate) -> Gate:
     return dataclasses.replace(
         gate,
         margin=strictest(margins, default=gate.margin),
+        kind="loss" if all(finding.kind == "loss" for finding in group) else gate.kind,
         pass_margin=strictest(known) if known else gate.pass_margin,
     )
 
@@ -154,9 +157,7 @@ def _seeds_needed(mean: float, margin: float, spread: float, seeds: int) -> floa
     return float(counts[enough.argmax()]) if enough.any() else math.inf
 
 
-def _claim(
-    group: Sequence[Finding], gate: Gate, estimate: Estimate | None, p_adjusted: float | None, alpha: float
-) -> RecipeClaim:
+def _claim(group: Sequence[Finding], gate: Gate, estimate: Estimate | None, judged: Judgement | None) -> RecipeClaim:
     first = group[0]
     common: dict[str, Any] = {
         "probe": first.probe,
@@ -168,7 +169,7 @@ def _claim(
         "seeds": tuple(_dot(finding) for finding in group),
         "n_seeds": len(group),
     }
-    if estimate is None:
+    if estimate is None or judged is None:
         few = len(group) < MIN_SEEDS
         if few:
             why = f"{len(group)} seeds carry no claim about a recipe; at least {MIN_SEEDS} do"
@@ -178,14 +179,13 @@ def _claim(
             why = "all seeds agree to the last digit: they are no independent runs, or there is nothing to measure"
         needed = MIN_SEEDS if few else None
         return RecipeClaim(outcome=Outcome.INCONCLUSIVE, reason=why, n_needed=needed, **common)
-    judged = judge(estimate, gate, p_adjusted=p_adjusted, alpha=alpha, unit="seeds")
     return RecipeClaim(
         outcome=judged.outcome,
         value=estimate.value,
         interval=Interval(low=estimate.low, high=estimate.high, level=LEVEL, method=estimate.method),
         between_seeds=_between(group, gate),
         p_value=estimate.p_value,
-        p_adjusted=p_adjusted,
+        p_adjusted=judged.p_adjusted,
         n_needed=judged.n_needed,
         reason=judged.reason,
         **common,

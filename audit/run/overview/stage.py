@@ -19,6 +19,8 @@ Mechanism = Literal["sharpening", "drift", "undetermined", "none"]
 
 GateOf = Callable[[Finding], Gate]
 """The gate in force for a finding."""
+_SOUND = (Verdict.PASS, Verdict.CHANGED)
+_HARMLESS = (Outcome.PASS, Outcome.CHANGED, Outcome.NOT_MEASURED)
 _ORDER = (Stage.LATE, Stage.EARLY, Stage.UNDETERMINED, Stage.NONE)
 
 
@@ -49,14 +51,16 @@ def stages(findings: Iterable[Finding], gate_of: GateOf) -> tuple[StageReading, 
 
 
 def overall_stage(readings: Sequence[StageReading], verdict: Verdict) -> Stage:
-    """The stage of the worst generation; undetermined unless the audit passed or something says how far it has gone."""
+    """The stage of the worst generation; undetermined unless nothing was lost or something says how far it has gone."""
     worst = next((stage for stage in _ORDER if any(reading.stage is stage for reading in readings)), Stage.UNDETERMINED)
-    return Stage.UNDETERMINED if worst is Stage.NONE and verdict is not Verdict.PASS else worst
+    return Stage.UNDETERMINED if worst is Stage.NONE and verdict not in _SOUND else worst
 
 
 def _read(seed: str | None, generation: int, findings: Sequence[Finding], gate_of: GateOf) -> StageReading:
     failed = [finding for finding in findings if finding.outcome is Outcome.FAIL]
-    late = [finding for finding in failed if _late(finding, gate_of(finding))]
+    # How far a text has moved says how far damage has gone, where there is damage; alone it is only another text.
+    moved = [finding for finding in findings if failed and finding.outcome is Outcome.CHANGED]
+    late = [finding for finding in (*failed, *moved) if _late(finding, gate_of(finding))]
     tail = [finding for finding in failed if gate_of(finding).part == "tail"]
     mechanism, how = _mechanism(findings, gate_of)
     if late:
@@ -65,7 +69,7 @@ def _read(seed: str | None, generation: int, findings: Sequence[Finding], gate_o
         stage, why, rests = Stage.EARLY, "tails or rare classes are lost and the bulk stands", tail
     elif failed:
         stage, why, rests = Stage.UNDETERMINED, "damaged, but no tail is known to be lost", failed
-    elif all(finding.outcome in (Outcome.PASS, Outcome.NOT_MEASURED) for finding in findings):
+    elif all(finding.outcome in _HARMLESS for finding in findings):
         stage, why, rests = Stage.NONE, "nothing failed", []
     else:
         stage, why, rests = Stage.UNDETERMINED, "not everything could be settled", []

@@ -1,0 +1,48 @@
+"""What moved beyond its margin, and what was held all the same: the sentence that goes with every change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from collapse_audit.reports.document import Finding, Outcome, counted
+from collapse_audit.reports.plain import called
+
+_HELD = {
+    ("tail-mass", "tail-mass-ratio"): "the rare tail's probability",
+    ("tail-coverage", "distinct-types"): "distinct types",
+    ("label-coverage", "retained-share"): "every label",
+    ("diversity", "distinct-2"): "distinct word pairs",
+    ("diversity", "effective-tokens"): "effective vocabulary",
+}
+"""What a loss would have shown in, and what a reader calls it."""
+
+
+def moved(findings: Iterable[Finding]) -> list[str]:
+    """A sentence where something moved: what, and what of tails, types, labels and diversity was held, with the worst
+    bound of all generations. It claims no more than the findings do: what failed or is open is not called held."""
+    gating = [finding for finding in findings if finding.gating]
+    changed = [finding for finding in gating if counted(finding) is Outcome.CHANGED]
+    if not changed:
+        return []
+    what = ", ".join(dict.fromkeys(map(called, changed)))
+    where = ", ".join(map(str, sorted({finding.generation for finding in changed})))
+    said = f"warning: {what} moved beyond the margin in generation {where}; a move alone is no loss"
+    held = [told for key, name in _HELD.items() if (told := _held(name, [f for f in gating if _key(f) == key]))]
+    return [
+        f"{said}; held: {', '.join(held)}" if held else f"{said}, and nothing else was measured that could tell one"
+    ]
+
+
+def _key(finding: Finding) -> tuple[str, str]:
+    return finding.probe, finding.statistic
+
+
+def _held(name: str, group: Sequence[Finding]) -> str:
+    """``distinct types (at least 0.97 of the baseline's; 0.9 is the least allowed)``, or "" where it was not held."""
+    measured = [finding for finding in group if finding.outcome is not Outcome.NOT_MEASURED]
+    bounds = [finding.interval.low for finding in measured if finding.interval is not None]
+    known = [bound for bound in bounds if bound is not None]
+    if not measured or len(known) < len(measured) or any(finding.outcome is not Outcome.PASS for finding in measured):
+        return ""
+    least = [finding.margin if finding.pass_margin is None else finding.pass_margin for finding in measured]
+    return f"{name} (at least {min(known):.2f} of the baseline's; {max(filter(None, least)):g} is the least allowed)"

@@ -1,0 +1,51 @@
+"""A family of tests, judged together: Holm over its p-values, then the one rule for each. The only place that does so.
+
+An audit, a trial of ``calibrate``, a look at a model in training and a claim about a recipe are all judged here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Hashable, Mapping
+from typing import TypeVar
+
+from collapse_audit.probes.statistics.readings import Estimate, Gate
+from collapse_audit.verdicts.rule import Judgement, holm, judge
+
+K = TypeVar("K", bound=Hashable)
+
+
+def judge_family(
+    estimates: Mapping[K, Estimate],
+    gates: Mapping[K, Gate],
+    *,
+    alpha: float,
+    planned: int = 0,
+    context: Collection[K] = (),
+    later: Collection[K] = (),
+    unit: str = "documents a side",
+) -> dict[K, Judgement]:
+    """The judgement of every estimate, in their order; ``gates`` holds the gate of each, with the margin in force.
+
+    Holm's correction is over all estimates with a p-value, but for ``context``, which belongs to no family: its own
+    p-value stands in for the adjusted one. ``planned`` is how many tests there would have been, where fewer were made
+    (a run that stopped at its first failure). Tests in ``later`` count as if they came last in Holm's order, where they
+    can reject nothing: their p-values were measured too coarsely to be any of the others' equals.
+    """
+    p_values = {key: one.p_value for key, one in estimates.items() if one.p_value is not None and key not in context}
+    first = {key: p for key, p in p_values.items() if key not in later}
+    family = max(planned, len(p_values))
+    adjusted = dict.fromkeys(p_values, 1.0) | dict(zip(first, holm(list(first.values()), family=family), strict=True))
+    return {
+        key: dataclasses.replace(
+            judge(
+                one,
+                gates[key],
+                p_adjusted=one.p_value if key in context else adjusted.get(key),
+                alpha=alpha,
+                unit=unit,
+            ),
+            p_adjusted=adjusted.get(key),
+        )
+        for key, one in estimates.items()
+    }
