@@ -372,7 +372,7 @@ def _verdict(changes: list[Change], *, compared: int, total: int) -> tuple[ExitC
         ExitCode.COLLAPSE: ("worse", "newly failed"),
         ExitCode.INTERNAL_ERROR: ("error", "could not be measured this time"),
         ExitCode.INCONCLUSIVE: ("inconclusive", "are not settled this time"),
-        ExitCode.CHANGED: ("changed", "moved beyond their margin, which was asked to fail"),
+        ExitCode.CHANGED: ("changed", "moved beyond the margin, which is asked to fail"),
     }
     better = sum(change.kind is Kind.BETTER for change in changes)
     beside = f", {better} got better" if better else ""

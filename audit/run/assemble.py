@@ -85,7 +85,7 @@ def _summary(findings: list[Finding], verdict: Verdict, code: ExitCode) -> str:
         Verdict.COLLAPSE: (Outcome.FAIL, "failed"),
         Verdict.ERROR: (Outcome.ERROR, "could not be measured"),
         Verdict.INCONCLUSIVE: (Outcome.INCONCLUSIVE, "are inconclusive"),
-        Verdict.CHANGED: (Outcome.CHANGED, "moved beyond their margin"),
+        Verdict.CHANGED: (Outcome.CHANGED, "moved beyond the margin"),
         Verdict.PASS: (Outcome.PASS, "passed"),
     }
     if verdict is Verdict.NOT_MEASURED:

@@ -131,6 +131,7 @@ DECIDES = (
     "independent = true",
     "allow_inconclusive = true",
     "anytime = true",
+    "fail_on_change = true",
     'history = "history.jsonl"',
     "[probes.one]\nmargin = 0.9",
     "[probes.one]\nenabled = false",

@@ -110,7 +110,7 @@ def test_mlflow_gets_verdict_values_and_files(mlflow: Mlflow, stored: Path, tmp_
     assert main([str(stored / "tiny"), "-q", "--report", str(tmp_path / "out"), "--log-to", "mlflow"]) == 6
     (run,) = mlflow.runs
     assert run.name == "collapse-audit tiny"
-    assert run.tags["collapse_audit.verdicts.rule"] == "inconclusive"
+    assert run.tags["collapse_audit.verdict"] == "inconclusive"
     assert run.tags["collapse_audit.exit_code"] == "6"
     assert run.metrics == values(tmp_path / "out" / "report.json")
     assert ("diversity/distinct-2", 1) in run.metrics
