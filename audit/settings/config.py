@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from collapse_audit.errors import UsageError
+from collapse_audit.lineages.files.door import Refused, read_toml
 from collapse_audit.lineages.files.paths import locate
 from collapse_audit.lineages.model.lineage import Lineage
 from collapse_audit.probes.statistics.readings import Gate
@@ -374,10 +375,10 @@ def _near(word: str, known: Iterable[str]) -> str:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return read_toml(path)
     except FileNotFoundError:
         raise UsageError(f"--config {path}: no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (Refused, tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{path}: not readable as TOML: {error}", slug="config") from None
 
 

@@ -313,7 +313,13 @@ def _byte_before(file: Any, position: int) -> Any:
 def _written(entry: Entry) -> bytes:
     data = {key: value for key, value in dataclasses.asdict(entry).items() if value is not None}
     text = json.dumps({"format": FORMAT, **data}, sort_keys=True, allow_nan=False, separators=(",", ":"))
-    return text.encode("ascii") + b"\n"
+    line = text.encode("ascii")
+    try:
+        _line(line)  # what cannot be read back would make the whole history unreadable, for good
+    except _WrongLineError as wrong:
+        found = f"{entry.lineage}: {wrong.found}, which a history cannot hold; expected {wrong.expected}"
+        raise UsageError(found, slug="history") from None
+    return line + b"\n"
 
 
 @contextlib.contextmanager

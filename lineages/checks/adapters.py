@@ -8,7 +8,6 @@ header, and the numbers. It is read here and not by its package, whose numpy sid
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from collapse_audit.errors import InputError
 from collapse_audit.lineages.files.digest import PREFIX, canonical_json, json_digest
+from collapse_audit.lineages.files.door import Refused, parse_json, read_json, reading, stay_inside
 from collapse_audit.lineages.files.problems import problem, shorten
 
 WEIGHTS = "adapter_model.safetensors"
@@ -252,6 +252,14 @@ def read_adapter(folder: Path, *, where: str) -> Adapter | None:
     if not path.is_file():
         _refuse_missing(folder, where)
     shown = f"{where}/{WEIGHTS}"
+    with reading(shown, "an adapter in safetensors, as peft writes it", "adapter"):
+        for name in (WEIGHTS, CONFIG):
+            stay_inside(folder / name, folder)
+        return _read(folder, where=where)
+
+
+def _read(folder: Path, *, where: str) -> Adapter | None:
+    path, shown = folder / WEIGHTS, f"{where}/{WEIGHTS}"
     try:
         if is_pointer(path):
             return None
@@ -293,8 +301,8 @@ def _config(path: Path, where: str) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
     try:
-        config = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
+        config = read_json(path)
+    except (Refused, ValueError, RecursionError) as error:
         raise InputError([problem(where, f"broken JSON ({error})", "a JSON object", "adapter-config")]) from error
     if not isinstance(config, dict):
         raise InputError([problem(where, shorten(config), "a JSON object", "adapter-config")])
@@ -313,7 +321,7 @@ def tensor_places(path: Path, *, where: str) -> dict[str, Place]:
             _broken(where, f"{size:,} bytes, and a header that claims {length:,}")
         header = file.read(length)
     try:
-        table = json.loads(header)
+        table = parse_json(header)
         entries = {name: entry for name, entry in table.items() if name != "__metadata__"}
         places = {name: _place(entries[name], 8 + length) for name in sorted(entries)}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

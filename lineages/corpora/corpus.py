@@ -17,6 +17,7 @@ from collapse_audit.lineages.corpora.readers.formats import ALLOWED, read_blocks
 from collapse_audit.lineages.corpora.readers.records import check_record
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import file_digest
+from collapse_audit.lineages.files.door import reading
 from collapse_audit.lineages.files.problems import ProblemList, problem, shorten
 
 __all__ = ["RECORD_SCHEMA", "Corpus", "open_corpus"]
@@ -45,6 +46,10 @@ class Corpus:
         Raises InputError with all problems of the file (the first twenty worded, the rest counted) once the whole file
         has been read; from the first problem on no batch is given out. Read to the end: only then is the file good.
         """
+        with reading(self.where or self.shown, f"a corpus file ({ALLOWED})", "unreadable"):
+            yield from self._batches()
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
         problems = ProblemList(self.where or self.shown)
         ids = _SeenIds()
         total = 0

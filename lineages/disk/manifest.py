@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from collapse_audit.errors import InputError, Problem
+from collapse_audit.lineages.files.door import Refused, limits, parse_toml, raised, read_bytes
 from collapse_audit.lineages.files.problems import ProblemList, problem
 from collapse_audit.lineages.files.schema import Complaint, Schema
 from collapse_audit.lineages.files.toml_lines import line_of
@@ -45,11 +46,14 @@ def read_manifest(path: Path, *, where: str | None = None) -> Manifest:
     """
     problems = ProblemList(where or str(path))
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_bytes(path, most=limits().settings).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         line = error.object[: error.start].count(b"\n") + 1
         problems.add(f"bad UTF-8 (byte 0x{byte:02x})", "UTF-8 text", "bad-utf8", line=line)
+        raise InputError(problems.as_tuple()) from None
+    except Refused as error:
+        problems.add(str(error), f"a manifest; {raised('settings')}", "unreadable")
         raise InputError(problems.as_tuple()) from None
     except OSError as error:
         problems.add(f"a file that cannot be read ({error.strerror})", "a readable file", "unreadable")
@@ -61,13 +65,13 @@ def parse_manifest(text: str, *, where: str = MANIFEST) -> Manifest:
     """As :func:`read_manifest`, from text."""
     problems = ProblemList(where)
     try:
-        data = tomllib.loads(text)
+        data = parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         message, line = _split_position(str(error))
         problems.add(f"broken TOML ({message})", "TOML", "broken-toml", line=line)
         raise InputError(problems.as_tuple()) from None
-    except RecursionError:
-        problems.add("TOML nested too deeply", "TOML", "broken-toml")
+    except Refused as error:
+        problems.add(f"TOML with {error}", "TOML", "broken-toml")
         raise InputError(problems.as_tuple()) from None
     check_manifest(data, where=where, text=text)
     return Manifest(data=data, text=text, where=where)
@@ -80,6 +84,12 @@ def check_manifest(manifest: Mapping[str, Any], *, where: str = MANIFEST, text: 
         found = f"format {manifest['format']}"
         line = line_of(text, ("format",))
         problems.add(found, "format 1; a newer collapse-audit wrote this file", "manifest-format", line=line)
+        raise InputError(problems.as_tuple())
+    entries = manifest.get("generation", [])
+    if isinstance(entries, list) and len(entries) > limits().generations:
+        found = f"{len(entries):,} generations"
+        expected = f"at most {limits().generations:,}; {raised('generations')}"
+        problems.add(found, expected, "too-many-generations")
         raise InputError(problems.as_tuple())
     complaints = list(_SCHEMA.complaints(manifest)) or list(_sense_complaints(manifest))
     complaints.sort(key=lambda complaint: line_of(text, complaint[0]) or 0)

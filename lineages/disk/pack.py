@@ -31,6 +31,7 @@ from collapse_audit.lineages.disk.pack_format import (
 )
 from collapse_audit.lineages.disk.write import atomic_file
 from collapse_audit.lineages.files.digest import PREFIX, canonical_json, file_digest
+from collapse_audit.lineages.files.door import reading
 from collapse_audit.lineages.files.problems import problem, shorten
 from collapse_audit.probes.packs.pack import Pack, PackedLabels
 from collapse_audit.probes.packs.sketch import NLL_STEP, Collisions, Curve, Cut, Sketch, run_lengths
@@ -152,10 +153,12 @@ def read_pack(path: Path, *, where: str = "") -> Pack:
 
     Raises InputError where it is not a pack, or not whole, or too new.
     """
+    shown = where or str(path)
     try:
-        return _read(path)
+        with reading(shown, "the pack as it was written; copy it again", "pack-damaged", beside=(_Refused,)):
+            return _read(path)
     except _Refused as refused:
-        raise InputError([problem(where or str(path), refused.found, refused.expected, refused.slug)]) from None
+        raise InputError([problem(shown, refused.found, refused.expected, refused.slug)]) from None
 
 
 class _Refused(Exception):  # noqa: N818 - it becomes an InputError, and is never shown as it is

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from collapse_audit.lineages.files.door import Refused, parse_json
 from collapse_audit.probes.packs.pack import COMMON, LEAST_SIZE
 from collapse_audit.probes.packs.sketch import NLL_STEP, UNCUT, run_lengths
 from collapse_audit.probes.statistics.design import MIN_UNITS
@@ -17,6 +17,8 @@ from collapse_audit.probes.statistics.design import MIN_UNITS
 KIND = "collapse-audit reference pack"
 FORMAT = 1
 """Goes up when this code would misread a file of the new format. History: 1, first version."""
+_MOST_DOCUMENTS = 20_000_000
+"""Documents that the header of a pack may speak of: a place for each is kept in memory."""
 Arrays = Mapping[str, npt.NDArray[Any]]
 Shape = tuple[int, ...] | None
 
@@ -64,6 +66,8 @@ def good_header(header: Mapping[str, Any]) -> bool:
     if not Draft202012Validator(_SCHEMA).is_valid(header):
         return False
     cuts = header["cuts"]
+    if header["block"] * header["blocks"] > _MOST_DOCUMENTS:
+        return False
     return bool(cuts[-1] == UNCUT and all(a < b for a, b in pairwise([0, *cuts[:-1]])))
 
 
@@ -134,6 +138,6 @@ def impossible(header: Mapping[str, Any], arrays: Arrays) -> Iterator[str]:
 def read_json(values: npt.NDArray[Any]) -> Any:
     """JSON in a member of bytes; None where it is none."""
     try:
-        return json.loads(values.tobytes().decode("utf-8"))
-    except (ValueError, RecursionError):
+        return parse_json(values.tobytes())
+    except (Refused, ValueError):
         return None

@@ -26,7 +26,10 @@ class Schema:
     def _validator(self) -> Any:
         import jsonschema  # takes a tenth of a second, and not every command needs it
 
-        return jsonschema.Draft202012Validator(json.loads(files(self._package).joinpath(self._file).read_text("utf-8")))
+        schema = json.loads(files(self._package).joinpath(self._file).read_text("utf-8"))
+        # JSON Schema takes 1.0 for a whole number; what expects an int then stores a float that nobody reads back.
+        whole = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+        return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=whole)(schema)
 
     def complaints(self, document: Mapping[str, Any], *, under: tuple[str, ...] = ()) -> Iterator[Complaint]:
         """Everything that does not fit; ``under``: the keys that lead to the document in the file it stands in."""

@@ -24,6 +24,7 @@ import numpy as np
 from collapse_audit.errors import InputError
 from collapse_audit.lineages.checks.adapters import WEIGHTS, is_pointer
 from collapse_audit.lineages.files.digest import file_digest
+from collapse_audit.lineages.files.door import Refused, limits, parse_json, read_bytes
 from collapse_audit.lineages.files.problems import ProblemList, problem, shorten
 from collapse_audit.lineages.model.lineage import GenerationEntry
 from collapse_audit.probes.models.contexts import Contexts
@@ -50,8 +51,8 @@ def read_concentration(path: Path, where: str) -> Contexts:
     """The file ``path``, named ``where`` in messages. Raises InputError with all that is wrong with it."""
     problems = ProblemList(where)
     try:
-        text = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_bytes(path, most=limits().json).decode("utf-8").splitlines()
+    except (Refused, OSError, UnicodeDecodeError) as error:
         problems.add(f"a file that cannot be read ({type(error).__name__})", "lines of JSON in UTF-8", "bad-contexts")
         raise InputError(problems.as_tuple()) from None
     about = _object(text[0]) if text else None
@@ -119,8 +120,8 @@ def contexts_of(rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> 
 
 def _object(line: str) -> dict[str, Any] | None:
     try:
-        value = json.loads(line)
-    except ValueError:
+        value = parse_json(line)
+    except (Refused, ValueError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -26,6 +26,7 @@ from collapse_audit.lineages.corpora.readers.blocks import Unreadable
 from collapse_audit.lineages.corpora.readers.read_jsonl import jsonl_blocks
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import file_digest
+from collapse_audit.lineages.files.door import Refused, read_json, reading, stay_inside
 from collapse_audit.lineages.files.problems import ProblemList, shorten
 from collapse_audit.lineages.measured.lm_eval_claims import OURS, adapter_of, arguments, check_model, model_settings
 from collapse_audit.lineages.measured.lm_eval_copies import Files, answers, neighbours, shared
@@ -57,12 +58,17 @@ def read_results(entry: GenerationEntry) -> TaskResults | None:
     """
     if entry.lm_eval is None:
         return None
-    shown = _shown(entry.lm_eval, entry)
-    found = list(_results_files(entry.lm_eval, shown))
+    with reading(_shown(entry.lm_eval, entry), "results of lm-evaluation-harness 0.4", "lm-eval"):
+        return _read_results(entry, entry.lm_eval)
+
+
+def _read_results(entry: GenerationEntry, root: Path) -> TaskResults:
+    shown = _shown(root, entry)
+    found = list(_results_files(root, shown))
     tasks: dict[str, TaskResult] = {}
     doubts: dict[str, str] = {}
     for path, data in found:  # the oldest first: a later run of a task replaces an earlier one
-        problems = ProblemList(_named(shown, entry.lm_eval, path))
+        problems = ProblemList(_named(shown, root, path))
         doubt = check_model(entry, data, problems)
         for name in data["results"]:
             if name in data["configs"]:  # not a group of tasks, which has no samples of its own
@@ -74,7 +80,7 @@ def read_results(entry: GenerationEntry) -> TaskResults | None:
             problems.add("results of no task", "those of one task or more", "lm-eval")
         if len(problems):
             raise InputError(problems.as_tuple())
-    doubt = next(filter(None, (*doubts.values(), _copied(entry.lm_eval, shown, found))), "")
+    doubt = next(filter(None, (*doubts.values(), _copied(root, shown, found))), "")
     return TaskResults(where=shown, tasks=tasks, doubt=doubt, harness=str(found[-1][1]["lm_eval_version"]))
 
 
@@ -124,14 +130,15 @@ def _results_files(path: Path, shown: str) -> Iterator[Found]:
     if not files:
         _refuse(shown, "a folder without results", "results_<date>.json, as lm_eval --output_path writes it", "lm-eval")
     for file in files:
+        stay_inside(file, path)
         yield file, _content(file, _named(shown, path, file))
 
 
 def _content(path: Path, where: str) -> Mapping[str, Any]:
     expected = "results of lm-evaluation-harness 0.4"
     try:
-        data = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        data = read_json(path, constants=True)
+    except (Refused, OSError, ValueError) as error:
         _refuse(where, f"a file that is no JSON ({str(error).splitlines()[0]})", expected, "lm-eval")
     if not isinstance(data, dict):
         _refuse(where, "JSON that is no object", expected, "lm-eval")

@@ -12,7 +12,6 @@ says who scored what, each further one is a record of the corpus, in its order::
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import pyarrow as pa
 from collapse_audit.errors import InputError
 from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.corpora.readers.formats import split_name
+from collapse_audit.lineages.files.door import Refused, limits, parse_json, read_bytes
 from collapse_audit.lineages.files.problems import problem, shorten
 from collapse_audit.probes.text.sample import GENERATION_0, SCORES
 
@@ -111,12 +111,12 @@ def scores_beside(root: Path, corpus: Corpus, seed: str | None) -> tuple[list[Sc
 def read_scores(path: Path, where: str) -> Scores:
     """The file ``path``, named ``where`` in messages. Raises InputError for anything but what is described above."""
     try:
-        lines = path.read_text("utf-8").splitlines()
-        first = json.loads(lines[0])
+        lines = read_bytes(path, most=limits().json).decode("utf-8").splitlines()
+        first = parse_json(lines[0])
         scorer = first["scorer"]
         identity = Identity(name=str(scorer["name"]), digest=str(scorer["digest"]), about=dict(scorer["about"]))
         digest = str(first["corpus_digest"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (Refused, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         found = f"a first line that cannot be read ({type(error).__name__})"
         expected = "scores as collapse-lineage score writes them"
         raise InputError([problem(where, found, expected, "bad-scores")]) from None
@@ -127,9 +127,9 @@ def read_scores(path: Path, where: str) -> Scores:
     n_tokens = np.zeros(len(lines) - 1, dtype=np.int64)
     for row, line in enumerate(lines[1:]):
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             value, count = record.get("nll"), record["n_tokens"]
-        except (ValueError, LookupError, AttributeError, TypeError):
+        except (Refused, ValueError, LookupError, AttributeError, TypeError):
             value, count = "", ""
         if not (value is None or (_number(value) and value >= 0)) or not (type(count) is int and count >= 0):
             found, expected = shorten(line), '{"nll": a number of 0 or more, "n_tokens": a whole number of 0 or more}'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,10 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import re2
 
 from collapse_audit.errors import UsageError
 from collapse_audit.probes.text.eu_tirads import CATEGORIES, UNLABELLED_MENTION, eu_tirads
 
+_LONGEST_PATTERN = 10_000
+"""Characters of a regular expression for labels."""
 AUTO_SHARE = 0.05
 """``auto`` takes EU-TIRADS where at least this share of the baseline's texts mention it."""
 
@@ -90,6 +92,35 @@ EU_TIRADS = LabelRule(
 )
 
 
+def _pattern(text: str) -> Callable[[str], set[str]]:
+    """What ``text`` matches, found in time linear in the text whatever the pattern: a lineage may bring its own.
+
+    By RE2, which knows neither look-around nor back references, and holds a pattern to 8 MB of automaton.
+    """
+    if len(text) > _LONGEST_PATTERN:
+        raise UsageError(f"labels = regex: a pattern of {len(text):,} characters; allowed are {_LONGEST_PATTERN:,}")
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        pattern = re2.compile(text, options=options)
+    except (re2.error, ValueError, OverflowError) as error:
+        raise UsageError(
+            f"labels = {'regex:' + text!r}: not a regular expression that RE2 knows: {_said(error)}; it is plain, "
+            "without look-around (?=…) and back references \\1"
+        ) from None
+    group = min(pattern.groups, 1)
+
+    def extract(text: str) -> set[str]:
+        return {match[group] for match in pattern.finditer(text) if match[group]}
+
+    return extract
+
+
+def _said(error: Exception) -> str:
+    told = error.args[0] if error.args else error
+    return told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)
+
+
 def label_rule(name: str, *, classes: tuple[str, ...] | None = None) -> LabelRule | None:
     """Turn ``eu-tirads``, ``field``, ``regex:PATTERN`` or ``none`` into a rule (None for ``none``).
 
@@ -102,14 +133,5 @@ def label_rule(name: str, *, classes: tuple[str, ...] | None = None) -> LabelRul
     if name == "field":
         return LabelRule(name=name, extract=None, categories=classes)
     if name.startswith("regex:"):
-        try:
-            pattern = re.compile(name.removeprefix("regex:"))
-        except re.error as error:
-            raise UsageError(f"labels = {name!r}: not a regular expression: {error}") from None
-        group = min(pattern.groups, 1)
-
-        def extract(text: str) -> set[str]:
-            return {match[group] for match in pattern.finditer(text) if match[group]}
-
-        return LabelRule(name=name, extract=extract, categories=classes)
+        return LabelRule(name=name, extract=_pattern(name.removeprefix("regex:")), categories=classes)
     raise UsageError(f"labels = {name!r} is not known; allowed: auto, eu-tirads, field, regex:PATTERN, none")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from collapse_audit.lineages.files.door import Refused, limits, parse_json, read_bytes
 from collapse_audit.lineages.files.problems import shorten
 from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 
@@ -26,7 +26,7 @@ def training_losses(lineage: Lineage) -> tuple[list[dict[str, Any]], list[str]]:
             continue
         try:
             points = list(_points(entry.train_log))
-        except (OSError, ValueError, RecursionError) as error:
+        except (Refused, OSError, ValueError) as error:
             notes.append(
                 f"{_called(entry)}: the training log cannot be read ({shorten(str(error))}); its loss is not drawn"
             )
@@ -37,16 +37,16 @@ def training_losses(lineage: Lineage) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _points(log: Path) -> Iterator[tuple[float, float]]:
-    with log.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            record = json.loads(line)
-            if not isinstance(record, dict):
-                raise ValueError(f"line {number} is no JSON object")
-            step, loss = _finite(record.get("step")), _finite(record.get("loss"))
-            if step is not None and loss is not None:
-                yield step, loss
+    text = read_bytes(log, most=limits().json).decode("utf-8")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        record = parse_json(line, constants=True)
+        if not isinstance(record, dict):
+            raise ValueError(f"line {number} is no JSON object")
+        step, loss = _finite(record.get("step")), _finite(record.get("loss"))
+        if step is not None and loss is not None:
+            yield step, loss
 
 
 def _finite(value: Any) -> float | None:

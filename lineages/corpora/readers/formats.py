@@ -10,6 +10,7 @@ from collapse_audit.lineages.corpora.readers.read_csv import csv_blocks
 from collapse_audit.lineages.corpora.readers.read_jsonl import jsonl_blocks
 from collapse_audit.lineages.corpora.readers.read_parquet import parquet_blocks
 from collapse_audit.lineages.corpora.readers.read_txt import txt_blocks
+from collapse_audit.lineages.files.broken import Broken
 
 SUFFIXES = (".jsonl", ".parquet", ".csv", ".txt")
 ALLOWED = ".jsonl, .parquet, .csv or .txt, each also with .gz"
@@ -47,3 +48,7 @@ def read_blocks(path: Path, name: str, *, block_bytes: int = BLOCK_BYTES) -> Ite
             yield from parquet_blocks(path, gzipped=gzipped, block_bytes=block_bytes, fields=RECORD_FIELDS)
     except Unreadable as failure:
         yield Block(lines=[failure.line], records=[failure.broken])
+    except Exception as error:  # a value that the format can hold and Python cannot, such as a date far away
+        said = (str(error).splitlines() or [""])[0][:200]
+        found = f"what cannot be read ({type(error).__name__}: {said})"
+        yield Block(lines=[None], records=[Broken(found=found, expected=f"a whole {suffix} file", slug="unreadable")])
