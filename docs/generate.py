@@ -252,14 +252,21 @@ _EXIT_CODES = """\
 Pytest's own where it has one (0 to 5). The last line printed, the exit code and every report say the same thing.
 """
 _ORDER = """
-Where several hold, the first of these decides: collapse (1), error (3), inconclusive (6), nothing measured (5), pass
-(0). The same order holds for several lineages in one command. An error is never a pass.
+Where several hold, the first of these decides: collapse (1), error (3), inconclusive (6), nothing measured (5), changed
+(0 or 7), pass (0). The same order holds for several lineages in one command. An error is never a pass.
+
+**Changed** means that a probe which only tells two distributions apart (a *move*: `token-divergence`,
+`label-divergence`, `perplexity` without the Nature signature) found a difference beyond its margin, and that nothing
+was found lost. That is 0, with a warning that says what moved and which of tails, types, labels and diversity were
+held. `--fail-on-change` makes it 7, `--fail-on-change token-divergence` only for the probes named. In settings:
+`fail_on_change = true`, or a list of probes; in pytest: `--fail-on-change`, `--fail-on-change=token-divergence`.
 
 A probe whose input is not there (no labels, no `nll`) is `not_measured` and neutral: the summary says so in one line. A
 probe that was asked for by name (`-k perplexity`) and could not run is an error.
 
-`--allow-inconclusive` turns 6 into 0 and nothing else. In pytest (`pytest --collapse-audit LINEAGE`) each probe on each
-generation is an item, and pytest's own exit code holds: `fail`, `error` and `inconclusive` fail their item.
+`--allow-inconclusive` turns 6 into 0 and nothing else: a change that is asked to fail is then 7. In pytest
+(`pytest --collapse-audit LINEAGE`) each probe on each generation is an item, and pytest's own exit code holds: `fail`,
+`error` and `inconclusive` fail their item, `changed` passes it with a warning.
 
 `collapse-audit compare` uses the same numbers for its own question: 0 nothing is worse, 1 something is worse, 5 nothing
 could be compared, 6 inconclusive. `collapse-audit calibrate` returns 5 where no margin could be settled.
