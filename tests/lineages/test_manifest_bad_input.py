@@ -56,7 +56,9 @@ BAD = [
         "format = \n", ["L/lineage.toml:1: found broken TOML (Invalid value); expected TOML [broken-toml]"], id="TOML"
     ),
     pytest.param(
-        "a = " + "[" * 5000, ["L/lineage.toml: found TOML with tables nested too deep; expected TOML [broken-toml]"], id="deep"
+        "a = " + "[" * 5000,
+        ["L/lineage.toml: found TOML with tables nested too deep; expected TOML [broken-toml]"],
+        id="deep",
     ),
     pytest.param(
         "format = 2\nname = 4\n",
