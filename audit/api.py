@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from collapse_audit.errors import UsageError
+from collapse_audit.lineages.corpora.readers.fields import FIELDS, Reading
+from collapse_audit.lineages.disk.listed import listed_lineage
 from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.disk.pack import open_baseline
 from collapse_audit.lineages.files.digest import json_digest
@@ -22,7 +24,8 @@ from collapse_audit.reports.document import AuditReport
 from collapse_audit.run.plan import Plan, baseline_path, id_part, plan
 from collapse_audit.run.runner import run
 from collapse_audit.run.seed_audit import Progress
-from collapse_audit.settings.config import AuditConfig, load_config
+from collapse_audit.run.taken import corpora_of, taken_as_text
+from collapse_audit.settings.config import AuditConfig, Settings, load_config
 from collapse_audit.settings.keyword import keyword, names_in
 from collapse_audit.verdicts.history import Look, OpenHistory, entries_of, open_history
 from collapse_audit.verdicts.sequential import alpha_for, bound, number_of
@@ -118,46 +121,106 @@ class Prepared:
 
 
 def prepare(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
+    before: Any = None,
+    after: Any = None,
     probe_files: Iterable[str | os.PathLike[str]] = (),
     probes: Iterable[Probe] = (),
     select: str | None = None,
-    generations: str | None = None,
+    generation: str | None = None,
+    generations: str | Sequence[Any] | None = None,
     config_file: str | os.PathLike[str] | None = None,
     sets: Iterable[str] = (),
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> Prepared:
-    """Load the lineage at ``path`` and lay out its audit; see :func:`audit` for the arguments."""
+    """Find the lineage and lay out its audit; see :func:`audit` for the arguments."""
+    if isinstance(generations, str):
+        generation, generations = generations, None
     keep = keyword(select) if select is not None else lambda _: True
     known = (*all_probes(Path(file) for file in probe_files), *probes)
-    found = load_lineage(path, needs_comparison=False)
+    source = _Source.of(path, before, after, generations)
+    found = source.open(Reading())
     config = load_config(
-        found, known, config_file=None if config_file is None else Path(config_file), overrides=settings, sets=sets
+        found,
+        known,
+        config_file=None if config_file is None else Path(config_file),
+        overrides=_overrides(settings),
+        sets=sets,
     )
     if config.labels != "auto":
         label_rule(config.labels, classes=found.label_classes)  # a rule that makes no sense is refused here, not later
+    if config.reading != Reading():
+        found = source.open(config.reading)
     elsewhere = baseline_path(config)
     found = replace(found, independent=config.independent)
     if elsewhere is None and found.reference is None and len({entry.index for entry in found.generations}) == 1:
-        load_lineage(path)  # raises, and says what is missing to compare the one generation with
+        source.complain_of_one()
     laid_out = plan(
         found,
         config,
         known,
-        generations=generations,
+        generations=generation,
         keep=keep,
-        baseline_corpus=None if elsewhere is None else open_baseline(elsewhere),
+        baseline_corpus=None if elsewhere is None else replace(open_baseline(elsewhere), reading=config.reading),
     )
+    taken = taken_as_text(corpora_of(laid_out))
+    laid_out = replace(laid_out, text=taken.told, notes=(*found.notes, *taken.notes, *laid_out.notes))
     asked_for = frozenset() if select is None else frozenset(names_in(select))
     return Prepared(lineage=found, config=config, probes=known, plan=laid_out, asked_for=asked_for)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """Where a lineage comes from: a folder, or corpora that are named in their order."""
+
+    path: str | os.PathLike[str] | None = None
+    listed: Sequence[Any] = ()
+    names: Sequence[str] | None = None
+
+    @classmethod
+    def of(cls, path: Any, before: Any, after: Any, generations: Sequence[Any] | None) -> _Source:
+        """Raises UsageError where the arguments name no lineage, or two."""
+        pair = before is not None or after is not None
+        if (path is not None) + pair + (generations is not None) != 1:
+            raise UsageError("name one of: a lineage's folder, before and after, or generations")
+        if generations is not None:
+            return cls(listed=list(generations))
+        if not pair:
+            return cls(path=path)
+        if before is None or after is None:
+            missing = "before" if before is None else "after"
+            raise UsageError(f"{missing} is not given; before and after are compared with each other")
+        return cls(listed=[before, after], names=("before", "after"))
+
+    def open(self, reading: Reading) -> Lineage:
+        """Raises InputError where it cannot be read."""
+        if self.path is None:
+            return listed_lineage(self.listed, names=self.names, reading=reading)
+        found = load_lineage(self.path, needs_comparison=False)
+        return found if reading == Reading() else found.read_as(reading)
+
+    def complain_of_one(self) -> None:
+        """Raise what says that the one generation has nothing to be compared with."""
+        if self.path is not None:
+            load_lineage(self.path)  # raises, and says what is missing
+        raise UsageError("one corpus and nothing to compare it with; name a second one, or --baseline FILE")
+
+
+def _overrides(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as the configuration has them: what names a field stands in a table."""
+    fields = {name: settings[name] for name in FIELDS if settings.get(name)}
+    rest = {name: value for name, value in settings.items() if name not in FIELDS}
+    if fields:
+        rest["fields"] = {**(rest.get("fields") or {}), **fields}
+    return rest
 
 
 def names(prepared: Sequence[Prepared]) -> tuple[str, ...]:
     """What lineages are called beside each other: each its folder's name, with a number where it is taken already."""
     taken: list[str] = []
     for one in prepared:
-        folder = id_part(one.lineage.root.name) or "lineage"
+        folder = id_part(one.lineage.root.name if one.lineage.folder else one.lineage.name) or "lineage"
         name, number = folder, 1
         while name in taken:
             number += 1
@@ -167,27 +230,57 @@ def names(prepared: Sequence[Prepared]) -> tuple[str, ...]:
 
 
 def audit(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
+    before: Any = None,
+    after: Any = None,
+    generations: str | Sequence[Any] | None = None,
+    generation: str | None = None,
+    select: str | None = None,
+    probes: Iterable[Probe] = (),
+    probe_files: Iterable[str | os.PathLike[str]] = (),
+    config_file: str | os.PathLike[str] | None = None,
+    sets: Iterable[str] = (),
     history: str | os.PathLike[str] | None = None,
     today: date | None = None,
-    **arguments: Any,
+    **settings: Unpack[Settings],
 ) -> AuditReport:
-    """Audit the lineage in the folder ``path``.
+    """Audit a lineage: a folder, two corpora, or any number of them in their order.
 
-    Keyword arguments:
+    A corpus is a path (a file, or a folder of shards or documents), or texts in memory: a list of strings or of
+    records, a pandas or polars frame, an Arrow table, a Hugging Face data set.
 
-    * settings by the names of :class:`~collapse_audit.settings.config.AuditConfig` (``baseline``, ``labels``,
-      ``alpha``, ``seed``, ``evidence``, …);
-    * ``sets``: strings such as ``"token-divergence.margin=0.02"``;
-    * ``select``: a ``-k`` expression; ``generations``: ``"3"``, ``"1-4"`` or ``"last"``;
+    ::
+
+        audit("runs/latest")
+        audit(before=["…", "…"], after=frame)
+        audit(generations=["gen0.parquet", "gen1.parquet", texts], labels="none")
+
+    * ``path``: the folder of a lineage;
+    * ``before``, ``after``: two corpora;
+    * ``generations``: corpora from generation 0 on (a string chooses generations, as ``generation`` does);
+    * ``generation``: ``"3"``, ``"1-4"`` or ``"last"``;
+    * ``select``: a ``-k`` expression;
     * ``probes``: more :class:`~collapse_audit.probes.types.Probe` objects; ``probe_files``: Python files of such;
-    * ``config_file``: a TOML file of settings;
+    * ``config_file``: a TOML file of settings; ``sets``: strings such as ``"token-divergence.margin=0.02"``;
     * ``history``: a file to which the findings are appended, needed by the setting ``anytime``;
-    * ``today``: the day against which waivers are held (default: today in UTC).
+    * ``today``: the day against which waivers are held (default: today in UTC);
+    * every setting by its name: :class:`~collapse_audit.settings.config.Settings`.
 
     Raises InputError (files that cannot be read), UsageError (settings that make no sense).
     """
-    prepared = prepare(path, **arguments)
+    prepared = prepare(
+        path,
+        before=before,
+        after=after,
+        generations=generations,
+        generation=generation,
+        select=select,
+        probes=probes,
+        probe_files=probe_files,
+        config_file=config_file,
+        sets=sets,
+        **settings,
+    )
     with nullcontext() if history is None else open_history(Path(history)) as opened:
         return prepared.run(history=opened, today=today)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from collapse_audit.commands.console import Parser, exit_with, stderr, stdout, write
 from collapse_audit.commands.github_runner import guarded, inert
+from collapse_audit.commands.suggestions import with_commands
 from collapse_audit.errors import CollapseAuditError, UsageError
 from collapse_audit.verdicts.exit_codes import ExitCode
 from collapse_audit.version import __version__
@@ -24,6 +25,7 @@ _COMMANDS = ("run", "list", "explain", "compare", "calibrate", "render")
 _EPILOG = """\
 commands:
   collapse-audit [run] LINEAGE…     audit lineages (run is the default)
+  collapse-audit BEFORE AFTER       the same for two files, or folders, of texts
   collapse-audit list               the probes, their statistics and margins
   collapse-audit explain PROBE      what a probe asks, how, and when it misleads
   collapse-audit compare A B        two reports, or two lineages: what is worse, and by how much
@@ -69,12 +71,16 @@ def run_parser() -> Parser:
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("lineages", nargs="+", metavar="LINEAGE", help="a folder: generations and what they wrote")
+    text = "a folder: generations and what they wrote; or two or more files of texts, in their order"
+    parser.add_argument("lineages", nargs="*", metavar="LINEAGE", help=text)
     parser.add_argument("--version", action="version", version=f"collapse-audit {__version__}")
 
     what = parser.add_argument_group("what to audit")
     what.add_argument("-k", dest="select", metavar="EXPR", help="only probes (or generations) that match, as in pytest")
     what.add_argument("--generation", metavar="3 | 1-4 | last", help="only these generations")
+    what.add_argument(
+        "--generations", nargs="+", default=[], metavar="PATH", help="the corpora of one lineage, from generation 0 on"
+    )
     what.add_argument(
         "--baseline",
         metavar="BASE",
@@ -86,6 +92,14 @@ def run_parser() -> Parser:
     what.add_argument(
         "--probes", action="append", default=[], metavar="FILE", help="a Python file with probes of yours"
     )
+
+    reads = parser.add_argument_group("how to read")
+    fields = {"text": "what the model wrote", "prompt": "what it was given", "label": "its class", "group": "its unit"}
+    for name, meaning in fields.items():
+        text = f"the field that holds {meaning}, such as response.{name}; again: where the first is not there"
+        reads.add_argument(f"--{name}", action="append", default=[], metavar="FIELD", help=text)
+    text = "what is a document of a plain text file (default: a line)"
+    reads.add_argument("--documents", choices=("lines", "paragraphs", "files"), help=text)
 
     how = parser.add_argument_group("how to judge")
     how.add_argument("--config", metavar="FILE", help="a TOML file of settings")
@@ -148,16 +162,20 @@ def _run(argv: Sequence[str]) -> int:
     try:
         return _judge(options)
     except CollapseAuditError as error:
+        told = with_commands(error, argv)
         if options.github_annotations:
             from collapse_audit.reports import as_annotations
 
-            write(as_annotations.refusal(str(error)))
-        raise
+            write(as_annotations.refusal(str(told)))
+        raise told from error
 
 
 def _judge(options: Namespace) -> int:
     """What ``run`` was asked for, once its arguments are known."""
-    prepared = [_prepare(options, lineage) for lineage in options.lineages]
+    from collapse_audit.commands.sources import sources
+
+    named = sources(options.lineages, options.generations)
+    prepared = [_prepare(options, source) for source in named]
     if options.collect_only:
         return _collect_only(prepared)
     _check_writable(options)
@@ -177,8 +195,8 @@ def _judge(options: Namespace) -> int:
     for report in reports:
         _show(report, options)
     code = _exit_code([report.exit_code for report in reports])
-    if len(options.lineages) > 1:
-        together = _together(reports, len(options.lineages), code)
+    if len(named) > 1:
+        together = _together(reports, len(named), code)
         write(inert(together) if options.github_annotations else together)
     return code
 
@@ -203,14 +221,20 @@ def _check_writable(options: Namespace) -> None:
         require(options.log_to)
 
 
-def _prepare(options: Namespace, lineage: str) -> Prepared:
+def _prepare(options: Namespace, source: str | list[str]) -> Prepared:
     from collapse_audit.api import prepare
 
     return prepare(
-        lineage,
+        source if isinstance(source, str) else None,
+        generations=None if isinstance(source, str) else source,
         probe_files=options.probes,
         select=options.select,
-        generations=options.generation,
+        generation=options.generation,
+        text=options.text,
+        prompt=options.prompt,
+        label=options.label,
+        group=options.group,
+        documents=options.documents,
         config_file=options.config,
         sets=options.sets,
         baseline=options.baseline,

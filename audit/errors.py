@@ -27,10 +27,12 @@ class Problem:
     found: str
     expected: str
     slug: str
+    more: str = ""
+    """Lines below the message: commands that would do."""
 
     def __str__(self) -> str:
         place = self.where if self.line is None else f"{self.where}:{self.line}"
-        return f"{place}: found {self.found}; expected {self.expected} [{self.slug}]"
+        return f"{place}: found {self.found}; expected {self.expected} [{self.slug}]{self.more}"
 
 
 class CollapseAuditError(Exception):

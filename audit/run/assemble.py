@@ -60,6 +60,7 @@ def assembled(
             "baseline": config.baseline,
             "tokens": tokens,
             "labels": ", ".join(labels) or "none",
+            "text": plan.text,
         },
         config=config.echo(probes),
         seed=config.seed,

@@ -59,6 +59,8 @@ class Plan:
     lineage: Lineage
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...]
+    text: str = "text"
+    """What was taken as the text of the records, in words."""
 
     def of_seed(self, seed: str | None) -> tuple[Comparison, ...]:
         """The comparisons of one seed: one family of tests."""

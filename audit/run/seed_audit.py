@@ -114,7 +114,9 @@ class Family:
         if side.corpus in self.samples:
             return
         progress(f"reading {side.corpus.shown}")
-        scores, stale = scores_beside(self.plan.lineage.root, side.corpus, self.comparisons[0].seed)
+        lineage = self.plan.lineage
+        seed = self.comparisons[0].seed
+        scores, stale = scores_beside(lineage.root, side.corpus, seed) if lineage.folder else ([], [])
         self.notes.extend(stale)
         sample = read_side(side, self.config, self.cutter, scores)
         if sample.n_read > len(sample):

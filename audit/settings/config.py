@@ -6,12 +6,13 @@ import dataclasses
 import difflib
 import math
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from collapse_audit.errors import UsageError
+from collapse_audit.lineages.corpora.readers.fields import FIELDS, Reading, reading_of
 from collapse_audit.lineages.files.door import Refused, read_toml
 from collapse_audit.lineages.files.paths import locate
 from collapse_audit.lineages.model.lineage import Lineage
@@ -67,12 +68,22 @@ class AuditConfig:
     """Share ``alpha`` out over all audits that a history records, instead of spending it in each."""
     seed: int = 0
     """Of every random draw."""
+    documents: str = ""
+    """What is a document of a plain text file: ``lines`` (as is the empty string), ``paragraphs`` or ``files``."""
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Where records have their ``text``, ``prompt``, ``label`` and ``group``: of several paths the first that is there.
+    """
     gates: Mapping[tuple[str, str], GateSettings] = field(default_factory=dict)
     """Margins that are not the default, by (probe, statistic)."""
     disabled: frozenset[str] = frozenset()
     """Names of probes that are switched off."""
     waivers: tuple[Waiver, ...] = ()
     """Failures of this lineage that somebody accepts; of two that cover one finding, the later one counts."""
+
+    @property
+    def reading(self) -> Reading:
+        """How corpora are to be read."""
+        return reading_of(self.fields, self.documents)
 
     def gate(self, probe: Probe, gate: Gate) -> Gate:
         """The gate with the margin in force."""
@@ -110,8 +121,33 @@ class AuditConfig:
                     "reason": now.because,
                     "origin": changed.origin if changed else "default",
                 }
+        plain |= {"documents": self.documents} if self.documents else {}
+        plain |= {"fields": {name: list(paths) for name, paths in self.fields.items()}} if self.fields else {}
         waivers = [waiver.echo() for waiver in self.waivers]
         return {**plain, "margins": margins, "disabled": sorted(self.disabled), "waivers": waivers}
+
+
+class Settings(TypedDict, total=False):
+    """Every setting as a keyword of :func:`collapse_audit.audit`; what is left out, or None, is decided elsewhere."""
+
+    alpha: float | None
+    baseline: str | None
+    labels: str | None
+    tokens: str | None
+    permutations: int | None
+    max_documents: int | None
+    evidence: Evidence | None
+    independent: bool | None
+    allow_inconclusive: bool | None
+    anytime: bool | None
+    fail_on_change: bool | Sequence[str] | None
+    seed: int | None
+    documents: str | None
+    text: str | Sequence[str] | None
+    """The field that holds the text: a path, or several of which the first that is there counts."""
+    prompt: str | Sequence[str] | None
+    label: str | Sequence[str] | None
+    group: str | Sequence[str] | None
 
 
 def _whole(least: int) -> Callable[[Any], int]:
@@ -149,6 +185,12 @@ def _probes(value: Any) -> bool | tuple[str, ...]:
     return tuple(value)
 
 
+def _documents(value: Any) -> str:
+    if value not in ("", "lines", "paragraphs", "files"):
+        raise ValueError('"lines", "paragraphs" or "files"')
+    return str(value)
+
+
 def _evidence(value: Any) -> str:
     if value not in ("none", "terms", "texts"):
         raise ValueError('"none", "terms" or "texts"')
@@ -168,6 +210,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "anytime": _flag,
     "fail_on_change": _probes,
     "seed": _whole(0),
+    "documents": _documents,
 }
 
 
@@ -193,10 +236,12 @@ def load_config(
         theirs.append(("[audit] of lineage.toml", lineage.audit))
     if lineage.label_rule is not None:
         theirs.append(("[labels] of lineage.toml", {"labels": lineage.label_rule}))
-    beside = locate(lineage.root, _FILE)
+    if lineage.fields:
+        theirs.append(("[fields] of lineage.toml", {"fields": lineage.fields}))
+    beside = locate(lineage.root, _FILE) if lineage.folder else None
     if isinstance(beside, Path):
         theirs.append((str(beside), _toml(beside)))
-    elif beside.slug != "missing-file":
+    elif beside is not None and beside.slug != "missing-file":
         problems.append(f"{_FILE}: found {beside.found}; expected {beside.expected}")
     for origin, table in theirs:
         allowed, refused = _of_lineage(origin, table, lineage.root)
@@ -217,6 +262,7 @@ def load_config(
         raise UsageError("\n".join(problems), slug="config")
     return AuditConfig(
         **merged.plain,
+        fields=merged.fields,
         gates=merged.gates,
         disabled=frozenset(merged.disabled),
         waivers=of_lineage(merged.waivers, lineage.root.name),
@@ -261,12 +307,15 @@ class _Merged:
         self.gates: dict[tuple[str, str], GateSettings] = {}
         self.disabled: set[str] = set()
         self.waivers: list[Waiver] = []
+        self.fields: dict[str, tuple[str, ...]] = {}
 
     def add(self, origin: str, table: Mapping[str, Any]) -> list[str]:
         problems = []
         for key, value in table.items():
             if key == "probes":
                 problems.extend(self._probes(origin, value))
+            elif key == "fields":
+                problems.extend(self._fields(origin, value))
             elif key == "waivers":
                 waivers, wrong = read_waivers(value, origin, self.probes.values())
                 self.waivers.extend(waivers)
@@ -279,7 +328,25 @@ class _Merged:
                 else:
                     problems.extend(self._unknown(origin) if key == "fail_on_change" else ())
             else:
-                problems.append(f"{origin}: unknown setting {key!r}{_near(key, [*_CHECKS, 'probes', 'waivers'])}")
+                known = [*_CHECKS, "fields", "probes", "waivers"]
+                problems.append(f"{origin}: unknown setting {key!r}{_near(key, known)}")
+        return problems
+
+    def _fields(self, origin: str, table: Any) -> list[str]:
+        """Where records have what: each a path, or a list of paths."""
+        if not isinstance(table, Mapping):
+            return [f"{origin}: fields = {table!r}; allowed: a table with {', '.join(FIELDS)}"]
+        problems = []
+        for name, value in table.items():
+            paths = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else ()
+            if name not in FIELDS:
+                problems.append(f"{origin}: fields: unknown {name!r}{_near(name, FIELDS)}")
+            elif not paths or not all(isinstance(path, str) and path for path in paths):
+                problems.append(
+                    f"{origin}: fields.{name} = {value!r}; allowed: the path of a field, or a list of paths"
+                )
+            else:
+                self.fields[name] = paths
         return problems
 
     def _unknown(self, origin: str) -> Iterable[str]:

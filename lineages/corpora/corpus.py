@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from collapse_audit.errors import InputError
-from collapse_audit.lineages.corpora.readers.blocks import Block
+from collapse_audit.errors import InputError, Problem
+from collapse_audit.lineages.corpora.memory import InMemory
+from collapse_audit.lineages.corpora.parts import CorpusFolder, corpus_folder, folder_digest, shards
+from collapse_audit.lineages.corpora.readers.blocks import BLOCK_BYTES, Block
 from collapse_audit.lineages.corpora.readers.columns import RECORD_SCHEMA, NotClean, to_batch
-from collapse_audit.lineages.corpora.readers.formats import ALLOWED, read_blocks, split_name
+from collapse_audit.lineages.corpora.readers.fields import Extraction, Reading, extraction
+from collapse_audit.lineages.corpora.readers.formats import ALLOWED, is_plain_text, read_blocks, split_name
+from collapse_audit.lineages.corpora.readers.read_txt import prose
 from collapse_audit.lineages.corpora.readers.records import check_record
+from collapse_audit.lineages.corpora.readers.shapes import is_gold
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.files.door import reading
+from collapse_audit.lineages.files.opening import Unreadable
 from collapse_audit.lineages.files.problems import ProblemList, problem, shorten
 
 __all__ = ["RECORD_SCHEMA", "Corpus", "open_corpus"]
+
+_PEEK_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +47,12 @@ class Corpus:
     """The only labels that records may carry, where the manifest declares them."""
     where: str = ""
     """The file as it stands in messages; ``shown`` where it is empty."""
+    files: CorpusFolder | None = None
+    """The files that the corpus consists of, where it is more than one."""
+    memory: InMemory | None = field(default=None, compare=False)
+    """What the corpus holds, where it is no file at all."""
+    reading: Reading = field(default_factory=Reading)
+    """What a user says of how it is to be read."""
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The records in batches of RECORD_SCHEMA, in the order of the file.
@@ -53,7 +67,7 @@ class Corpus:
         problems = ProblemList(self.where or self.shown)
         ids = _SeenIds()
         total = 0
-        for block in read_blocks(self.path, self.shown):
+        for block in self._blocks():
             total += len(block.records)
             ids.add(block)
             batch = self._batch(block, problems)
@@ -66,6 +80,61 @@ class Corpus:
             self._name_repeated_ids(repeated, problems)
         if len(problems):
             raise InputError(problems.as_tuple())
+
+    def taken(self) -> tuple[str, str]:
+        """What is taken as the text, in words (``messages[-1].content of the assistant``), and what speaks against it
+        (empty where nothing does). Raises InputError where it cannot be told."""
+        with reading(self.where or self.shown, f"a corpus file ({ALLOWED})", "unreadable"):
+            return self._taken()
+
+    def _taken(self) -> tuple[str, str]:
+        first = next(self._raw_blocks(_PEEK_BYTES), None)
+        if first is None:
+            return "text", ""
+        if self.memory is None and self.files is not None and self.files.documents:
+            return "each file", ""
+        if self.memory is None and is_plain_text(self.shown if self.files is None else self.files.names[0]):
+            documents = self.reading.documents or "lines"
+            lines = [one["text"] for one in first.records if isinstance(one, dict)]
+            against = prose(lines[:1000]) if not self.reading.documents else ""
+            doubt = f"each line is taken as a document, but there are {against}: see --documents" if against else ""
+            return f"each {documents.removesuffix('s')}", doubt
+        try:
+            how = extraction(first.records, self.reading)
+        except Unreadable as failure:
+            raise InputError([self._problem(failure)]) from None
+        if how is None or not how.told:
+            return "text", ""
+        gold = is_gold(how.text)
+        doubt = f'"{how.text}" is taken as the text, and is called like the right answer' if gold else ""
+        return how.told, doubt
+
+    def _problem(self, failure: Unreadable) -> Problem:
+        broken = failure.broken
+        return problem(self.where or self.shown, broken.found, broken.expected, broken.slug, line=failure.line)
+
+    def _raw_blocks(self, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+        """The records as they stand."""
+        if self.memory is not None:
+            yield from self.memory.blocks()
+        elif self.files is not None:
+            yield from self.files.blocks(block_bytes, self.reading)
+        else:
+            yield from read_blocks(self.path, self.shown, block_bytes=block_bytes, reading=self.reading)
+
+    def _blocks(self) -> Iterator[Block]:
+        """The records in the plain form. How they come to it is told by the first block, once for the whole file."""
+        how: Extraction | None = None
+        told = False
+        for block in self._raw_blocks():
+            if not told and block.records:
+                try:
+                    how = extraction(block.records, self.reading)
+                except Unreadable as failure:
+                    yield Block(lines=[failure.line], records=[failure.broken])
+                    return
+                told = True
+            yield block if how is None else how.apply(block)
 
     def _batch(self, block: Block, problems: ProblemList) -> pa.RecordBatch | None:
         """This corpus' part of the block as columns, or None after adding what is wrong with it (or was before)."""
@@ -83,12 +152,12 @@ class Corpus:
 
     def _word(self, block: Block, classes: frozenset[str] | None, problems: ProblemList) -> None:
         before = len(problems)
-        for line, record in zip(block.lines, block.records, strict=True):
+        for file, line, record in block.places():
             if isinstance(record, Broken):
-                problems.add(record.found, record.expected, record.slug, line=line)
+                problems.add(record.found, record.expected, record.slug, line=line, where=self._place(file))
                 continue
             for found, expected, slug in check_record(record, classes=classes):
-                problems.add(found, expected, slug, line=line)
+                problems.add(found, expected, slug, line=line, where=self._place(file))
         if len(problems) == before:
             raise AssertionError("the fast check refused a block in which the exact check finds nothing")
 
@@ -96,17 +165,23 @@ class Corpus:
         """All records carry a split or none does: otherwise some would belong to neither part."""
         if self.split is None and not any("split" in record for record in block.records if type(record) is dict):
             return
-        for line, record in zip(block.lines, block.records, strict=True):
+        for file, line, record in block.places():
             if isinstance(record, dict) and (record.get("split") is None) != (self.split is None):
                 split = record.get("split")
                 found = "a record without a split" if split is None else f"split {shorten(split)}"
                 expected = "a split in every record of the file, or in none"
-                problems.add(found, expected, "split-incomplete", line=line)
+                problems.add(found, expected, "split-incomplete", line=line, where=self._place(file))
+
+    def _place(self, file: str | None) -> str | None:
+        """A file of a corpus that has several, as messages name it."""
+        if file is None or self.files is None:
+            return None
+        return f"{self.where.removesuffix(self.shown)}{file}" if self.where.endswith(self.shown) else file
 
     def _name_repeated_ids(self, hashes: frozenset[int], problems: ProblemList) -> None:
         """A second pass over the file, only where two ids have the same hash: exact, with both places."""
         first: dict[str, int | None] = {}
-        for block in read_blocks(self.path, self.shown):
+        for block in self._blocks():
             for line, name in _ids(block):
                 if hash(name) not in hashes:
                     continue
@@ -146,18 +221,43 @@ class _SeenIds:
         return frozenset(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
 
 
-def open_corpus(path: Path) -> Corpus:
-    """A corpus outside any lineage (``--baseline PATH``). Raises InputError where there is no such file."""
+def open_corpus(path: Path, *, reading: Reading | None = None) -> Corpus:
+    """A corpus outside any lineage (``--baseline PATH``): a file, or a folder that holds one.
+
+    Raises InputError where there is none.
+    """
     where = str(path)
+    if path.is_dir():
+        return _open_folder(path, reading or Reading())
     if split_name(path.name) is None:
         complaint = (f'the name "{path.name}"', f"a corpus file ({ALLOWED})", "unknown-format")
     elif not path.is_file():
         complaint = ("no such file", "a corpus file", "missing-file")
     else:
         try:
-            digest = file_digest(path)
+            files = shards(path, where)
+            if isinstance(files, Broken):
+                raise InputError([problem(where, files.found, files.expected, files.slug)])
+            digest = file_digest(path) if files is None else folder_digest(files)
         except OSError as error:
             complaint = (f"a file that cannot be read ({error.strerror})", "a readable file", "unreadable")
         else:
-            return Corpus(path=path.resolve(), shown=where, digest=digest, where=where)
+            reading = reading or Reading()
+            return Corpus(path=path.resolve(), shown=where, digest=digest, where=where, files=files, reading=reading)
     raise InputError([problem(where, *complaint)])
+
+
+def _open_folder(path: Path, reading: Reading) -> Corpus:
+    where = str(path)
+    try:
+        folder = corpus_folder(path, where, documents=reading.documents)
+        if isinstance(folder, Broken):
+            raise InputError([problem(where, folder.found, folder.expected, folder.slug)])
+        if len(folder.names) == 1 and not folder.documents:
+            return open_corpus(path / folder.names[0].rpartition("/")[2], reading=reading)
+        return Corpus(
+            path=path.resolve(), shown=where, digest=folder_digest(folder), where=where, files=folder, reading=reading
+        )
+    except OSError as error:
+        found = f"a folder that cannot be read ({error.strerror})"
+        raise InputError([problem(where, found, "a readable folder", "unreadable")]) from None

@@ -64,6 +64,8 @@ def load_lineage(
         recipe=data.get("recipe", {}),
         has_manifest=bool(manifest.text),
         independent=independent,
+        fields=data.get("fields", {}),
+        notes=manifest.notes,
     )
 
 
@@ -95,12 +97,12 @@ def _describe(root: Path, where: str) -> Manifest:
             raise InputError([problem(place, path.found, path.expected, path.slug)])
         return read_manifest(path, where=f"{where}/{MANIFEST}")
     try:
-        data, problems = scan_folder(root, where=where)
+        data, problems, notes = scan_folder(root, where=where)
     except OSError as error:
         found = f"a folder that cannot be read ({error.strerror})"
         raise InputError([problem(where, found, "a readable folder", "unreadable")]) from None
     _raise(problems)
-    return Manifest(data=data, where=where)
+    return Manifest(data=data, where=where, notes=tuple(notes))
 
 
 def _held_out_and_trained_on(

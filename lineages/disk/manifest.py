@@ -33,6 +33,8 @@ class Manifest:
     """The file, for finding lines; empty where there is none."""
     where: str = MANIFEST
     """The file as messages name it."""
+    notes: tuple[str, ...] = ()
+    """What was told from names, where there is no file."""
 
     def problem(self, path: tuple[str | int, ...], found: str, expected: str, slug: str) -> Problem:
         """A problem at one key of the manifest."""

@@ -11,6 +11,8 @@ from typing import Any
 
 from collapse_audit.errors import Problem
 from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.corpora.parts import CorpusFolder, corpus_folder, folder_digest, shards
+from collapse_audit.lineages.corpora.readers.fields import reading_of
 from collapse_audit.lineages.corpora.readers.formats import ALLOWED, split_name
 from collapse_audit.lineages.disk.manifest import Manifest, seed_name
 from collapse_audit.lineages.disk.splits import splits_of
@@ -31,7 +33,8 @@ _BESIDE = {
 """Where the rest of a generation lies in its folder when the manifest does not say."""
 
 _DATED = re.compile(r"_\d{4}-\d{2}-\d{2}T[\d.\-+:]+\.json$")
-_GENERATION_FILE = re.compile(r"(^|/)gen_\d+$")
+_GENERATION_FILE = re.compile(r"(^|/)(gen|generation|Gen|Generation)s?[_.-]?\d+$")
+_IN_GENERATION = re.compile(r"(^|/)((gen|generation|Gen|Generation)s?|checkpoint|ckpt|iter|epoch|step|run)[_.-]?\d+$")
 
 
 class Opener:
@@ -43,6 +46,7 @@ class Opener:
         self.manifest = manifest
         self.problems: list[Problem] = []
         self.rule, self.classes = _labels(manifest.data.get("labels", {}))
+        self.reading = reading_of(manifest.data.get("fields", {}))
         self._digests: dict[Path, str] = {}
 
     def generation(self, number: int) -> GenerationEntry | None:
@@ -73,7 +77,7 @@ class Opener:
         """The texts and the held-out texts that a table of the manifest names."""
         texts = self._corpus(table.get("texts"), table.get(texts_digest), (*keys, "texts"))
         holdout = self._corpus(table.get("holdout"), table.get("holdout_digest"), (*keys, "holdout"))
-        splits = frozenset() if texts is None else splits_of(texts.path, texts.shown)
+        splits = frozenset() if texts is None or texts.files is not None else splits_of(texts.path, texts.shown)
         if texts is None or not splits:
             return texts, holdout
         if holdout is not None:
@@ -92,13 +96,11 @@ class Opener:
         path = self._find(name, keys)
         if path is None:
             return None
-        if split_name(shown) is None:
-            self._add(keys, shown, f'the name "{name}"', f"a corpus file ({ALLOWED})", "unknown-format")
+        files = self._files(path, shown)
+        if isinstance(files, Broken):
+            self._add(keys, shown, files.found, files.expected, files.slug)
             return None
-        if path.is_dir():
-            self._add(keys, shown, f'"{name}", a folder', f"a corpus file ({ALLOWED})", "not-a-file")
-            return None
-        digest = self._digest(path, shown)
+        digest = self._digest(path, shown, files)
         if digest is None:
             return None
         if claimed is not None and digest != claimed:
@@ -107,12 +109,32 @@ class Opener:
             return None
         # With another rule the labels are found in the texts, and what a label field holds is nobody's business here.
         classes = self.classes if self.rule in (None, "auto", "field") else None
-        return Corpus(path=path, shown=shown, digest=digest, classes=classes, where=f"{self.where}/{shown}")
+        return Corpus(
+            path=path,
+            shown=shown,
+            digest=digest,
+            classes=classes,
+            where=f"{self.where}/{shown}",
+            files=files,
+            reading=self.reading,
+        )
 
-    def _digest(self, path: Path, shown: str) -> str | None:
+    def _files(self, path: Path, shown: str) -> CorpusFolder | Broken | None:
+        """The files of a corpus that has several; a Broken where the name leads to no corpus."""
+        try:
+            if path.is_dir():
+                return corpus_folder(path, shown)
+            if split_name(shown) is None:
+                return Broken(found=f'the name "{shown}"', expected=f"a corpus file ({ALLOWED})", slug="unknown-format")
+            return shards(path, shown)
+        except OSError as error:
+            found = f"a folder that cannot be read ({error.strerror})"
+            return Broken(found=found, expected="a readable folder", slug="unreadable")
+
+    def _digest(self, path: Path, shown: str, files: CorpusFolder | None = None) -> str | None:
         if path not in self._digests:
             try:
-                self._digests[path] = file_digest(path)
+                self._digests[path] = file_digest(path) if files is None else folder_digest(files)
             except OSError as error:
                 found = f"a file that cannot be read ({error.strerror})"
                 where = f"{self.where}/{shown}"
@@ -124,8 +146,10 @@ class Opener:
         """The adapter, loss log or lm-eval results: where the manifest says, else in the generation's folder."""
         if role in entry:
             return self._find(entry[role], (*keys, role))
-        stem = (split_name(shown_name(entry["texts"])) or ("", ""))[0]
-        folder = stem.removesuffix("/texts")
+        shown = shown_name(entry["texts"])
+        stem = (split_name(shown) or (shown, ""))[0]
+        above, _, last = stem.rpartition("/")
+        folder = above if above and (last == "texts" or _IN_GENERATION.search(above)) else stem
         if folder == stem and _GENERATION_FILE.search(stem) is None:
             return None
         name = f"{folder}/{_BESIDE[role]}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from collapse_audit.errors import Problem
 
 MOST_LISTED = 20
@@ -22,29 +24,49 @@ def printable(text: str) -> str:
 
 
 class ProblemList:
-    """The problems of one file, in the order in which they are added."""
+    """The problems of one file, in the order in which they are added. What is said already is only counted."""
 
     def __init__(self, where: str) -> None:
         self.where = where
         self._listed: list[Problem] = []
-        self._count = 0
+        self._again: dict[int, list[int | None]] = {}
+        self._places: dict[tuple[str, str, str, str], int] = {}
+        self._count = self._told = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def add(self, found: str, expected: str, slug: str, *, line: int | None = None) -> None:
+    def add(self, found: str, expected: str, slug: str, *, line: int | None = None, where: str | None = None) -> None:
+        """``where``: the file, where it is not the one of the whole list."""
         self._count += 1
-        if self._count <= MOST_LISTED:
-            self._listed.append(problem(self.where, found, expected, slug, line=line))
+        key = (found, expected, slug, where or self.where)
+        if key in self._places:
+            self._told += 1
+            self._again[self._places[key]].append(line)
+        elif len(self._listed) < MOST_LISTED:
+            self._told += 1
+            self._places[key] = len(self._listed)
+            self._again[len(self._listed)] = []
+            self._listed.append(problem(where or self.where, found, expected, slug, line=line))
 
     def as_tuple(self) -> tuple[Problem, ...]:
         """The problems; where there are more than are listed, the last one says how many."""
-        more = self._count - len(self._listed)
+        listed = tuple(_with_count(one, self._again[at]) for at, one in enumerate(self._listed))
+        more = self._count - self._told
         if more == 0:
-            return tuple(self._listed)
+            return listed
         found = "1 more problem" if more == 1 else f"{more} more problems"
         last = problem(self.where, found, f"none; the first {MOST_LISTED} are listed", "more-problems")
-        return (*self._listed, last)
+        return (*listed, last)
+
+
+def _with_count(one: Problem, lines: list[int | None]) -> Problem:
+    """A problem that was found on further lines too, said once."""
+    if not lines:
+        return one
+    some = [str(line) for line in lines[:3] if line is not None]
+    places = f" (line {', '.join(some)}{', …' if len(lines) > len(some) else ''})" if some else ""
+    return replace(one, found=f"{one.found}, and {len(lines)} more like it{places}")
 
 
 def shorten(value: object, limit: int = 60) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.corpora.readers.fields import Reading
 from collapse_audit.lineages.files.natural_order import natural_key
 
 
@@ -59,6 +60,33 @@ class Lineage:
     has_manifest: bool = False
     independent: bool = False
     """The user's statement that no corpus was trained on another."""
+    fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """The manifest's ``[fields]``: where the records have their text, prompt, label and group."""
+    notes: tuple[str, ...] = ()
+    """What was told from names: which file was taken as which generation."""
+    folder: bool = True
+    """False where generations were named one by one: nothing that lies beside them is looked at."""
+
+    def read_as(self, reading: Reading) -> Lineage:
+        """The same lineage, with every corpus read so."""
+
+        def read(corpus: Corpus | None) -> Corpus | None:
+            return None if corpus is None else replace(corpus, reading=reading)
+
+        generations = tuple(
+            replace(
+                entry,
+                texts=replace(entry.texts, reading=reading),
+                **{role: read(getattr(entry, role)) for role in ("holdout", "control", "training")},
+            )
+            for entry in self.generations
+        )
+        return replace(
+            self,
+            reference=read(self.reference),
+            reference_holdout=read(self.reference_holdout),
+            generations=generations,
+        )
 
     @property
     def seeds(self) -> tuple[str | None, ...]:

@@ -11,12 +11,18 @@ import pytest
 
 from collapse_audit.errors import InputError
 from collapse_audit.lineages.corpora.corpus import Corpus, open_corpus
+from collapse_audit.lineages.corpora.readers.formats import ALLOWED
 
 Complaint = tuple[int | None, str, str, str]
 """Line, what was found, what was expected, slug."""
 
 NATS = "a finite number, 0 or more (mean negative log-likelihood, nats per token)"
 SPLIT = '"train" or "holdout"; rename the field if it means something else'
+NAMED = 'a "text", or the name of what is one: --text '
+UTF_16 = "UTF-8; convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"
+LINES = 'one JSON object a line, or a name that ends in ".json"'
+LATIN = "UTF-8 text; if it is windows-1252: iconv -f windows-1252 -t UTF-8 OLD > NEW"
+CYRILLIC = LATIN.replace("1252", "1251")
 ALL_SPLIT = "a split in every record of the file, or in none"
 
 
@@ -52,7 +58,7 @@ JSONL = [
     ),
     pytest.param(
         b'[{"text": "a"},\n{"text": "b"}]\n',
-        [(1, "a JSON array over many lines", "one JSON object a line", "json-array")],
+        [(1, "a JSON array over many lines", LINES, "json-array")],
         id="a JSON array",
     ),
     pytest.param(
@@ -77,9 +83,14 @@ JSONL = [
     pytest.param(
         b'{"Text": "a"}\n{"content": "a", "x": 1}\n{"txt": "a"}\n',
         [
-            (1, 'no "text" (keys: "Text")', 'a "text"; rename "Text" if that is it', "missing-text"),
-            (2, 'no "text" (keys: "content", "x")', 'a "text"; rename "content" if that is it', "missing-text"),
-            (3, 'no "text" (keys: "txt")', 'a "text"; rename "txt" if that is it', "missing-text"),
+            (1, 'no "text" (keys: "Text")', NAMED + "Text", "missing-text"),
+            (
+                2,
+                'no "text" (keys: "content", "x")',
+                NAMED + "content",
+                "missing-text",
+            ),
+            (3, 'no "text" (keys: "txt")', NAMED + "txt", "missing-text"),
         ],
         id="text under another name",
     ),
@@ -111,7 +122,7 @@ JSONL = [
     pytest.param(
         b'{"text": "a"}\n{"text": "\xff"}\n{"text": 1}\n',
         [
-            (2, "bad UTF-8 (byte 0xff at byte 11 of the line)", "UTF-8 text", "bad-utf8"),
+            (2, "bad UTF-8 (byte 0xff at byte 11 of the line)", LATIN, "bad-utf8"),
             (3, "text 1 (number)", "a string", "bad-text"),
         ],
         id="bad UTF-8 hides nothing after it",
@@ -127,8 +138,7 @@ JSONL = [
     pytest.param(
         b'{"text": "a", "id": "x"}\n{"text": "b", "id": "y"}\n{"text": "c", "id": "x"}\n{"text": "d", "id": "x"}\n',
         [
-            (3, "the id 'x' again (first on line 1)", "each id once", "duplicate-id"),
-            (4, "the id 'x' again (first on line 1)", "each id once", "duplicate-id"),
+            (3, "the id 'x' again (first on line 1), and 1 more like it (line 4)", "each id once", "duplicate-id"),
         ],
         id="duplicate ids",
     ),
@@ -207,7 +217,11 @@ JSONL = [
     ),
     pytest.param(b"", [(None, "no record", "at least one record", "no-record")], id="an empty file"),
     pytest.param(b"\n \n", [(None, "no record", "at least one record", "no-record")], id="nothing but blank lines"),
-    pytest.param(b"\xff\xfe{\0", [(None, "UTF-16 text", "UTF-8; convert it first", "not-text")], id="UTF-16"),
+    pytest.param(
+        b"\xff\xfe{\0",
+        [(None, "UTF-16 text", UTF_16, "not-text")],
+        id="UTF-16",
+    ),
     pytest.param(
         gzip.compress(b'{"text": "a"}'),
         [(None, "gzip-compressed bytes", 'plain text, or a name that ends in ".gz"', "not-text")],
@@ -221,7 +235,7 @@ JSONL = [
     pytest.param(
         b"[" * 100_000 + b"\n" + b'{"text": "a", "x": ' + b"[" * 100_000 + b"\n",
         [
-            (1, "a JSON array over many lines", "one JSON object a line", "json-array"),
+            (1, "a JSON array over many lines", LINES, "json-array"),
         ],
         id="a bottomless array",
     ),
@@ -251,8 +265,8 @@ def test_jsonl_that_cannot_be_read(tmp_path: Path, data: bytes, expected: list[C
         pytest.param(
             "ok\nУзел".encode("cp1251") + b"\n\x80\n",
             [
-                (2, "bad UTF-8 (byte 0xd3 at byte 1 of the line)", "UTF-8 text", "bad-utf8"),
-                (3, "bad UTF-8 (byte 0x80 at byte 1 of the line)", "UTF-8 text", "bad-utf8"),
+                (2, "bad UTF-8 (byte 0xd3 at byte 1 of the line)", CYRILLIC, "bad-utf8"),
+                (3, "bad UTF-8 (byte 0x80 at byte 1 of the line)", LATIN, "bad-utf8"),
             ],
             id="another encoding",
         ),
@@ -270,12 +284,21 @@ def test_txt_that_cannot_be_read(tmp_path: Path, data: bytes, expected: list[Com
         pytest.param(b"text\n", [(None, "no record", "at least one record", "no-record")], id="only a header"),
         pytest.param(
             b"id,Text\n1,a\n",
-            [(1, 'no "text" (columns: "id", "Text")', 'a "text"; rename "Text" if that is it', "missing-text")],
+            [
+                (
+                    2,
+                    'no "text" (keys: "id", "Text")',
+                    NAMED + "Text",
+                    "missing-text",
+                )
+            ],
             id="text under another name",
         ),
         pytest.param(
-            b"id;nll\n1;a\n",
-            [(1, 'no "text" (columns: "id;nll")', 'a "text"; cells are separated by commas', "missing-text")],
+            b"id;nll\n1;2,5\n2;1.5\n",
+            [
+                (2, 'no "text" (keys: "id", "nll"), and 1 more like it (line 3)', 'a "text"', "missing-text"),
+            ],
             id="semicolons",
         ),
         pytest.param(
@@ -370,20 +393,20 @@ def test_what_stood_in_the_file_reaches_the_message_without_its_control_characte
         json.dumps({nasty: 1}) + "\n" + 2 * (json.dumps({"text": "a", "id": nasty, "nll": nasty}) + "\n"), "utf-8"
     )
     said = found(path)
-    assert len(said) == 4
+    assert len(said) == 3
+    assert said[1][1].endswith(", and 1 more like it (line 3)")
     assert all(what.isprintable() for _, what in said)
 
 
 def test_a_missing_file_a_folder_and_another_format_are_refused_when_opened(tmp_path: Path) -> None:
     (tmp_path / "folder.txt").mkdir()
     refusals = {}
-    for name in ("none.txt", "folder.txt", "a.json"):
+    for name in ("none.txt", "folder.txt", "a.docx"):
         with pytest.raises(InputError) as caught:
             open_corpus(tmp_path / name)
         refusals[name] = str(caught.value).replace(str(tmp_path), "…")
     assert refusals == {
         "none.txt": "…/none.txt: found no such file; expected a corpus file [missing-file]",
-        "folder.txt": "…/folder.txt: found no such file; expected a corpus file [missing-file]",
-        "a.json": '…/a.json: found the name "a.json"; expected a corpus file'
-        " (.jsonl, .parquet, .csv or .txt, each also with .gz) [unknown-format]",
+        "folder.txt": f"…/folder.txt: found an empty folder; expected files that end in {ALLOWED}, or .md [no-corpus]",
+        "a.docx": f'…/a.docx: found the name "a.docx"; expected a corpus file ({ALLOWED}) [unknown-format]',
     }

@@ -71,8 +71,7 @@ def test_rows_before_the_damage_of_a_packed_csv_are_judged_too(tmp_path: Path) -
     packed = gzip.compress(b"text,nll\n" + rows.encode())
     (tmp_path / "a.csv.gz").write_bytes(packed[: len(packed) * 2 // 3])
     assert found(tmp_path / "a.csv.gz") == [
-        (2, "nll 'x' (string)"),
-        (12_347, "nll 'x' (string)"),
+        (2, "nll 'x' (string), and 1 more like it (line 12347)"),
         (None, "a gzip file that ends too early"),
     ]
 
@@ -107,7 +106,7 @@ def test_parquet_rows_are_judged_like_any_record(tmp_path: Path) -> None:
     assert found(path) == [(1, "label 3 (number)"), (1, "nll NaN"), (2, "text null"), (2, "label 4 (number)")]
     pq.write_table(pa.table({"content": ["a"]}), path)
     assert complaints(path) == [
-        (None, 'no "text" (columns: "content")', 'a "text"; rename "content" if that is it', "missing-text")
+        (None, 'no "text" (columns: "content")', 'a "text", or the name of what is one: --text content', "missing-text")
     ]
     pq.write_table(pa.table({"text": pa.array([b"a"], pa.binary())}), path)
     assert complaints(path) == [(1, "text b'a' (bytes)", "a string", "bad-text")]

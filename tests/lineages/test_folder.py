@@ -133,7 +133,7 @@ def twice(first: str, second: str) -> str:
     return f"L: found two files for one corpus: {first} and {second}; expected one of them [ambiguous-corpus]"
 
 
-ENDINGS = ".jsonl, .parquet, .csv or .txt, each also with .gz"
+ENDINGS = ".jsonl, .json, .parquet, .arrow, .csv, .tsv or .txt, each also with .gz, .zst or .xz"
 FILES = f"reference.*, gen_<k>.* or gen_<k>/texts.* (also inside seed_<s>/), ending in {ENDINGS}"
 
 
@@ -167,34 +167,22 @@ FILES = f"reference.*, gen_<k>.* or gen_<k>/texts.* (also inside seed_<s>/), end
         pytest.param(
             [
                 "gen_0.txt",
-                "gen_1.json",
                 "gen_one.txt",
-                "Gen_2.jsonl",
-                "gen_3.tsv.gz",
-                "reference.json",
                 "gen_4.txt.zip",
+                "reference.xlsx",
             ],
             [
                 f'L/{name}: found a file named "{name}"; expected {FILES} [unknown-name]'
-                for name in (
-                    "Gen_2.jsonl",
-                    "gen_1.json",
-                    "gen_3.tsv.gz",
-                    "gen_4.txt.zip",
-                    "gen_one.txt",
-                    "reference.json",
-                )
+                for name in ("gen_4.txt.zip", "gen_one.txt", "reference.xlsx")
             ],
             id="names gone wrong",
         ),
         pytest.param(
-            ["gen_0.txt", "generation_1/texts.txt", "Gen_2/texts.txt", "Seed-1/gen_0.txt", "reference/texts.txt"],
+            ["gen_0.txt", "gen_one/texts.txt", "seed_!/gen_0.txt"],
             [
-                'L/Gen_2: found a folder named "Gen_2"; expected gen_<k>, with a number [unknown-name]',
-                'L/Seed-1: found a folder named "Seed-1"; expected seed_<s>, where s is made of letters, digits'
+                'L/gen_one: found a folder named "gen_one"; expected gen_<k>, with a number [unknown-name]',
+                'L/seed_!: found a folder named "seed_!"; expected seed_<s>, where s is made of letters, digits'
                 " and any of . _ = @ + - [unknown-name]",
-                'L/generation_1: found a folder named "generation_1"; expected gen_<k>, with a number [unknown-name]',
-                'L/reference: found a folder named "reference"; expected a file: reference.* [unknown-name]',
             ],
             id="folders gone wrong",
         ),
@@ -244,7 +232,8 @@ FILES = f"reference.*, gen_<k>.* or gen_<k>/texts.* (also inside seed_<s>/), end
             ["model1.txt", "model2.txt", "README.md"],
             [
                 "L: found no corpus by name (only model1.txt, model2.txt);"
-                f" expected lineage.toml, or {FILES} [no-corpus]"
+                f" expected lineage.toml, or {FILES}; or name them in their order:"
+                " collapse-audit --generations L/model1.txt L/model2.txt [no-corpus]"
             ],
             id="corpora under other names",
         ),

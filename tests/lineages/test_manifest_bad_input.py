@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from collapse_audit.errors import InputError
+from collapse_audit.lineages.corpora.readers.formats import ALLOWED
 from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.files.digest import file_digest
 
@@ -88,7 +89,7 @@ BAD = [
             'L/lineage.toml:4: found the unknown key "shceme" in the manifest; expected "scheme" (did you mean that?)'
             " [unknown-key]",
             'L/lineage.toml:5: found the unknown key "zzz" in the manifest; expected one of format, name, description,'
-            " license, attribution, scheme, recipe, labels, audit, reference, generation [unknown-key]",
+            " license, attribution, scheme, recipe, labels, audit, fields, reference, generation [unknown-key]",
         ],
         id="unknown keys",
     ),
@@ -177,8 +178,8 @@ BAD = [
     pytest.param(
         HEAD + TWO.replace("gen_1/texts.jsonl", "gen_2/texts.jsonl").replace("gen_0/texts.jsonl", "gen_0"),
         [
-            'L/lineage.toml:6: found the name "gen_0"; expected a corpus file (.jsonl, .parquet, .csv or .txt,'
-            " each also with .gz) [unknown-format]",
+            "L/lineage.toml:6: found a folder of several corpora (holdout.jsonl, texts.jsonl);"
+            " expected one of them: gen_0/texts.jsonl [several-corpora]",
             'L/lineage.toml:10: found no file "gen_2/texts.jsonl";'
             " expected a file inside the lineage folder [missing-file]",
         ],
@@ -282,8 +283,7 @@ def test_a_folder_where_a_corpus_should_be_and_a_file_that_cannot_be_read(
     monkeypatch.setattr("collapse_audit.lineages.disk.opener.file_digest", denied)
     manifest = HEAD + TWO.replace("gen_0/texts.jsonl", "gen_2.txt")
     assert refusal(root, manifest) == [
-        'L/lineage.toml:6: found "gen_2.txt", a folder; expected a corpus file'
-        " (.jsonl, .parquet, .csv or .txt, each also with .gz) [not-a-file]",
+        f"L/lineage.toml:6: found an empty folder; expected files that end in {ALLOWED}, or .md [no-corpus]",
         "L/gen_1/texts.jsonl: found a file that cannot be read (Permission denied);"
         " expected a readable file [unreadable]",
     ]

@@ -5,37 +5,31 @@ A file is never held in memory: it is read in blocks of about :data:`BLOCK_BYTES
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from collapse_audit.lineages.files.broken import Broken
+from collapse_audit.lineages.files.opening import Unreadable, open_bytes, read_some
 
 BLOCK_BYTES = 1024 * 1024
 BOM = b"\xef\xbb\xbf"
+_HEAD = 4096
 
 # What the first bytes of a file that is not what its name says usually are.
 _MAGIC = (
     (b"\x1f\x8b", "gzip-compressed bytes", 'plain text, or a name that ends in ".gz"'),
     (b"PAR1", "a Parquet file", 'plain text, or a name that ends in ".parquet"'),
     (b"PK\x03\x04", "a zip archive", "plain text; unpack it first"),
-    (b"\x28\xb5\x2f\xfd", "zstd-compressed bytes", "plain text or gzip; unpack it first"),
-    (b"\xff\xfe", "UTF-16 text", "UTF-8; convert it first"),
-    (b"\xfe\xff", "UTF-16 text", "UTF-8; convert it first"),
+    (b"\x28\xb5\x2f\xfd", "zstd-compressed bytes", 'plain text, or a name that ends in ".zst"'),
+    (b"\xfd7zXZ\x00", "xz-compressed bytes", 'plain text, or a name that ends in ".xz"'),
+    (b"\xff\xfe\x00\x00", "UTF-32 text", "UTF-8; convert it: iconv -f UTF-32 -t UTF-8 OLD > NEW"),
+    (b"\xff\xfe", "UTF-16 text", "UTF-8; convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"),
+    (b"\xfe\xff", "UTF-16 text", "UTF-8; convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"),
     (b"version https://git-lfs", "a Git LFS pointer in place of the file", 'the file itself; run "git lfs pull"'),
 )
-
-
-class Unreadable(Exception):  # noqa: N818 - it is caught and reported, never shown as it is
-    """The rest of a file cannot be read; ``str`` of it is never shown."""
-
-    def __init__(self, found: str, expected: str, slug: str, *, line: int | None = None) -> None:
-        super().__init__(found)
-        self.broken = Broken(found=found, expected=expected, slug=slug)
-        self.line = line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,32 +40,34 @@ class Block:
     """1-based line (Parquet: row) of each record."""
     records: Sequence[Any]
     """Parsed, not yet checked: a dict where all is well, any other JSON value, or a :class:`Broken`."""
+    files: Sequence[str] | None = None
+    """The file of each record as it is shown, where a corpus has several."""
+
+    def places(self) -> Iterator[tuple[str | None, int | None, Any]]:
+        """File (None: the corpus' own), line and value of each record."""
+        names = self.files if self.files is not None else [None] * len(self.lines)
+        return zip(names, self.lines, self.records, strict=True)
 
 
-def raw_line_blocks(path: Path, *, gzipped: bool, block_bytes: int) -> Iterator[bytes]:
+def raw_line_blocks(path: Path, *, packing: str, block_bytes: int) -> Iterator[bytes]:
     """The file's bytes in blocks that end at a line end (the last one may not), without a byte order mark.
 
-    Raises Unreadable for a damaged gzip file and for files that are plainly something else.
+    Raises Unreadable for a damaged packed file and for files that are plainly something else.
     """
     first = True
-    with open_bytes(path, gzipped=gzipped) as stream:
-        for block in _whole_lines(stream, block_bytes):
+    with open_bytes(path, packing=packing) as stream:
+        for block in _whole_lines(stream, block_bytes, packing):
             if first:
-                _refuse_other_formats(block)
+                refuse_other_formats(block)
                 block = block.removeprefix(BOM)
                 first = False
             if block:
                 yield block
 
 
-def open_bytes(path: Path, *, gzipped: bool) -> BinaryIO:
-    """The file's bytes, unpacked; the caller closes it."""
-    return cast(BinaryIO, gzip.open(path, "rb")) if gzipped else path.open("rb")
-
-
-def _whole_lines(stream: BinaryIO, block_bytes: int) -> Iterator[bytes]:
+def _whole_lines(stream: BinaryIO, block_bytes: int, packing: str) -> Iterator[bytes]:
     pending: list[bytes] = []  # pieces of a line longer than a block; joined once
-    while chunk := read_some(stream, block_bytes):
+    while chunk := read_some(stream, block_bytes, packing=packing):
         end = chunk.rfind(b"\n") + 1
         if end == 0:
             pending.append(chunk)
@@ -83,26 +79,16 @@ def _whole_lines(stream: BinaryIO, block_bytes: int) -> Iterator[bytes]:
         yield b"".join(pending)
 
 
-def read_some(stream: BinaryIO, size: int) -> bytes:
-    """Up to ``size`` bytes; raises Unreadable where a gzip stream is damaged or the disk refuses."""
-    try:
-        return stream.read(size)
-    except EOFError:
-        raise Unreadable(
-            "a gzip file that ends too early", "the whole file; write it again", "gzip-truncated"
-        ) from None
-    except gzip.BadGzipFile as error:
-        raise Unreadable(f"broken gzip ({error})", "gzip data, as its name says", "gzip-broken") from None
-    except zlib.error as error:
-        raise Unreadable(f"broken gzip ({error})", "an undamaged gzip file", "gzip-broken") from None
-    except OSError as error:
-        raise Unreadable(f"a file that cannot be read ({error.strerror})", "a readable file", "unreadable") from None
-
-
-def _refuse_other_formats(start: bytes) -> None:
+def refuse_other_formats(start: bytes) -> None:
+    """Raise Unreadable where the first bytes of a file of text are those of something else."""
     for magic, found, expected in _MAGIC:
         if start.startswith(magic):
             raise Unreadable(found, expected, "not-text")
+    head = start[:_HEAD]
+    for offset, name in ((1, "UTF-16LE"), (0, "UTF-16BE")):  # without a byte order mark, Latin text is half zeros
+        if len(head) >= 8 and head[offset::2].count(0) > len(head) // 4 > 4 * head[1 - offset :: 2].count(0):
+            convert = f"UTF-8; convert it: iconv -f {name} -t UTF-8 OLD > NEW"
+            raise Unreadable("UTF-16 text without a byte order mark", convert, "not-text")
 
 
 def decode_lines(block: bytes) -> list[str | Broken]:
@@ -137,9 +123,17 @@ def first_repeated(names: Iterable[str]) -> str | None:
 
 
 def bad_utf8(error: UnicodeDecodeError) -> Broken:
-    """The problem of a line that is not UTF-8."""
+    """The problem of a line that is not UTF-8, with the command that would make it so."""
+    guess = _encoding(error.object[:_HEAD])
     return Broken(
         found=f"bad UTF-8 (byte 0x{error.object[error.start]:02x} at byte {error.start + 1} of the line)",
-        expected="UTF-8 text",
+        expected=f"UTF-8 text; if it is {guess}: iconv -f {guess} -t UTF-8 OLD > NEW",
         slug="bad-utf8",
     )
+
+
+def _encoding(line: bytes) -> str:
+    """What a line that is not UTF-8 probably is: Cyrillic has bytes over 0x7f in a row, Latin text single ones."""
+    high = [byte > 0x7F for byte in line]
+    together = sum(a and b for a, b in pairwise(high))
+    return "windows-1251" if 2 * together >= sum(high) > 1 else "windows-1252"

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from collapse_audit.lineages.corpora.readers.blocks import BLOCK_BYTES, Block, Unreadable
+from collapse_audit.lineages.corpora.readers.blocks import BLOCK_BYTES, Block
+from collapse_audit.lineages.corpora.readers.fields import Reading
 from collapse_audit.lineages.corpora.readers.read_csv import csv_blocks
+from collapse_audit.lineages.corpora.readers.read_json import json_blocks
 from collapse_audit.lineages.corpora.readers.read_jsonl import jsonl_blocks
-from collapse_audit.lineages.corpora.readers.read_parquet import parquet_blocks
+from collapse_audit.lineages.corpora.readers.read_parquet import arrow_blocks, parquet_blocks
 from collapse_audit.lineages.corpora.readers.read_txt import txt_blocks
 from collapse_audit.lineages.files.broken import Broken
+from collapse_audit.lineages.files.opening import PACKINGS, Unreadable, split_packing
 
-SUFFIXES = (".jsonl", ".parquet", ".csv", ".txt")
-ALLOWED = ".jsonl, .parquet, .csv or .txt, each also with .gz"
+_JSON_LINES = (".jsonl", ".ndjson", ".jsonlines")
+SUFFIXES = (*_JSON_LINES, ".json", ".parquet", ".arrow", ".csv", ".tsv", ".txt")
+ALLOWED = ".jsonl, .json, .parquet, .arrow, .csv, .tsv or .txt, each also with .gz, .zst or .xz"
+DOCUMENTS = (".txt", ".md")
+"""Ends of names of files that are a document each, in a folder of such."""
 
 RECORD_FIELDS = frozenset({"text", "id", "prompt", "label", "labels", "group", "nll", "n_tokens", "split"})
 """What a record may say to the audit; other fields are allowed and not read."""
@@ -21,14 +27,21 @@ RECORD_FIELDS = frozenset({"text", "id", "prompt", "label", "labels", "group", "
 
 def split_name(name: str) -> tuple[str, str] | None:
     """``("gen_1.holdout", ".jsonl.gz")`` of ``gen_1.holdout.jsonl.gz``; None if it is not named like a corpus."""
-    base, gz = (name[:-3], ".gz") if name.endswith(".gz") else (name, "")
+    base, packing = split_packing(name)
     for suffix in SUFFIXES:
         if base.endswith(suffix) and len(base) > len(suffix):
-            return base.removesuffix(suffix), suffix + gz
+            return base.removesuffix(suffix), suffix + packing
     return None
 
 
-def read_blocks(path: Path, name: str, *, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+def is_plain_text(name: str) -> bool:
+    """Whether the file is a ``.txt``, packed or not."""
+    return split_packing(name)[0].endswith(".txt")
+
+
+def read_blocks(
+    path: Path, name: str, *, block_bytes: int = BLOCK_BYTES, reading: Reading | None = None
+) -> Iterator[Block]:
     """The records of a corpus file in blocks. A failure of the whole file is a last record that is a Broken.
 
     ``name`` decides the format: ``path`` may be what a link of that name points to.
@@ -36,19 +49,28 @@ def read_blocks(path: Path, name: str, *, block_bytes: int = BLOCK_BYTES) -> Ite
     parts = split_name(name)
     if parts is None:
         raise ValueError(f"not named like a corpus ({ALLOWED}): {name}")
-    suffix, gzipped = parts[1].removesuffix(".gz"), parts[1].endswith(".gz")
+    suffix, packing = split_packing(parts[1])
+    assert packing in ("", *PACKINGS)
     try:
-        if suffix == ".jsonl":
-            yield from jsonl_blocks(path, gzipped=gzipped, block_bytes=block_bytes)
-        elif suffix == ".csv":
-            yield from csv_blocks(path, gzipped=gzipped, block_bytes=block_bytes)
-        elif suffix == ".txt":
-            yield from txt_blocks(path, gzipped=gzipped, block_bytes=block_bytes)
-        else:
-            yield from parquet_blocks(path, gzipped=gzipped, block_bytes=block_bytes, fields=RECORD_FIELDS)
+        yield from _blocks(path, suffix, packing, block_bytes, reading or Reading())
     except Unreadable as failure:
         yield Block(lines=[failure.line], records=[failure.broken])
     except Exception as error:  # a value that the format can hold and Python cannot, such as a date far away
         said = (str(error).splitlines() or [""])[0][:200]
         found = f"what cannot be read ({type(error).__name__}: {said})"
         yield Block(lines=[None], records=[Broken(found=found, expected=f"a whole {suffix} file", slug="unreadable")])
+
+
+def _blocks(path: Path, suffix: str, packing: str, block_bytes: int, reading: Reading) -> Iterator[Block]:
+    if suffix in _JSON_LINES:
+        yield from jsonl_blocks(path, packing=packing, block_bytes=block_bytes)
+    elif suffix == ".json":
+        yield from json_blocks(path, packing=packing, block_bytes=block_bytes)
+    elif suffix in (".csv", ".tsv"):
+        yield from csv_blocks(path, packing=packing, block_bytes=block_bytes, tabs=suffix == ".tsv")
+    elif suffix == ".txt":
+        yield from txt_blocks(path, packing=packing, block_bytes=block_bytes, documents=reading.documents)
+    else:
+        blocks = parquet_blocks if suffix == ".parquet" else arrow_blocks
+        named = (*reading.text, *reading.prompt, *reading.label, *reading.group)
+        yield from blocks(path, packing=packing, block_bytes=block_bytes, fields=RECORD_FIELDS, named=named)

@@ -1,4 +1,7 @@
-"""Reads ``.csv``: commas, double quotes, a header line with a ``text`` column; quoted cells may hold line ends.
+"""Reads ``.csv`` and ``.tsv``: double quotes, a header line; quoted cells may hold line ends.
+
+Cells are separated by commas, semicolons, tabs or bars: told from the first lines of the file. Where they are not
+separated by commas, a number may be written with one.
 
 An empty ``text`` cell is an empty document; any other empty cell says nothing (null). A ``labels`` cell is a JSON list
 (``["3", "4"]``), because any separator could stand inside a label; a ``label`` cell is one label as it stands.
@@ -10,24 +13,31 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.lineages.corpora.readers.blocks import Block, Unreadable, bad_utf8, first_repeated, raw_line_blocks
-from collapse_audit.lineages.corpora.readers.records import no_text
+from collapse_audit.lineages.corpora.readers.blocks import Block, bad_utf8, first_repeated, raw_line_blocks
 from collapse_audit.lineages.files.broken import Broken
+from collapse_audit.lineages.files.opening import Unreadable
 
 # The csv module stops at 128 KiB a cell unless told otherwise. The limit still ends a quote that is never closed
 # before it swallows a huge file. It is a setting of the whole process, and only ever raised.
 _LARGEST_CELL = 256 * 1024 * 1024
 _ROWS_A_BLOCK = 4096
+_LOOKED_AT = 65536
+_ROWS_LOOKED_AT = 20
 
 
-def csv_blocks(path: Path, *, gzipped: bool, block_bytes: int) -> Iterator[Block]:
-    """Blocks of one dict a row. Raises Unreadable for a header that does not fit."""
+def csv_blocks(path: Path, *, packing: str, block_bytes: int, tabs: bool = False) -> Iterator[Block]:
+    """Blocks of one dict a row. Raises Unreadable for a header that does not fit.
+
+    ``tabs``: cells are separated by tabs unless the first lines say otherwise.
+    """
     csv.field_size_limit(max(csv.field_size_limit(), _LARGEST_CELL))
-    source = _Lines(path, gzipped=gzipped, block_bytes=block_bytes)
-    rows = csv.reader(source, strict=True)
+    source = _Lines(path, packing=packing, block_bytes=block_bytes)
+    delimiter = _delimiter(source.start(), tabs=tabs)
+    rows = csv.reader(source, strict=True, delimiter=delimiter)
     header = _header(rows, source)
     if header is None:
         return
@@ -35,7 +45,7 @@ def csv_blocks(path: Path, *, gzipped: bool, block_bytes: int) -> Iterator[Block
     records: list[Any] = []
     size = 0
     try:
-        for line, record in _numbered(rows, header, source):
+        for line, record in _numbered(rows, header, source, comma=delimiter != ","):
             lines.append(line)
             records.append(record)
             size += source.take_size()
@@ -48,7 +58,7 @@ def csv_blocks(path: Path, *, gzipped: bool, block_bytes: int) -> Iterator[Block
     yield Block(lines=lines, records=records)
 
 
-def _numbered(rows: Any, header: list[str], source: _Lines) -> Iterator[tuple[int, Any]]:
+def _numbered(rows: Any, header: list[str], source: _Lines, *, comma: bool) -> Iterator[tuple[int, Any]]:
     """Each row with the line that it begins on."""
     while True:
         line = rows.line_num + 1
@@ -59,7 +69,7 @@ def _numbered(rows: Any, header: list[str], source: _Lines) -> Iterator[tuple[in
         if broken or isinstance(row, Broken):
             yield line, broken or row
         elif row:
-            yield line, _record(header, row)
+            yield line, _record(header, row, comma=comma)
         elif len(header) == 1:
             yield line, _blank_in_one_column()
 
@@ -67,8 +77,8 @@ def _numbered(rows: Any, header: list[str], source: _Lines) -> Iterator[tuple[in
 class _Lines:
     """The file's lines as text for the csv module, remembering what could not be decoded since last asked."""
 
-    def __init__(self, path: Path, *, gzipped: bool, block_bytes: int) -> None:
-        self._blocks = raw_line_blocks(path, gzipped=gzipped, block_bytes=block_bytes)
+    def __init__(self, path: Path, *, packing: str, block_bytes: int) -> None:
+        self._blocks: Iterator[bytes] = raw_line_blocks(path, packing=packing, block_bytes=block_bytes)
         self._lines: Iterator[bytes] = iter(())
         self._broken: Broken | None = None
         self._size = 0
@@ -90,6 +100,12 @@ class _Lines:
         except UnicodeDecodeError as error:
             self._broken = self._broken or bad_utf8(error)
             return line.decode("utf-8", "replace")  # keeps rows in step; this row is refused
+
+    def start(self) -> str:
+        """The first lines, which stay to be read."""
+        first = next(self._blocks, b"")
+        self._blocks = chain([first], self._blocks)
+        return first[:_LOOKED_AT].decode("utf-8", "replace")
 
     def take_broken(self) -> Broken | None:
         broken, self._broken = self._broken, None
@@ -119,11 +135,32 @@ def _header(rows: Any, source: _Lines) -> list[str] | None:
     repeated = first_repeated(header)
     if repeated is not None:
         raise Unreadable(f'two columns named "{repeated}"', "each column once", "duplicate-column", line=1)
-    if "text" not in header:
-        found, expected = no_text(header, what="columns")
-        hint = "; cells are separated by commas" if len(header) == 1 and set(header[0]) & set(";\t|") else ""
-        raise Unreadable(found, expected + hint, "missing-text", line=1)
     return header
+
+
+def _delimiter(start: str, *, tabs: bool) -> str:
+    """What separates the cells: the one under which a column is called ``text``, else the one that cuts the first
+    rows into the most cells, all alike."""
+    best, most = "\t" if tabs else ",", 1
+    for delimiter in "\t,;|" if tabs else ",;\t|":
+        rows = _rows(start, delimiter)
+        if rows and "text" in rows[0]:
+            return delimiter
+        widths = {len(row) for row in rows if row}
+        if len(widths) == 1 and (width := widths.pop()) > most:
+            best, most = delimiter, width
+    return best
+
+
+def _rows(start: str, delimiter: str) -> list[list[str]]:
+    """The first rows of the file, less one that is cut off."""
+    lines = start.splitlines(keepends=True)
+    rows: list[list[str]] = []
+    try:
+        rows.extend(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error:
+        return rows  # extend keeps what came before
+    return rows[: _ROWS_LOOKED_AT if len(start) < _LOOKED_AT else min(_ROWS_LOOKED_AT, max(1, len(rows) - 1))]
 
 
 def _blank_in_one_column() -> Broken:
@@ -134,7 +171,7 @@ def _blank_in_one_column() -> Broken:
     )
 
 
-def _record(header: list[str], row: list[str]) -> dict[str, Any] | Broken:
+def _record(header: list[str], row: list[str], *, comma: bool) -> dict[str, Any] | Broken:
     if len(row) != len(header):
         cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
         return Broken(found=cells, expected=f"{len(header)}, as in the header", slug="cell-count")
@@ -145,7 +182,7 @@ def _record(header: list[str], row: list[str]) -> dict[str, Any] | Broken:
         if cell == "":
             record[name] = None
         elif name in _CONVERT:
-            record[name] = _convert(name, cell)
+            record[name] = _convert(name, cell.replace(",", ".") if comma and name == "nll" else cell)
     return record
 
 

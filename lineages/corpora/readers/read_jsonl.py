@@ -9,35 +9,35 @@ from typing import Any
 
 from collapse_audit.lineages.corpora.readers.blocks import (
     Block,
-    Unreadable,
     decode_lines,
     first_repeated,
     raw_line_blocks,
 )
 from collapse_audit.lineages.files.broken import Broken
+from collapse_audit.lineages.files.opening import Unreadable
 
 _WHITE_SPACE = " \t\r"  # what JSON calls white space, and nothing that could be a text
 
 
-class _DuplicateKeyError(ValueError):
+class DuplicateKeyError(ValueError):
     """The same key twice in one object: the standard library would silently keep the last one."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _DuplicateKeyError(first_repeated(key for key, _ in pairs))
+        raise DuplicateKeyError(first_repeated(key for key, _ in pairs))
     return found
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
-def jsonl_blocks(path: Path, *, gzipped: bool, block_bytes: int) -> Iterator[Block]:
+def jsonl_blocks(path: Path, *, packing: str, block_bytes: int) -> Iterator[Block]:
     """Blocks of parsed lines. Raises Unreadable where the file as a whole is something else."""
     line_number = 0
-    decode_prefix = _DECODER.raw_decode  # no white space around the value: the fast and the usual case
-    for raw in raw_line_blocks(path, gzipped=gzipped, block_bytes=block_bytes):
+    decode_prefix = DECODER.raw_decode  # no white space around the value: the fast and the usual case
+    for raw in raw_line_blocks(path, packing=packing, block_bytes=block_bytes):
         lines: list[int] = []
         records: list[Any] = []
         for line in decode_lines(raw):
@@ -63,10 +63,10 @@ def _decode(line: str | Broken) -> Any:
         return line
     expected = "one JSON object a line"
     try:
-        return _DECODER.decode(line)
+        return DECODER.decode(line)
     except json.JSONDecodeError as error:
         return Broken(found=f"broken JSON ({error.msg}, column {error.colno})", expected=expected, slug="broken-json")
-    except _DuplicateKeyError as error:
+    except DuplicateKeyError as error:
         return Broken(found=f'the key "{error}" twice in one object', expected="each key once", slug="duplicate-key")
     except RecursionError:
         return Broken(found="JSON nested too deeply", expected=expected, slug="broken-json")
@@ -76,4 +76,5 @@ def _decode(line: str | Broken) -> Any:
 
 def _refuse_an_array(line: str) -> None:
     if line.lstrip(_WHITE_SPACE).startswith("["):
-        raise Unreadable("a JSON array over many lines", "one JSON object a line", "json-array", line=1)
+        expected = 'one JSON object a line, or a name that ends in ".json"'
+        raise Unreadable("a JSON array over many lines", expected, "json-array", line=1)

@@ -1,6 +1,7 @@
-"""Reads ``.parquet``: the columns of a record under their own names; others are not read. Rows are counted from 1.
+"""Reads ``.parquet`` and ``.arrow``: the columns of a record under their own names, and where there is no ``text``
+those in which programs put it; others are not read. Rows are counted from 1.
 
-A gzipped Parquet file is unpacked in memory, because Parquet is read from its end; Parquet compresses by itself.
+A packed Parquet file is unpacked in memory, because Parquet is read from its end; Parquet compresses by itself.
 """
 
 from __future__ import annotations
@@ -12,19 +13,26 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from collapse_audit.lineages.corpora.readers.blocks import Block, Unreadable, first_repeated, open_bytes, read_some
+from collapse_audit.lineages.corpora.readers.blocks import Block, first_repeated
 from collapse_audit.lineages.corpora.readers.records import no_text
+from collapse_audit.lineages.corpora.readers.shapes import ROOTS
 from collapse_audit.lineages.files.broken import Broken
+from collapse_audit.lineages.files.opening import Unreadable, open_bytes, read_some
 
 _MOST_ROWS = 8192
 
 
-def parquet_blocks(path: Path, *, gzipped: bool, block_bytes: int, fields: frozenset[str]) -> Iterator[Block]:
-    """Blocks of one dict a row, of the columns in ``fields``. Raises Unreadable for a damaged file."""
+def parquet_blocks(
+    path: Path, *, packing: str, block_bytes: int, fields: frozenset[str], named: tuple[str, ...] = ()
+) -> Iterator[Block]:
+    """Blocks of one dict a row, of the columns in ``fields`` and those that are ``named`` (as paths).
+
+    Raises Unreadable for a damaged file.
+    """
     try:
         # Without these two a row group (often the whole file) would be fetched before its first row is given out.
-        with pq.ParquetFile(_source(path, gzipped=gzipped), pre_buffer=False, buffer_size=block_bytes) as file:
-            columns = _columns(file, fields)
+        with pq.ParquetFile(_source(path, packing=packing), pre_buffer=False, buffer_size=block_bytes) as file:
+            columns = _columns(file.schema_arrow.names, fields, named)
             first = 1
             rows = _rows_a_block(file, block_bytes)
             for batch in file.iter_batches(batch_size=rows, columns=columns, use_threads=False):
@@ -35,21 +43,65 @@ def parquet_blocks(path: Path, *, gzipped: bool, block_bytes: int, fields: froze
         raise Unreadable(f"a damaged Parquet file ({reason})", "a Parquet file", "broken-parquet") from None
 
 
-def _source(path: Path, *, gzipped: bool) -> Any:
-    if not gzipped:
+def arrow_blocks(
+    path: Path, *, packing: str, block_bytes: int, fields: frozenset[str], named: tuple[str, ...] = ()
+) -> Iterator[Block]:
+    """As :func:`parquet_blocks`, of an Arrow file: a stream (as ``save_to_disk`` writes) or one with a footer."""
+    try:
+        with _opened(path, packing) as file:
+            yield from reader_blocks(_batches(file), block_bytes, fields=fields, named=named)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise Unreadable(f"a damaged Arrow file ({reason})", "an Arrow file", "broken-arrow") from None
+
+
+def reader_blocks(
+    batches: Iterator[pa.RecordBatch], block_bytes: int, *, fields: frozenset[str], named: tuple[str, ...] = ()
+) -> Iterator[Block]:
+    """Blocks of the rows of ``batches``."""
+    first = 1
+    for batch in batches:
+        batch = batch.select(_columns(batch.schema.names, fields, named))
+        rows = max(1, min(_MOST_ROWS, block_bytes * batch.num_rows // max(1, batch.nbytes)))
+        for start in range(0, batch.num_rows, rows):
+            part = batch.slice(start, rows)
+            yield Block(lines=range(first, first + part.num_rows), records=_records(part))
+            first += part.num_rows
+
+
+def _opened(path: Path, packing: str) -> Any:
+    return pa.memory_map(str(path), "r") if not packing else _source(path, packing=packing)
+
+
+def _batches(file: Any) -> Iterator[pa.RecordBatch]:
+    start = file.read(6)
+    file.seek(0)
+    if start == b"ARROW1":
+        reader = pa.ipc.open_file(file)
+        yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
+    else:
+        yield from pa.ipc.open_stream(file)
+
+
+def _source(path: Path, *, packing: str) -> Any:
+    if not packing:
         return path
-    with open_bytes(path, gzipped=True) as stream:
-        return pa.BufferReader(read_some(stream, -1))
+    with open_bytes(path, packing=packing) as stream:
+        return pa.BufferReader(read_some(stream, -1, packing=packing))
 
 
-def _columns(file: pq.ParquetFile, fields: frozenset[str]) -> list[str]:
-    names: list[str] = file.schema_arrow.names
-    repeated = first_repeated(name for name in names if name in fields)
+def _columns(names: list[str], fields: frozenset[str], named: tuple[str, ...]) -> list[str]:
+    """The columns to be read. All that could hold the text are, where none is called so."""
+    wanted = fields | {path.split(".")[0].split("[")[0] for path in named} | set(named)
+    if "text" not in names:
+        wanted |= ROOTS
+    found = [name for name in names if name in wanted]
+    repeated = first_repeated(found)
     if repeated is not None:
         raise Unreadable(f'two columns named "{repeated}"', "each column once", "duplicate-column")
-    if "text" not in names:
+    if not set(found) & (ROOTS | {"text"} | (wanted - fields)):
         raise Unreadable(*no_text(names, what="columns"), "missing-text")
-    return [name for name in names if name in fields]
+    return found
 
 
 def _rows_a_block(file: pq.ParquetFile, block_bytes: int) -> int:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from collapse_audit.lineages.corpora.readers.shapes import LIKELY, is_gold
 from collapse_audit.lineages.files.problems import shorten
 
 SPLITS = ("train", "holdout")
@@ -18,18 +19,6 @@ SPLITS = ("train", "holdout")
 LOWEST_NLL = -1e-6
 MOST_TOKENS = 2**63 - 1
 _MOST_KEYS = 100  # as many are looked through for a near miss
-_ALIASES = (
-    "content",
-    "body",
-    "completion",
-    "output",
-    "response",
-    "generated_text",
-    "generation",
-    "document",
-    "sentence",
-)
-
 Complaint = tuple[str, str, str]
 """What was found, what was expected, slug."""
 
@@ -67,10 +56,10 @@ def _check_text(record: Mapping[str, Any]) -> Iterator[Complaint]:
 
 
 def near_miss(keys: Iterable[str]) -> str | None:
-    """The key that was probably meant to be ``text``."""
-    keys = list(keys)[:_MOST_KEYS]
+    """The key that probably holds the text; never one that is called like the right answer."""
+    keys = [key for key in list(keys)[:_MOST_KEYS] if not is_gold(key)]
     for key in keys:
-        if key.strip().casefold() in ("text", "texts", *_ALIASES):
+        if key.strip().casefold() in ("text", "texts", *LIKELY):
             return key
     close = difflib.get_close_matches("text", [key.casefold() for key in keys], n=1)
     return next((key for key in keys if key.casefold() in close), None)
@@ -81,7 +70,7 @@ def no_text(keys: Iterable[str], *, what: str) -> tuple[str, str]:
     keys = list(keys)
     shown = ", ".join(f'"{key[:40]}"' for key in keys[:10]) or "none"
     near = near_miss(keys)
-    hint = "" if near is None else f'; rename "{near[:40]}" if that is it'
+    hint = "" if near is None else f", or the name of what is one: --text {near[:40]}"
     return f'no "text" ({what}: {shown})', f'a "text"{hint}'
 
 

@@ -1,0 +1,71 @@
+"""What was taken as the text of each corpus: said at the head of every report, so that a wrong guess is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from collapse_audit.errors import InputError, Problem
+from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.disk.pack import is_pack
+from collapse_audit.run.plan import Plan
+
+_PLAIN = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What was taken, in words, and what speaks against it."""
+
+    told: str
+    """Such as ``messages[-1].content of the assistant``; per corpus where they differ."""
+    notes: tuple[str, ...]
+
+
+def corpora_of(plan: Plan) -> tuple[Corpus, ...]:
+    """The corpora that are compared, each once, in the order in which they are met."""
+    found: dict[tuple[str, str | None], Corpus] = {}
+    for comparison in plan.comparisons:
+        for side in (comparison.baseline, comparison.current):
+            if not is_pack(side.corpus.path):
+                found.setdefault((side.corpus.shown, side.corpus.split), side.corpus)
+    return tuple(found.values())
+
+
+def taken_as_text(corpora: Iterable[Corpus]) -> Taken:
+    """Look into the first records of every corpus.
+
+    Raises InputError where it cannot be told what the text is; what is wrong with several corpora alike is said once.
+    """
+    told: dict[str, list[str]] = {}
+    notes: list[str] = []
+    problems: list[Problem] = []
+    for corpus in corpora:
+        try:
+            words, doubt = corpus.taken()
+        except InputError as error:
+            problems += error.problems
+            continue
+        told.setdefault(words, []).append(corpus.shown)
+        if doubt:
+            notes.append(f"{corpus.shown}: {doubt}")
+    if problems:
+        raise InputError(_once(problems))
+    if len(told) == 1:
+        (words,) = told
+        said = [] if words == _PLAIN else [f"text = {words}"]
+        return Taken(told=words, notes=(*said, *notes))
+    words = "; ".join(f"{words} ({', '.join(names)})" for words, names in told.items())
+    return Taken(told=words or _PLAIN, notes=(*([f"text = {words}"] if words else []), *notes))
+
+
+def _once(problems: list[Problem]) -> list[Problem]:
+    alike: dict[tuple[str, str, str], list[Problem]] = {}
+    for one in problems:
+        alike.setdefault((one.found, one.expected, one.slug), []).append(one)
+    return [
+        replace(first, found=f"{first.found}, as in {len(more)} more {'file' if len(more) == 1 else 'files'}")
+        if more
+        else first
+        for first, *more in alike.values()
+    ]

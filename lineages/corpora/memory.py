@@ -1,0 +1,78 @@
+"""Texts that are in memory already: lists, data frames, Arrow tables, data sets. No library of theirs is imported."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+
+from collapse_audit.errors import UsageError
+from collapse_audit.lineages.corpora.readers.blocks import Block
+from collapse_audit.lineages.files.digest import PREFIX, canonical_json
+
+_A_BLOCK = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class InMemory:
+    """Records, or a table of them."""
+
+    held: Sequence[Any] | pa.Table
+
+    def blocks(self) -> Iterator[Block]:
+        """The records in blocks; a string is a record that is its text."""
+        if isinstance(self.held, pa.Table):
+            first = 1
+            for batch in self.held.to_batches(max_chunksize=_A_BLOCK):
+                yield Block(lines=range(first, first + batch.num_rows), records=batch.to_pylist())
+                first += batch.num_rows
+            return
+        for start in range(0, len(self.held), _A_BLOCK):
+            part = self.held[start : start + _A_BLOCK]
+            records = [{"text": one} if isinstance(one, str) else one for one in part]
+            yield Block(lines=range(start + 1, start + 1 + len(records)), records=records)
+
+    def digest(self) -> str:
+        """Of what it holds, record by record."""
+        digest = hashlib.sha256()
+        for block in self.blocks():
+            for record in block.records:
+                digest.update(canonical_json(record) + b"\n")
+        return PREFIX + digest.hexdigest()
+
+
+def in_memory(texts: Any, *, what: str) -> InMemory:
+    """A list of strings or of records, a pandas or polars frame or series, an Arrow table, a Hugging Face data set.
+
+    Whatever offers Arrow's C stream is taken through it. ``what``: the argument's name in the UsageError for the rest.
+    """
+    if isinstance(texts, pa.Table):
+        return InMemory(texts)
+    if isinstance(texts, pa.RecordBatch):
+        return InMemory(pa.Table.from_batches([texts]))
+    if hasattr(texts, "__arrow_c_stream__"):
+        return _from_stream(texts, what)
+    if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
+        kind = type(texts).__name__
+        raise UsageError(f"{what}: {kind}; allowed: a path, or a list, data frame, table or data set of texts")
+    records = [dict(one) if isinstance(one, Mapping) else one for one in texts]
+    for number, one in enumerate(islice(records, len(records))):
+        if not isinstance(one, str | dict):
+            kind = type(one).__name__
+            raise UsageError(f"{what}: item {number} is a {kind}; allowed: strings, or records such as {{'text': …}}")
+    return InMemory(records)
+
+
+def _from_stream(texts: Any, what: str) -> InMemory:
+    try:
+        schema_is_a_table = not hasattr(texts, "to_frame") or hasattr(texts, "columns")
+        if schema_is_a_table:
+            return InMemory(pa.table(texts))
+        values = pa.chunked_array(texts)
+        return InMemory(pa.table({str(getattr(texts, "name", None) or "text"): values}).rename_columns(["text"]))
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise UsageError(f"{what}: no table of texts ({str(error).splitlines()[0]})") from None
