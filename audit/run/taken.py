@@ -63,9 +63,8 @@ def _once(problems: list[Problem]) -> list[Problem]:
     alike: dict[tuple[str, str, str], list[Problem]] = {}
     for one in problems:
         alike.setdefault((one.found, one.expected, one.slug), []).append(one)
-    return [
-        replace(first, found=f"{first.found}, as in {len(more)} more {'file' if len(more) == 1 else 'files'}")
-        if more
-        else first
-        for first, *more in alike.values()
-    ]
+    return [_counted(first, len(more)) for first, *more in alike.values()]
+
+
+def _counted(one: Problem, more: int) -> Problem:
+    return replace(one, found=f"{one.found}, as in {more} more file{'s' if more > 1 else ''}") if more else one

@@ -236,7 +236,17 @@ def test_every_built_in_margin_is_echoed_with_its_reason() -> None:
 
 
 SETTINGS = ("alpha", "baseline", "labels", "tokens", "permutations", "max_documents", "evidence")
-SWITCHES = ("independent", "allow_inconclusive", "anytime", "fail_on_change", "seed", "probes", "waivers")
+SWITCHES = (
+    "independent",
+    "allow_inconclusive",
+    "anytime",
+    "fail_on_change",
+    "seed",
+    "documents",
+    "fields",
+    "probes",
+    "waivers",
+)
 ALLOWED = ", ".join(SETTINGS + SWITCHES)
 
 

@@ -14,7 +14,7 @@ from collapse_audit.commands.messages import MESSAGES, message
 from collapse_audit.lineages.corpora.readers.records import check_record
 
 TOLD = [slug for errors in MESSAGES.values() for slug in errors]
-OF_FIELDS = {slug for field in ("text", "id", "group", "prompt", "label") for slug in [f"bad-{field}"]}
+OF_FIELDS = {slug for field in ("id", "group", "prompt", "label") for slug in [f"bad-{field}"]}
 """Made of a field's name, where the source has only ``bad-{name}``."""
 
 
