@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
-from collapse_audit.probes.models.task_results import ONE_MODEL, Scores, TaskResult, TaskResults, not_evaluated
+from collapse_audit.probes.models.task_columns import DROP, Column, columns_of
+from collapse_audit.probes.models.task_results import ONE_MODEL, TaskResult, TaskResults, not_evaluated
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import needed, permutation_p
@@ -20,7 +20,6 @@ from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, N
 from collapse_audit.probes.types import probe
 
 _LEVEL = 0.05
-_DROP = 0.05
 _ENOUGH = 200
 """Texts that count alike, (sum w)^2 / sum w^2, from which on a loss has an upper bound: below, the bootstrap's is
 missed far more often than it says where few long or much damaged texts carry the loss."""
@@ -37,7 +36,7 @@ _NOTHING_TO_LOSE = "scores so little that a drop of the margin cannot be seen"
             statistic="drop",
             unit="points of the metric",
             worse="higher",
-            margin=_DROP,
+            margin=DROP,
             because="one answer in twenty that the baseline gave right is lost",
         ),
         Gate(
@@ -60,7 +59,8 @@ def task_score(pair: Pair) -> Iterator[Reading]:
 
     Formula and unit
         drop = mean score of the baseline less that of the generation, over the same documents, in points (1 = all
-        answers); of several metrics and tasks the largest. loss = rise of -log-likelihood / words, nats per word, of
+        answers); of several metrics and tasks the largest. Tasks of a group for which lm-eval prints a number (MMLU)
+        are pooled as it pools them, and shown one by one. loss = rise of -log-likelihood / words, nats per word, of
         rolling tasks; the logarithm of the ratio of word perplexities. p: signs of the documents' differences
         flipped, for all metrics together, the largest standardised sum. Bounds: paired bootstrap over documents; the
         lower one at 5% / number of metrics.
@@ -71,16 +71,17 @@ def task_score(pair: Pair) -> Iterator[Reading]:
 
     When it misleads
         A task that the baseline cannot do has nothing to lose and is left out. Metrics of classes (recall of a rare
-        one) are shown and do not gate: they rest on few documents. Few-shot prompts, number formats and batch sizes
-        move scores too; what differs between the two evaluations is named, and nothing is compared then (batch sizes
-        are). Where few long or much damaged texts carry the loss, its upper bound is missed too often: measured, up to
-        16% instead of 5% of 20 skewed texts. Below 200 texts that count alike, (sum w)^2 / sum w^2, none is claimed,
-        and a loss cannot pass; above, up to 9% were still missed where damage is very skewed.
-        Texts without spaces have no words, and their loss is not judged.
+        one) are shown and do not gate: they rest on few documents. Where one filter's score falls and another's of the
+        same answers holds (strict-match, flexible-extract), their format changed, which is said. Few-shot prompts,
+        number formats and batch sizes move scores too; what differs between the two evaluations is named, and nothing
+        is compared then (batch sizes are). Where few long or much damaged texts carry the loss, its upper bound is
+        missed too often: measured, up to 16% instead of 5% of 20 skewed texts. Below 200 texts that count alike,
+        (sum w)^2 / sum w^2, none is claimed, and a loss cannot pass; above, up to 9% were still missed where damage is
+        very skewed. Texts without spaces have no words, and their loss is not judged.
 
     Needs
         lm_eval.json and samples of the generation and of its baseline: ``collapse-lineage evaluate``, or
-        ``lm_eval --output_path … --log_samples``.
+        ``lm_eval --output_path … --log_samples`` of version 0.4.2 or later.
     """
     before, after = pair.tasks or (None, None)
     why = not_evaluated(pair.tasks)
@@ -90,7 +91,7 @@ def task_score(pair: Pair) -> Iterator[Reading]:
         missing = why or NotMeasured(reason="")
         yield from (dataclasses.replace(missing, statistic=name) for name in ("drop", "loss"))
         return
-    columns = list(_columns(before, after))
+    columns = columns_of(before, after)
     for statistic, points in (("drop", True), ("loss", False)):
         chosen = [one for one in columns if one.points is points]
         if not chosen:
@@ -172,55 +173,7 @@ def _printed(metric: str) -> str:
     return "word_perplexity" if metric == "nats per word" else metric
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Column:
-    """One metric of one task: what each document lost."""
-
-    name: str
-    units: tuple[str, ...]
-    damage: FloatArray
-    """Shape (n,): positive where the generation is worse."""
-    weights: FloatArray | None
-    baseline: float
-    """The baseline's score, or its loss."""
-    sign: float
-    """1 where more is worse."""
-    points: bool
-
-    @property
-    def able(self) -> bool:
-        """Whether there is anything to lose: a task that the baseline cannot do loses nothing."""
-        reached = self.baseline if self.sign < 0 else 1 - self.baseline
-        return not self.points or reached >= _DROP
-
-
-def _columns(before: TaskResults, after: TaskResults) -> Iterator[_Column]:
-    for task_name, task in before.tasks.items():
-        other = after.tasks[task_name]
-        theirs = {scores.name: scores for scores in other.scores}
-        for scores in task.scores:
-            yield _column(task, scores, theirs[scores.name])  # both have it: `_one_sided`
-        if task.loss is not None and other.loss is not None:
-            yield _column(task, task.loss, other.loss)
-
-
-def _column(task: TaskResult, before: Scores, after: Scores) -> _Column:
-    points = before.weights is None
-    sign = -1.0 if points and before.higher_is_better else 1.0
-    first, second = (before.values, after.values) if points else (-before.values, -after.values)
-    total = first.size if before.weights is None else before.weights.sum()
-    return _Column(
-        name=f"{task.name} / {before.name}",
-        units=task.units,
-        damage=sign * (second - first),
-        weights=before.weights,
-        baseline=float(first.sum() / total),
-        sign=sign,
-        points=points,
-    )
-
-
-def _worst(statistic: str, columns: Sequence[_Column], pair: Pair, others: Sequence[Mapping[str, Any]]) -> Reading:
+def _worst(statistic: str, columns: Sequence[Column], pair: Pair, others: Sequence[Mapping[str, Any]]) -> Reading:
     """The largest damage of several metrics. Fail: one of them surely; pass: none of them could be beyond the margin.
 
     The largest true damage is at least any one's, so its lower bound is the largest of simultaneous ones (Bonferroni);
@@ -244,6 +197,7 @@ def _worst(statistic: str, columns: Sequence[_Column], pair: Pair, others: Seque
     errors = [one.error for one in both]
     reach = (-float(ndtri(simultaneous)) + Z_POWER) * max(errors)
     documents = min(one.damage.size for one in able)
+    formats = _formats(able, values, lows, highs)
 
     def settled(margin: float) -> float:
         return max(
@@ -268,17 +222,47 @@ def _worst(statistic: str, columns: Sequence[_Column], pair: Pair, others: Seque
                 {"metric": one.name, **_levels(one, value), "documents": one.damage.size}
                 for one, value in zip(able, values, strict=True)
             ),
+            *(row for one in able for row in _parts(one)),
             *others,
         ),
         notes=(
             *(f"left out: {name}, in which the baseline {_NOTHING_TO_LOSE}" for name in left_out),
+            *(("format-changed",) if formats else ()),
             *(f"{name} rests on {min(alike):.0f} texts that count alike; {_ENOUGH} bound it above" for name in few),
         ),
-        explanation=f"the largest is that of {able[worst].name}" if len(able) > 1 else "",
+        explanation="; ".join(
+            filter(None, (f"the largest is that of {able[worst].name}" if len(able) > 1 else "", formats))
+        ),
     )
 
 
-def _levels(column: _Column, damage: float) -> dict[str, float]:
+def _parts(column: Column) -> list[dict[str, Any]]:
+    """The tasks of a group, the one that lost most first: shown, not judged."""
+    rows = [
+        {"metric": part.name, "part_of": column.name, **_levels(part, float(part.damage.mean()))}
+        | {"documents": part.damage.size}
+        for part in column.parts
+    ]
+    lost = [float(part.damage.mean()) for part in column.parts]
+    return [rows[place] for place in np.argsort(-np.array(lost), kind="stable")]
+
+
+def _formats(columns: Sequence[Column], values: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> str:
+    """What to say where one filter of a metric falls and another of the same metric holds; empty where none does.
+
+    The filters read one and the same answers: what only the stricter misses is the form that it asks for.
+    """
+    for fallen, value, low in zip(columns, values, lows, strict=True):
+        for held, high in zip(columns, highs, strict=True):
+            same = fallen.name.partition(" (")[0] == held.name.partition(" (")[0] and fallen.name != held.name
+            if same and "(" in fallen.name and "(" in held.name and value > DROP and low > 0 and high <= DROP:
+                return (
+                    f"{held.name} holds where {fallen.name} falls: the format of the answers changed, not what they say"
+                )
+    return ""
+
+
+def _levels(column: Column, damage: float) -> dict[str, float]:
     return {"baseline": column.baseline, "generation": column.baseline + column.sign * damage}
 
 
@@ -287,14 +271,14 @@ def _alike(both: Differences) -> float:
     return float(both.weight.sum() ** 2 / np.square(both.weight).sum()) * (1 + 1e-9)  # rounding aside
 
 
-def _differences(column: _Column) -> Differences:
+def _differences(column: Column) -> Differences:
     units = np.unique(np.array(column.units), return_inverse=True)[1]
     return differences(
         np.zeros_like(column.damage), column.damage, weights=column.weights, group=units, share=column.points
     )
 
 
-def _standardised(columns: Sequence[_Column], permutations: int, rng: np.random.Generator) -> FloatArray:
+def _standardised(columns: Sequence[Column], permutations: int, rng: np.random.Generator) -> FloatArray:
     """The largest standardised sum of damages under flips of the units' signs, the observed first; shape (B + 1,).
 
     Metrics and tasks that share a unit (a record, a patient) are flipped together, so what ties them stays.
@@ -311,10 +295,10 @@ def _standardised(columns: Sequence[_Column], permutations: int, rng: np.random.
 
 
 def _others(
-    before: TaskResults, after: TaskResults, columns: Sequence[_Column], *, points: bool
+    before: TaskResults, after: TaskResults, columns: Sequence[Column], *, points: bool
 ) -> list[dict[str, Any]]:
     """Numbers that the harness printed of both sides and that no column pairs: shown, not judged."""
-    paired = {one.name for one in columns}
+    paired = {one.name for column in columns for one in (column, *column.parts)}
     found = []
     for name, task in before.tasks.items():
         theirs = after.tasks[name].values

@@ -46,7 +46,12 @@ def judged(
         planned=size,
         context={index for index in estimates if not measured[index].comparison.gating},
     )
-    findings = [_finding(m, asked_for, judgements.get(index)) for index, m in enumerate(measured)]
+    # Who names a probe asks for what it can say: one that measured some of its statistics has answered.
+    answered = {(measured[index].comparison.name, measured[index].probe.name) for index in estimates}
+    findings = [
+        _finding(m, frozenset() if (m.comparison.name, m.probe.name) in answered else asked_for, judgements.get(index))
+        for index, m in enumerate(measured)
+    ]
     return list(apply_waivers(findings, config.waivers, today)[0])
 
 

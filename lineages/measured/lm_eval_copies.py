@@ -6,12 +6,12 @@ import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from collapse_audit.lineages.corpora.readers.blocks import Unreadable
 from collapse_audit.lineages.corpora.readers.read_jsonl import jsonl_blocks
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import file_digest, json_digest
+from collapse_audit.lineages.measured.lm_eval_older import array_of
 
 _FOLDER = re.compile(r"gen_\d+")
 _DISTINCT = 10
@@ -30,10 +30,9 @@ def answers(samples: Path, *, likelihoods: bool) -> str | None:
 
 @functools.lru_cache(maxsize=1024)
 def _answers(samples: Path, changed: int, size: int, likelihoods: bool) -> str | None:  # noqa: ARG001 - the cache's key
-    rows: list[Any] = []
     try:
-        for block in jsonl_blocks(samples, gzipped=samples.suffix == ".gz", block_bytes=_BLOCK):
-            rows.extend(block.records)
+        blocks = jsonl_blocks(samples, gzipped=samples.suffix == ".gz", block_bytes=_BLOCK)
+        rows = array_of(samples) or [row for block in blocks for row in block.records]
     except (Unreadable, OSError):
         return None
     if any(isinstance(row, Broken) or not isinstance(row, dict) for row in rows):

@@ -1,10 +1,10 @@
 """Results of lm-evaluation-harness as it writes them, ours or anybody's: read, checked against themselves, never run.
 
 A path is a results file (``lm_eval.json``, ``results_<date>.json``) or the folder given to ``--output_path``, in which
-the newest results of each task count. Samples stand beside their results: ``samples_<task>_<date>.jsonl``, or the
-names that ``collapse-lineage evaluate`` gives them. What contradicts itself is refused: a sample twice, fewer samples
-than results were made from, a mean that is not the samples' mean, an adapter that is not the generation's. What may be
-of another model without saying so is read and doubted.
+the newest results of each task count. Versions 0.4.2 and later are read. Samples stand beside their results:
+``samples_<task>_<date>.jsonl``, or the names that ``collapse-lineage evaluate`` gives them. What contradicts itself is
+refused: a sample twice, fewer samples than results were made from, a mean that is not the samples' mean, an adapter
+that is not the generation's. What may be of another model without saying so is read and doubted.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ from collapse_audit.lineages.files.door import Refused, read_json, reading, stay
 from collapse_audit.lineages.files.problems import ProblemList, shorten
 from collapse_audit.lineages.measured.lm_eval_claims import OURS, adapter_of, arguments, check_model, model_settings
 from collapse_audit.lineages.measured.lm_eval_copies import Files, answers, neighbours, shared
+from collapse_audit.lineages.measured.lm_eval_groups import groups_of
+from collapse_audit.lineages.measured.lm_eval_older import array_of, completed, completed_rows, samples_beside
 from collapse_audit.lineages.model.lineage import GenerationEntry
-from collapse_audit.probes.models.task_results import ONE_MODEL, Scores, TaskResult, TaskResults
+from collapse_audit.probes.models.task_results import ONE_MODEL, Scores, TaskGroup, TaskResult, TaskResults
 from collapse_audit.probes.statistics.design import FloatArray
 
 _STAMPED = re.compile(r"(?P<stem>.+)_(?P<stamp>\d{4}-\d{2}-\d{2}T[\d.\-+:]+)\.json")
@@ -80,8 +82,18 @@ def _read_results(entry: GenerationEntry, root: Path) -> TaskResults:
             problems.add("results of no task", "those of one task or more", "lm-eval")
         if len(problems):
             raise InputError(problems.as_tuple())
+<<<<<<< HEAD
     doubt = next(filter(None, (*doubts.values(), _copied(root, shown, found))), "")
     return TaskResults(where=shown, tasks=tasks, doubt=doubt, harness=str(found[-1][1]["lm_eval_version"]))
+=======
+    doubt = next(filter(None, (*doubts.values(), _copied(entry.lm_eval, shown, found))), "")
+    groups: dict[tuple[str, str], TaskGroup] = {}
+    for _, data in found:
+        sizes = {name: task.documents.size for name, task in tasks.items() if name in data["results"]}
+        groups |= {(one.name, one.key): one for one in groups_of(data, sizes)}
+    version = str(found[-1][1].get("lm_eval_version", "0.4"))
+    return TaskResults(where=shown, tasks=tasks, doubt=doubt, harness=version, groups=tuple(groups.values()))
+>>>>>>> bfbccf3 (Tasks of a group are pooled as lm-eval pools them; results of 0.4.2 to 0.4.8 are read; a changed format of answers is named)
 
 
 def _copied(path: Path, shown: str, found: Sequence[Found]) -> str:
@@ -126,7 +138,7 @@ def _results_files(path: Path, shown: str) -> Iterator[Found]:
     files = [path]
     if path.is_dir():
         stamped = [(match["stamp"], file) for file in path.rglob("*.json") if (match := _STAMPED.fullmatch(file.name))]
-        files = [file for _, file in sorted(stamped)]
+        files = [*sorted(path.rglob("results.json")), *(file for _, file in sorted(stamped))]  # 0.4.2 puts no date
     if not files:
         _refuse(shown, "a folder without results", "results_<date>.json, as lm_eval --output_path writes it", "lm-eval")
     for file in files:
@@ -135,17 +147,17 @@ def _results_files(path: Path, shown: str) -> Iterator[Found]:
 
 
 def _content(path: Path, where: str) -> Mapping[str, Any]:
-    expected = "results of lm-evaluation-harness 0.4"
+    expected = "results of lm-evaluation-harness 0.4.2 or a later 0.4"
     try:
         data = read_json(path, constants=True)
     except (Refused, OSError, ValueError) as error:
         _refuse(where, f"a file that is no JSON ({str(error).splitlines()[0]})", expected, "lm-eval")
     if not isinstance(data, dict):
         _refuse(where, "JSON that is no object", expected, "lm-eval")
-    version = data.get("lm_eval_version")
-    if not isinstance(version, str) or not version.startswith("0.4."):
-        found = "no lm_eval_version" if version is None else f"lm_eval_version {shorten(version)}"
-        _refuse(where, found, expected, "lm-eval-version")
+    version = data.get("lm_eval_version", "0.4.8")  # until then results did not say it
+    if not isinstance(version, str) or not version.startswith("0.4.") or version in ("0.4.0", "0.4.1"):
+        _refuse(where, f"lm_eval_version {shorten(version)}", expected, "lm-eval-version")
+    data = completed(data)
     absent = [key for key in _REQUIRED if not isinstance(data.get(key), dict)]
     if absent:
         _refuse(where, f"no table {', '.join(absent)}", expected, "lm-eval")
@@ -203,7 +215,7 @@ def _task(name: str, data: Mapping[str, Any], path: Path, problems: ProblemList)
         problems.add(f"{samples.name} with another digest", f"{claimed}, as {path.name} says", "lm-eval-samples")
         return TaskResult(**about, documents=np.empty(0, dtype=np.int64), missing="other samples")
     about["answers"] = answers(samples, likelihoods=_of_likelihoods(config))
-    return _from_samples(about, _rows(samples, problems), data, problems, samples.name)
+    return _from_samples(about, _rows(samples, problems, name, data), data, problems, samples.name)
 
 
 def _numbers(results: Mapping[str, Any]) -> dict[str, float]:
@@ -230,24 +242,36 @@ def _samples_file(name: str, data: Mapping[str, Any], path: Path) -> tuple[Path 
         file = path.parent / f"samples_{name}_{stamped['stamp']}.jsonl"
         return (file if file.is_file() else None), None
     files = [file for file in path.parent.glob("samples_*.jsonl") if file.name.startswith(f"samples_{name}_2")]
+    if not files:
+        return samples_beside(path, name, data), None
     return (files[0] if len(files) == 1 else None), None
 
 
-def _rows(path: Path, problems: ProblemList) -> list[Mapping[str, Any]]:
+def _rows(path: Path, problems: ProblemList, name: str, data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     rows: list[Mapping[str, Any]] = []
     expected = "samples as lm-eval logs them"
     try:
-        for block in jsonl_blocks(path, gzipped=path.suffix == ".gz", block_bytes=_BLOCK):
-            for line, row in zip(block.lines, block.records, strict=True):
-                if isinstance(row, Broken):
-                    problems.add(f"{path.name}, line {line}: {row.found}", expected, "lm-eval-samples")
-                elif not isinstance(row, dict) or not _is_sample(row):
-                    problems.add(f"{path.name}, line {line}: no sample", expected, "lm-eval-samples")
-                else:
-                    rows.append(row)
+        found = _numbered(path)
+        whole = completed_rows((row for _, row in found), name, data)
+        for (line, _), row in zip(found, whole, strict=True):
+            if isinstance(row, Broken):
+                problems.add(f"{path.name}, line {line}: {row.found}", expected, "lm-eval-samples")
+            elif not isinstance(row, dict) or not _is_sample(row):
+                problems.add(f"{path.name}, line {line}: no sample", expected, "lm-eval-samples")
+            else:
+                rows.append(row)
     except (Unreadable, OSError) as error:
         problems.add(f"{path.name}, which cannot be read ({error})", expected, "lm-eval-samples")
     return rows
+
+
+def _numbered(path: Path) -> list[tuple[int, Any]]:
+    """The samples of a file with the lines at which they stand; of an array, their numbers."""
+    array = array_of(path)
+    if array is not None:
+        return list(enumerate(array, 1))
+    blocks = jsonl_blocks(path, gzipped=path.suffix == ".gz", block_bytes=_BLOCK)
+    return [pair for block in blocks for pair in zip(block.lines, block.records, strict=True)]
 
 
 def _is_sample(row: Mapping[str, Any]) -> bool:
@@ -276,6 +300,8 @@ def _from_samples(
             break
         kept[row["doc_id"]] = row
     expected = data["n-samples"].get(name, {}).get("effective")
+    if expected is None and "lm_eval_version" not in data:  # the oldest do not count them
+        expected = max(map(len, by_filter.values()), default=None)
     for chosen, kept in by_filter.items() or {"none": {}}.items():
         if len(kept) != expected:
             found = f"{file}: {len(kept)} samples" + ("" if chosen == "none" else f" of the filter {chosen}")

@@ -54,6 +54,25 @@ class TaskResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskGroup:
+    """Tasks of which a harness prints one number: MMLU's subjects."""
+
+    name: str
+    key: str
+    """The metric and its filter, as lm-eval joins them: ``acc,none``."""
+    tasks: tuple[str, ...]
+    """At least two."""
+    by_size: bool
+    """Whether every document counts alike; else every task does."""
+
+    @property
+    def metric(self) -> str:
+        """As :class:`Scores` calls it."""
+        name, _, chosen = self.key.partition(",")
+        return name if chosen == "none" else f"{name} ({chosen})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResults:
     """Everything that was measured on one model."""
 
@@ -64,6 +83,8 @@ class TaskResults:
     """Why these may not be of this generation's model; empty where nothing says so."""
     harness: str = ""
     """Its version."""
+    groups: tuple[TaskGroup, ...] = ()
+    """Each pair of a task and a metric in at most one."""
 
 
 ONE_MODEL = "one model, or one use_cache, evaluated twice"

@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lm_eval_files import STAMP, answers, lineage, losses, results, write
+from lm_eval_files import STAMP, answers, lineage, losses, results, sha, write
 
 from collapse_audit import audit
+from collapse_audit.cli import main
 from collapse_audit.errors import InputError
 from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.measured.lm_eval_results import read_results
 from collapse_audit.lineages.model.lineage import GenerationEntry
 from collapse_audit.probes.models.task_results import TaskResults
-from collapse_audit.reports.document import Finding
+from collapse_audit.reports.document import Finding, Outcome
 
 RIGHT = [1.0] * 80 + [0.0] * 20
 LOST = [0.0] * 40 + [1.0] * 40 + [0.0] * 20
@@ -430,9 +431,12 @@ def _edit_samples(change: Callable[[list[dict[str, Any]]], None]) -> Change:
 REFUSED: dict[str, tuple[Change, str]] = {
     "another version": (
         _edit(lambda data: data.update(lm_eval_version="0.3.0")),
-        "found lm_eval_version '0.3.0'; expected results of lm-evaluation-harness 0.4 [lm-eval-version]",
+        "found lm_eval_version '0.3.0'; expected results of lm-evaluation-harness 0.4.2 or a later 0.4 [",
     ),
-    "no version": (_edit(lambda data: data.pop("lm_eval_version")), "found no lm_eval_version"),
+    "a version before all of this": (
+        _edit(lambda data: data.update(lm_eval_version="0.4.1")),
+        "lm_eval_version '0.4.1'",
+    ),
     "another format": (_edit(lambda data: data.pop("configs")), "found no table configs"),
     "no JSON": (
         lambda root: next((root / "gen_0").rglob("results_*")).write_text("{") and None,
@@ -513,3 +517,150 @@ def test_results_of_the_generations_own_adapter_are_taken(tmp_path: Path) -> Non
     weights.write_bytes(b"weights")
     _edit(lambda data: data.update(collapse_audit={"model": {"adapter_digest": file_digest(weights)}}))(root)
     assert read(root).tasks["quiz"].values == {"acc": 0.8}
+
+
+def test_who_asks_for_the_probe_by_name_gets_what_it_measured(tmp_path: Path) -> None:
+    """Tasks of questions tell a drop and no loss of words: that is an answer, and no error. No results at all are."""
+    asked, nothing = ([{"quiz": answers("quiz", right)} for right in (RIGHT, LOST)], [None, None])
+    for name, tasks, code in (("asked", asked, 1), ("nothing", nothing, 3)):
+        assert main([str(lineage(tmp_path / name, tasks)), "-k", "task-score", "-q"]) == code
+
+
+# Older versions
+
+
+def without(row: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in keys}
+
+
+LATER = ("filter", "metrics")
+HASHES = ("doc_hash", "prompt_hash", "target_hash")
+
+
+def as_written_by(version: str, root: Path) -> None:
+    """Turn the samples and results below ``root`` into those of an older version, as its logger writes them.
+
+    0.4.3 to 0.4.8: no version in the results, samples without filter and metrics. 0.4.2: also no hashes, no numbers of
+    samples and no directions but those of the configurations, ``results.json``, and samples as one JSON array.
+    """
+    for file in list(root.rglob("results_*.json")):
+        data = json.loads(file.read_text())
+        del data["lm_eval_version"]
+        for name, config in data["configs"].items():
+            config["metric_list"][0]["higher_is_better"] = data["higher_is_better"][name]["acc"]
+        if version == "0.4.2":
+            for key in ("n-samples", "higher_is_better", "task_hashes"):
+                del data[key]
+            file.unlink()
+            file = file.with_name("results.json")
+        file.write_text(json.dumps(data))
+    for file in list(root.rglob("samples_*.jsonl")):
+        rows = [without(json.loads(line), *LATER) for line in file.read_text().splitlines()]
+        if version == "0.4.2":
+            rows = [without(row, *HASHES) for row in rows]
+            task = file.name.removeprefix("samples_").partition(f"_{STAMP}")[0]
+            file.unlink()
+            file.with_name(f"pretrained=base_{task}.jsonl").write_text(json.dumps(rows, indent=2))
+        else:
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.mark.parametrize("version", ["0.4.2", "0.4.8"])
+def test_results_of_older_versions_say_the_same(tmp_path: Path, version: str) -> None:
+    tasks = [
+        {"quiz": answers("quiz", right), "a_quiz": answers("other", [*right[:1], *RIGHT[1:]])}
+        for right in (RIGHT, LOST)
+    ]
+    newer, older = (lineage(tmp_path / name, tasks) for name in ("newer", "older"))
+    as_written_by(version, older)
+    told = [
+        {
+            (f.statistic, f.generation): (f.outcome, f.value, f.p_value)
+            for f in audit(root).findings
+            if f.code == "CA601"
+        }
+        for root in (newer, older)
+    ]
+    assert told[0] == told[1]
+    assert told[0]["drop", 1][0] is Outcome.FAIL
+
+
+@pytest.mark.parametrize("version", ["0.4.2", "0.4.8"])
+def test_a_document_of_older_versions_stands_once_for_each_filter_in_their_order(tmp_path: Path, version: str) -> None:
+    filters = ("strict-match", "flexible-extract")
+    rows = answers("quiz", RIGHT, filters=filters)
+    for row in rows[len(RIGHT) :]:
+        row["acc"] = 1.0
+    root = lineage(tmp_path, [{"quiz": rows}])
+    file = next(root.rglob("results_*.json"))
+    data = json.loads(file.read_text())
+    data["configs"]["quiz"]["filter_list"] = [{"name": name, "filter": []} for name in filters]
+    file.write_text(json.dumps(data))
+    as_written_by(version, root)
+    scores = {one.name: float(one.values.mean()) for one in read(root).tasks["quiz"].scores}
+    assert scores == {"acc (strict-match)": pytest.approx(np.mean(RIGHT)), "acc (flexible-extract)": 1.0}
+
+
+def test_one_evaluation_under_two_generations_is_seen_in_older_versions_too(tmp_path: Path) -> None:
+    root = lineage(tmp_path, [{"quiz": answers("quiz", RIGHT)}] * 2)
+    as_written_by("0.4.2", root)
+    assert "to the last digit" in read(root, 1).doubt
+
+
+def test_a_document_that_an_older_version_logged_too_often_is_refused(tmp_path: Path) -> None:
+    root = lineage(tmp_path, [{"quiz": [*answers("quiz", RIGHT), answers("quiz", RIGHT)[7]]}])
+    as_written_by("0.4.8", root)
+    with pytest.raises(InputError, match="the document 7 twice"):
+        read(root)
+
+
+def test_hashes_that_an_older_version_left_out_are_those_that_later_ones_write(tmp_path: Path) -> None:
+    """sha256 of the document as indented JSON, of the prompt, of the target as text: lm-eval 0.4.13, evaluator.py."""
+    rows = answers("quiz", RIGHT)
+    for row in rows:
+        row["doc_hash"] = sha(json.dumps(row["doc"], indent=2, ensure_ascii=False))
+        row["prompt_hash"], row["target_hash"] = sha(f"question {row['doc_id']}"), sha("0")
+    newer, older = (lineage(tmp_path / name, [{"quiz": rows}]) for name in ("newer", "older"))
+    as_written_by("0.4.2", older)
+    assert read(newer).tasks["quiz"].hashes == read(older).tasks["quiz"].hashes
+
+
+# Groups
+
+
+def grouped(right: dict[str, list[float]], *, by_size: bool) -> dict[str, Any]:
+    """Tables of a results file with a group of groups of these tasks, whose mean is over documents or over tasks."""
+    every = [one for values in right.values() for one in values]
+    mean = np.mean(every) if by_size else np.mean([np.mean(values) for values in right.values()])
+    names = list(right)
+    return {
+        "group_subtasks": {"mmlu": ["mmlu_stem", names[-1]], "mmlu_stem": names[:-1], **{name: [] for name in names}},
+        "groups": {"mmlu": {"alias": "mmlu", "acc,none": float(mean), "acc_stderr,none": 0.01}},
+    }
+
+
+@pytest.mark.parametrize("by_size", [True, False])
+def test_a_group_is_pooled_as_its_printed_number_was(tmp_path: Path, by_size: bool) -> None:
+    right = {"mmlu_a": [1.0] * 10 + [0.0] * 30, "mmlu_b": [1.0] * 20, "mmlu_c": [0.0, 1.0] * 100}
+    tasks = {name: answers(name, values) for name, values in right.items()}
+    root = lineage(tmp_path, [None])
+    write(root / "gen_0/lm_eval", tasks, **grouped(right, by_size=by_size))
+    [group] = read(root).groups
+    assert (group.name, group.metric, group.tasks, group.by_size) == ("mmlu", "acc", tuple(right), by_size)
+
+
+def test_a_group_that_prints_no_number_pools_nothing(tmp_path: Path) -> None:
+    """As the leaderboard's, which only lists its tasks."""
+    tasks = {name: answers(name, RIGHT) for name in "ab"}
+    root = lineage(tmp_path, [None])
+    write(root / "gen_0/lm_eval", tasks, group_subtasks={"leaderboard": ["a", "b"], "a": [], "b": []})
+    assert read(root).groups == ()
+
+
+@pytest.mark.parametrize("damage", ["a circle", "no lists", "unknown tasks"])
+def test_a_broken_hierarchy_of_groups_pools_nothing(tmp_path: Path, damage: str) -> None:
+    hierarchy = {"a circle": {"g": ["h"], "h": ["g"]}, "no lists": {"g": "a"}, "unknown tasks": {"g": ["x", 3]}}
+    tasks = {name: answers(name, RIGHT) for name in "ab"}
+    root = lineage(tmp_path, [None])
+    write(root / "gen_0/lm_eval", tasks, group_subtasks=hierarchy[damage], groups={"g": {"acc,none": 0.8}, "h": 3})
+    assert read(root).groups == ()

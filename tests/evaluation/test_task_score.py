@@ -16,7 +16,7 @@ from scipy import stats
 from scored_tasks import GATES, compared, evaluated, task
 
 from collapse_audit.calibration.two_samples import sample_of
-from collapse_audit.probes.models.task_results import TaskResults
+from collapse_audit.probes.models.task_results import TaskGroup, TaskResults
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.readings import Estimate, NotMeasured
 from collapse_audit.probes.task_score import task_score
@@ -292,3 +292,96 @@ def test_texts_count_by_their_words_as_kish_says() -> None:
     assert found.notes == ("quiz / nats per word rests on 132 texts that count alike; 200 bound it above",)
     assert found.n_needed is not None
     assert found.n_needed(0.10) == math.ceil(400 * 200 / (760**2 / 4360))
+
+
+# Groups of tasks
+
+
+def subjects(sizes: Sequence[int], right: float, lost: float, seed: int) -> tuple[list[Any], list[Any]]:
+    """Tasks of these sizes: answered right with chance ``right``; 4% of all answers change either way, and ``lost``
+    of the right ones are lost besides."""
+    rng = np.random.default_rng(seed)
+    sides: tuple[list[Any], list[Any]] = ([], [])
+    for number, size in enumerate(sizes):
+        before = (rng.random(size) < right).astype(float)
+        after = np.where(rng.random(size) < 0.04, 1 - before, before)
+        after[(rng.random(size) < lost / right) & (before == 1)] = 0
+        for side, values in zip(sides, (before, after), strict=True):
+            side.append(task(values, name=f"mmlu_{number}"))
+    return sides
+
+
+def mmlu(tasks: list[Any], *, by_size: bool = True) -> TaskResults:
+    names = tuple(one.name for one in tasks)
+    return evaluated(*tasks, groups=(TaskGroup(name="mmlu", key="acc,none", tasks=names, by_size=by_size),))
+
+
+def outcome(found: Estimate) -> str:
+    # In a family of 65 tests: what an audit of five generations counts.
+    adjusted = None if found.p_value is None else min(1.0, 65 * found.p_value)
+    return judge(found, GATES["drop"], p_adjusted=adjusted, alpha=0.05).outcome.value
+
+
+MMLU = (100, 135, 152, 265, 144, 100, 100, 100, 173, 102, 100, 235, 114, 145, 378, 126, 100, 310, 203, 100, 165, 198)
+MMLU += (193, 390, 270, 238, 151, 545, 216, 204, 237, 223, 131, 121, 108, 163, 112, 103, 234, 100, 783, 346, 895, 306)
+MMLU += (311, 324, 282, 1534, 272, 612, 110, 245, 201, 100, 166, 171, 100)
+"""Documents of the 57 test sets of MMLU (Hendrycks et al. 2021), 14,042 in all."""
+
+
+def test_eight_points_lost_in_each_of_57_subjects_of_100_documents_are_lost() -> None:
+    """Pooled, 5,700 documents bound a drop of eight points to within one; the largest of 57 would settle nothing."""
+    before, after = subjects([100] * 57, 0.6, 0.08, seed=1)
+    found = estimate(mmlu(before), mmlu(after))
+    lost = [float((b.scores[0].values - a.scores[0].values).mean()) for b, a in zip(before, after, strict=True)]
+    assert found.value == pytest.approx(np.mean(lost))
+    assert found.value == pytest.approx(0.08, abs=0.02)
+    assert outcome(found) == "fail"
+    assert (found.raw["worst"], found.n_baseline) == ("mmlu / acc", 5700)
+    parts = [row for row in found.evidence if row.get("part_of") == "mmlu / acc"]
+    assert len(parts) == 57
+    assert [row["baseline"] - row["generation"] for row in parts] == pytest.approx(sorted(lost, reverse=True))
+
+
+def test_nothing_lost_in_57_subjects_of_mmlus_sizes_passes() -> None:
+    assert (len(MMLU), sum(MMLU)) == (57, 14_042)
+    found = estimate(*map(mmlu, subjects(MMLU, 0.6, 0.0, seed=2)))
+    assert outcome(found) == "pass"
+    apart = estimate(*(evaluated(*side) for side in subjects(MMLU, 0.6, 0.0, seed=2)), permutations=99)
+    assert outcome(apart) == "inconclusive"  # each by itself, as it was
+
+
+def test_a_mean_over_tasks_counts_a_small_task_as_much_as_a_large_one() -> None:
+    """(10 + 40) / 100 / 2 = .25 over tasks; (10 + 4) / 110 over documents."""
+    before = [task([1.0] * 100, name="a"), task([1.0] * 10, name="b")]
+    after = [task([0.0] * 10 + [1.0] * 90, name="a"), task([0.0] * 4 + [1.0] * 6, name="b")]
+    for by_size, lost in ((False, 0.25), (True, 14 / 110)):
+        found = estimate(mmlu(before, by_size=by_size), mmlu(after, by_size=by_size))
+        assert found.value == pytest.approx(lost)
+        assert found.raw["baseline"] == 1.0
+        assert found.raw["generation"] == pytest.approx(1 - lost)
+
+
+def test_documents_of_two_subjects_are_units_of_their_own_and_one_patient_is_one() -> None:
+    """Four answers lost, one in each of four subjects: of 2^4 flips one is as bad. Of one patient's, one of two."""
+    after = [0.0, *[1.0] * 9]
+    for units, chance in ((None, 1 / 16), (["group p"] * 10, 1 / 2)):
+        before, later = (
+            [task(values, name=f"mmlu_{k}", units=units) for k in range(4)] for values in ([1.0] * 10, after)
+        )
+        assert estimate(mmlu(before), mmlu(later)).p_value == pytest.approx(chance)
+
+
+# The format of answers
+
+
+def test_where_the_strict_filter_falls_and_the_flexible_one_holds_the_format_changed() -> None:
+    held, fell = flipped(RIGHT, [3, 80]), flipped(RIGHT, range(30))
+    names = ("exact_match (strict-match)", "exact_match (flexible-extract)")
+    before = evaluated(task(dict.fromkeys(names, np.tile(RIGHT, 4)), name="gsm8k"))
+    after = evaluated(task(dict(zip(names, (np.tile(fell, 4), np.tile(held, 4)), strict=True)), name="gsm8k"))
+    found = estimate(before, after)
+    assert "format-changed" in found.notes
+    told = f"gsm8k / {names[1]} holds where gsm8k / {names[0]} falls: the format of the answers changed"
+    assert told in found.explanation
+    both = evaluated(task(dict.fromkeys(names, np.tile(fell, 4)), name="gsm8k"))
+    assert "format-changed" not in estimate(before, both).notes

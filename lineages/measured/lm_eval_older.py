@@ -1,0 +1,105 @@
+"""Results of lm-eval 0.4.2 to 0.4.8, completed to what later versions write.
+
+They leave out their version; the oldest also how many samples there are, which way is better, and hashes of documents.
+Samples say neither their filter nor their metrics: a document stands once for each filter, all documents of the first
+filter before those of the second. 0.4.2 writes samples as one JSON array, into ``<model args>_<task>.jsonl``. Earlier
+versions name neither tasks' configurations nor groups as these do, and are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+_UNSAFE = re.compile(r"[\"<>:/|\\?*\[\]]+")
+"""What lm-eval 0.4.2 replaces in a file's name."""
+
+
+def completed(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Results with the tables that an older version leaves out; those that are there stay as they are."""
+    if "lm_eval_version" in data or not isinstance(data.get("configs"), dict):
+        return dict(data)
+    better = {
+        name: {
+            str(one["metric"]): one["higher_is_better"]
+            for one in _listed(config)
+            if isinstance(one, dict) and "metric" in one and isinstance(one.get("higher_is_better"), bool)
+        }
+        for name, config in data["configs"].items()
+    }
+    return {"higher_is_better": better, "n-samples": {}, **data}
+
+
+def _listed(config: Any) -> Iterable[Any]:
+    listed = config.get("metric_list") if isinstance(config, dict) else None
+    return listed if isinstance(listed, list) else ()
+
+
+def filters_of(config: Mapping[str, Any]) -> list[str]:
+    """The names of a task's filters, in their order."""
+    listed = config.get("filter_list")
+    names = [one.get("name") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    return [str(name) for name in names if name] or ["none"]
+
+
+def completed_rows(rows: Iterable[Any], name: str, data: Mapping[str, Any]) -> Iterator[Any]:
+    """Samples of the task ``name`` with filter, metrics and hashes, where they lack them; what is no sample stays."""
+    filters, seen = filters_of(data["configs"][name]), Counter[int]()
+    for row in rows:
+        if not isinstance(row, dict) or not isinstance(row.get("doc_id"), int):
+            yield row
+            continue
+        chosen = row.get("filter")
+        if chosen is None:
+            # A third time under two filters is the document twice: the last name again, and so refused.
+            chosen = filters[min(seen[row["doc_id"]], len(filters) - 1)]
+            seen[row["doc_id"]] += 1
+        printed = {key.split(",", 1)[0] for key in data["results"][name] if key.endswith(f",{chosen}")}
+        metrics = [key for key in row if key in printed]
+        yield {"filter": chosen, "metrics": metrics, **_hashes(row), **row}
+
+
+def _hashes(row: Mapping[str, Any]) -> dict[str, str]:
+    """As later versions make them, so that results of two versions can be compared."""
+    if "doc_hash" in row:
+        return {}
+    parts = {
+        "doc_hash": json.dumps(row.get("doc"), indent=2, ensure_ascii=False),
+        "prompt_hash": _first(row.get("arguments")),
+        "target_hash": str(row.get("target")),
+    }
+    return {key: hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for key, text in parts.items()}
+
+
+def _first(arguments: Any) -> str:
+    """The first argument of the first request: the prompt."""
+    while isinstance(arguments, list | dict) and arguments:
+        arguments = next(iter(arguments.values() if isinstance(arguments, dict) else arguments))
+    return str(arguments)
+
+
+def array_of(path: Path) -> list[Any] | None:
+    """The samples, where the file is one JSON array; None where it is not, or is broken. Raises OSError."""
+    with path.open("rb") as file:
+        if not file.read(64).lstrip().startswith(b"["):  # a packed file does not, either
+            return None
+    try:
+        rows = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+    return rows if isinstance(rows, list) else None
+
+
+def samples_beside(results: Path, name: str, data: Mapping[str, Any]) -> Path | None:
+    """Where 0.4.2 put the samples of a task: beside ``results.json``, under the model's arguments and the task."""
+    told = data.get("config", {}).get("model_args")
+    exact = results.parent / f"{_UNSAFE.sub('__', str(told))}_{name}.jsonl"
+    if exact.is_file():
+        return exact
+    found = [file for file in results.parent.glob("*.jsonl") if file.name.endswith(f"_{name}.jsonl")]
+    return found[0] if len(found) == 1 else None
