@@ -82,18 +82,13 @@ def _read_results(entry: GenerationEntry, root: Path) -> TaskResults:
             problems.add("results of no task", "those of one task or more", "lm-eval")
         if len(problems):
             raise InputError(problems.as_tuple())
-<<<<<<< HEAD
     doubt = next(filter(None, (*doubts.values(), _copied(root, shown, found))), "")
-    return TaskResults(where=shown, tasks=tasks, doubt=doubt, harness=str(found[-1][1]["lm_eval_version"]))
-=======
-    doubt = next(filter(None, (*doubts.values(), _copied(entry.lm_eval, shown, found))), "")
     groups: dict[tuple[str, str], TaskGroup] = {}
     for _, data in found:
         sizes = {name: task.documents.size for name, task in tasks.items() if name in data["results"]}
         groups |= {(one.name, one.key): one for one in groups_of(data, sizes)}
     version = str(found[-1][1].get("lm_eval_version", "0.4"))
     return TaskResults(where=shown, tasks=tasks, doubt=doubt, harness=version, groups=tuple(groups.values()))
->>>>>>> bfbccf3 (Tasks of a group are pooled as lm-eval pools them; results of 0.4.2 to 0.4.8 are read; a changed format of answers is named)
 
 
 def _copied(path: Path, shown: str, found: Sequence[Found]) -> str:
