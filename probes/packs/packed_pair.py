@@ -181,6 +181,10 @@ class PackedPair(Pair):
         return independent(self.generation, self.stream("blocks"))
 
     @property
+    def inseparable(self) -> None:
+        """A pack holds no openings of texts; which of them both sides share, nobody can tell."""
+
+    @property
     def too_short(self) -> NotMeasured | None:
         """What to say where the generation does not fill enough blocks."""
         size = self.before.size

@@ -19,6 +19,7 @@ import pyarrow as pa
 from collapse_audit.probes.models.contexts import Asked
 from collapse_audit.probes.models.model_facts import Fact
 from collapse_audit.probes.models.task_results import Evaluated
+from collapse_audit.probes.pairs.openings import Openings, shared_openings
 from collapse_audit.probes.statistics import estimates, tables
 from collapse_audit.probes.statistics.design import Design, FloatArray, IntArray, by_document, by_key
 from collapse_audit.probes.statistics.lengths import matched_length
@@ -168,6 +169,18 @@ class Pair:
         if self.alike_p <= _ALIKE:
             return "the two samples are more alike than independent samples can be: they share training texts"
         return None
+
+    @cached_property
+    def openings(self) -> Openings | None:
+        """Openings that pair texts of the two sides, where no field tells the prompts of both."""
+        if self.baseline.prompts is not None and self.generation.prompts is not None:
+            return None
+        return shared_openings(self.tokens, self.design.side[self.design.block])
+
+    @property
+    def inseparable(self) -> str | None:
+        """Why what the model wrote cannot be told from its prompts, or None where it can."""
+        return None if self.openings is None else self.openings.sentence
 
     # What a probe of your own needs: a number a document in, an estimate out.
 
