@@ -27,7 +27,7 @@ _EVEN = 1e-6
 _SAME = 0.7
 """Share of tokens from which what follows the openings is no other answer but an edited copy of the same text."""
 _TRIFLE = 0.2
-"""Share of a text that may differ at its end where it is still the same text."""
+"""Share of a text that may follow at its end where it is still the same text."""
 _LOOKED_AT = 500
 """Openings whose continuations are compared."""
 _AGAIN = 0.05
@@ -148,7 +148,8 @@ def _continuations(tokens: Tokens, side: BoolArray, codes: IntArray) -> list[tup
             least = min(one.size, other.size)
             differ = np.flatnonzero(one[:least] != other[:least])
             parted = int(differ[0]) if differ.size else least
-            same = max(one.size, other.size) - parted <= _TRIFLE * max(one.size, other.size)
+            longest = max(one.size, other.size)
+            same = parted == least and longest - parted <= _TRIFLE * longest
             rests.append((one[:0], other[:0]) if same else (one[parted:], other[parted:]))
     return rests
 
