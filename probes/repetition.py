@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.statistics.design import IntArray
+from collapse_audit.probes.statistics.design import BoolArray, IntArray
+from collapse_audit.probes.statistics.lengths import MEASURABLE, least_cut
 from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
+from collapse_audit.probes.text.ngrams import truncated
 from collapse_audit.probes.text.repeats import repeated_grams
+from collapse_audit.probes.text.tokens import Tokens
 from collapse_audit.probes.types import probe
 
 _SHOWN = 5
+_KEPT = 0.25
+"""Share of the baseline's tokens that must be left after the cut for its repetition to be known."""
+_SHORT = 0.05
+"""Rise of the share of texts of fewer than 4 tokens from which nothing passes."""
 _PRIVATE = 5
 """A term is shown only if at least this many documents hold it."""
 
@@ -50,7 +59,11 @@ def repetition(pair: Pair) -> Iterator[Reading]:
     Formula and unit
         seq-rep-4 = 1 - unique 4-grams/4-grams of a text, mean over texts of at least 4 tokens; rise against the
         baseline. Where one side writes shorter texts both are cut to a common length first, because seq-rep grows with
-        length. A text loops if a span of 1 to 100 tokens stands three times back to back anywhere in it, uncut.
+        length; never below the lower quartile of the shorter side. A text loops if a span of 1 to 100 tokens stands
+        three times back to back anywhere in it, uncut, or a span of 1 to 500 characters that covers at least 48 (400
+        where it holds no letter; a longer run of one sign counts for 8). Texts of fewer than 4 tokens cannot repeat
+        themselves: where they become more by more than one in twenty, or fewer than a quarter of the baseline's tokens
+        are left after the cut, nothing passes.
 
     Why it signals collapse
         Probable continuations breed more of themselves: Shumailov et al. 2024 see phrases repeated over and over in
@@ -67,13 +80,15 @@ def repetition(pair: Pair) -> Iterator[Reading]:
 
 
 def _seq_rep(pair: Pair) -> Reading:
-    repeats, grams, spans, owners = repeated_grams(pair.matched)
+    side = pair.design.side[pair.design.block]
+    tokens, cut = _cut(pair, side)
+    repeats, grams, spans, owners = repeated_grams(tokens)
     long_enough = grams > 0
     share = repeats / np.maximum(grams, 1)
-    side = pair.design.side[pair.design.block]
     if not long_enough[~side].any() or not long_enough[side].any():
-        return NotMeasured(statistic="seq-rep-4", reason="no text of one side has 4 tokens")
-    return pair.compare(
+        fewer = bool(long_enough[~side].any())  # the baseline can be measured: that is not nothing
+        return NotMeasured(statistic="seq-rep-4", reason="no text of one side has 4 tokens", neutral=not fewer)
+    reading = pair.compare(
         share,
         long_enough.astype(np.float64),
         scale="linear",
@@ -85,9 +100,49 @@ def _seq_rep(pair: Pair) -> Reading:
             "generation": float(share[side].sum() / long_enough[side].sum()),
             "too_short_baseline": int(np.count_nonzero(~long_enough[~side])),
             "too_short_generation": int(np.count_nonzero(~long_enough[side])),
+            **({} if cut is None else {"cut_to_tokens": cut}),
         },
         evidence=_most_repeated(pair, spans[side[owners]], owners[side[owners]]) if pair.evidence != "none" else (),
-        notes=("length-matched",) if pair.matched_length is not None else (),
+        notes=() if cut is None else ("length-matched",),
+    )
+    kept = float(tokens.lengths[~side].sum() / max(pair.tokens.lengths[~side].sum(), 1))
+    if kept < _KEPT:
+        told = f"only {kept:.0%} of the baseline's tokens stand within the length of the generation's texts"
+        return _without_pass(reading, told)
+    return _without_pass(reading, _too_short(pair, side))
+
+
+def _cut(pair: Pair, side: BoolArray) -> tuple[Tokens, int | None]:
+    """The tokens, cut to a common length where lengths differ, and that length."""
+    if pair.matched_length is None:
+        return pair.tokens, None
+    lengths = pair.tokens.lengths
+    cut = max(pair.matched_length, least_cut(lengths[~side], lengths[side]))
+    return truncated(pair.tokens, cut), cut
+
+
+def _too_short(pair: Pair, side: BoolArray) -> str | None:
+    """What to say where the generation's texts are too short to repeat themselves and the baseline's were not."""
+    short = pair.tokens.lengths < MEASURABLE
+    before, after = float(short[~side].mean()), float(short[side].mean())
+    if after - before <= _SHORT:
+        return None
+    return (
+        f"{after:.0%} of the generation's texts hold fewer than {MEASURABLE} tokens (baseline {before:.0%}): "
+        "they are too short to repeat themselves, and that is no health"
+    )
+
+
+def _without_pass(reading: Reading, told: str | None) -> Reading:
+    """The reading without an upper bound, so that it fails or is inconclusive, and why."""
+    if told is None or isinstance(reading, NotMeasured):
+        return reading
+    return dataclasses.replace(
+        reading,
+        high=math.inf,
+        minimum_detectable=None,
+        n_needed=lambda _margin: math.inf,
+        explanation="; ".join(filter(None, (reading.explanation, told))),
     )
 
 
@@ -98,7 +153,7 @@ def _looping(pair: Pair) -> Reading:
     if pair.evidence == "texts":
         texts = pair.texts(generation=True).to_pylist()
         evidence = tuple({"kind": "texts", "text": texts[d]} for d in np.flatnonzero(loops[side])[:_SHOWN])
-    return pair.compare(
+    reading = pair.compare(
         loops.astype(np.float64),
         scale="linear",
         worse="higher",
@@ -111,6 +166,7 @@ def _looping(pair: Pair) -> Reading:
         },
         evidence=evidence,
     )
+    return _without_pass(reading, _too_short(pair, side))
 
 
 def _most_repeated(pair: Pair, spans: IntArray, owners: IntArray) -> tuple[dict[str, object], ...]:

@@ -7,6 +7,7 @@ became of the answers, so that answers from a tenth of what there was look healt
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -112,11 +113,14 @@ def _after(text: str, prompt: str) -> str | None:
 
 def _may_begin(text: str, prompt: str) -> bool:
     """A cheap look at the first plain letters: nearly every text that does not begin with its prompt fails here."""
-    first, second = (
-        "".join(c for c in _BEGINNING.sub("", one[:200]) if c.isascii() and c.isalnum()) for one in (text, prompt)
-    )
+    first, second = _plain(text), _plain(prompt)
     shorter = min(len(first), len(second), 12)
     return first[:shorter] == second[:shorter]
+
+
+def _plain(text: str) -> str:
+    letters = unicodedata.normalize("NFD", _BEGINNING.sub("", text[:200]))
+    return "".join(letter for letter in letters if letter.isascii() and letter.isalnum())
 
 
 def _behind_heading(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collapse_audit.probes.statistics.lengths import matched_length
+from collapse_audit.probes.statistics.lengths import least_cut, matched_length
 
 
 def budget(lengths: npt.NDArray[np.int64], cut: int) -> float:
@@ -44,7 +44,7 @@ def test_after_the_cut_both_sides_have_nearly_equal_budgets(seed: int, share: fl
     cut = matched_length(long, short)
     if cut is None:
         return
-    one, other = budget(long, cut), budget(short, cut)
+    one, other = budget(long[long >= 4], cut), budget(short[short >= 4], cut)
     assert abs(one - other) <= 0.02 * max(one, other)
     # And it is the longest of the lengths that were tried: at the longest text nothing is balanced.
     everything = int(max(long.max(), short.max()))
@@ -60,12 +60,25 @@ def test_the_cut_is_the_longest_that_balances_by_trying_them_all() -> None:
 
 
 def test_where_no_cut_balances_the_lower_quartile_is_used() -> None:
-    """A third of the texts empty: any cut leaves a third of the budget missing."""
-    half_empty = np.array([0] * 40 + [30] * 60)
+    """At the shortest length that occurs, 10, budgets are equal; texts of 4 tokens beside it leave none that is."""
+    assert matched_length(np.full(100, 30), np.array([10] * 50 + [30] * 50)) == 10
+    assert matched_length(np.full(100, 30), np.array([4] * 20 + [12] * 30 + [30] * 50)) == 4
+
+
+def test_texts_too_short_to_be_measured_do_not_dictate_the_cut() -> None:
+    """A side that writes nothing in 40% of its texts leaves the other side's texts whole."""
     full = np.full(100, 30)
-    cut = matched_length(full, half_empty)
-    assert cut == 1  # the lower quartile of the emptier side is 0, and a cut keeps at least one token
-    assert matched_length(np.full(100, 30), np.array([10] * 30 + [0] * 20 + [30] * 50)) == 10
+    assert matched_length(full, np.array([0] * 40 + [30] * 60)) is None
+    assert matched_length(full, np.array([3] * 99 + [30])) is None
+    assert matched_length(full, np.array([1] * 40 + [10] * 60)) == matched_length(full, np.full(60, 10)) == 10
+
+
+def test_a_few_short_texts_do_not_dictate_how_much_of_a_text_is_looked_at_for_repeats() -> None:
+    """Lower quartiles by hand: of 100 texts the 25th; 4 tokens where nothing is longer."""
+    few_short, same = np.array([7] * 10 + [46] * 90), np.full(100, 52)
+    assert matched_length(few_short, same) == 7
+    assert least_cut(few_short, same) == least_cut(same, few_short) == 46
+    assert least_cut(np.array([1, 2]), np.array([0])) == 4
 
 
 @pytest.mark.parametrize("n", [0, 1])

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import numpy as np
 import pytest
-from builders import estimate, estimates, pair, reason, sample, spell
+from builders import estimate, estimates, pair, readings, reason, sample, spell
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -113,7 +113,7 @@ def test_loops_at_the_end_are_found_though_texts_are_cut_for_seq_rep() -> None:
     looped = [text + " the end" * 20 for text in HEALTHY]
     found = estimates(repetition, pair(HEALTHY, looped))
     assert found[LOOPING].value == 1.0
-    assert found[SEQ_REP].notes == ("length-matched",)
+    assert "length-matched" in found[SEQ_REP].notes
     assert found[SEQ_REP].value < 0.05
 
 
@@ -170,3 +170,53 @@ def test_whole_texts_are_shown_only_when_asked_for(level: str) -> None:
     assert ("loop loop loop loop" in repr(found[SEQ_REP].evidence)) is False  # one repeat needs five tokens
     if level == "none":
         assert found[SEQ_REP].evidence == found[LOOPING].evidence == ()
+
+
+def test_a_few_short_texts_of_the_baseline_do_not_hide_what_the_generation_repeats() -> None:
+    """One baseline text in ten has 7 tokens: equal budgets are only found there, and no span of ten stands in seven."""
+    rng = np.random.default_rng(7)
+    plain = [rng.integers(0, 500, size=7 if i % 10 == 0 else 46) for i in range(200)]
+    stuck = [np.tile(rng.integers(0, 500, size=10), 6)[:52] for _ in range(200)]
+    found = estimate(repetition, pair(spell(plain), spell(stuck)), SEQ_REP)
+    assert found.raw["cut_to_tokens"] == 46
+    # Of the 43 4-grams of a cut text with period 10, 33 have stood before.
+    assert found.raw["generation"] == pytest.approx(33 / 43, abs=1e-12)
+    assert found.low > 0.05
+
+
+def test_texts_too_short_to_repeat_themselves_do_not_pass() -> None:
+    rng = np.random.default_rng(8)
+    plain = spell(rng.integers(0, 500, size=(200, 30)))
+    cut_off = [
+        text.split()[0] if i < 40 else text for i, text in enumerate(spell(rng.integers(0, 500, size=(200, 30))))
+    ]
+    found = estimates(repetition, pair(plain, cut_off))
+    assert [found[name].high for name in (SEQ_REP, LOOPING)] == [np.inf, np.inf]
+    assert "20% of the generation's texts hold fewer than 4 tokens" in found[LOOPING].explanation
+    assert all(one.high < np.inf for one in estimates(repetition, pair(cut_off, plain)).values())
+
+
+def test_where_nothing_long_enough_is_left_the_finding_is_open_and_where_nothing_ever_was_it_is_neutral() -> None:
+    long, short = spell(np.random.default_rng(9).integers(0, 500, size=(60, 30))), ["a b"] * 60
+    assert [readings(repetition, pair(*sides))[SEQ_REP].neutral for sides in ((long, short), (short, short))] == [
+        False,
+        True,
+    ]
+
+
+def test_a_length_at_which_little_of_the_baseline_is_left_says_nothing() -> None:
+    rng = np.random.default_rng(10)
+    found = estimate(
+        repetition,
+        pair(spell(rng.integers(0, 900, size=(100, 60))), spell(rng.integers(0, 900, size=(100, 6)))),
+        SEQ_REP,
+    )
+    assert found.high == np.inf
+    assert "only 10% of the baseline's tokens" in found.explanation
+
+
+def test_loops_inside_words_raise_looping_by_their_share() -> None:
+    looped = [text + " " + "bademo" * 40 if i < 18 else text for i, text in enumerate(HEALTHY)]
+    found = estimates(repetition, pair(HEALTHY, looped, permutations=999))
+    assert found[LOOPING].value == pytest.approx(18 / 60)
+    assert found[LOOPING].p_value == pytest.approx(1 / 1000)
