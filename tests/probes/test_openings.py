@@ -81,7 +81,7 @@ def test_templates_that_chance_deals_out_are_no_prompts() -> None:
 
 def test_nothing_passes_where_prompts_stand_inside_and_what_is_lost_still_fails() -> None:
     answers = drawn(12, 20, count=5) * (N // 5)
-    found = {name: reading for name, reading in readings(diversity, pair(BEFORE, joined(PROMPTS, answers))).items()}
+    found = readings(diversity, pair(BEFORE, joined(PROMPTS, answers)))
     for name, reading in found.items():
         assert isinstance(reading, Estimate)
         assert "prompts-inside" in reading.notes
