@@ -29,6 +29,8 @@ _REASON = "next-token probabilities to the power 1.1 move it to .83-.90, 1.2 to 
             worse="lower",
             margin=0.80,
             because=_REASON,
+            plain="doubt about the next word",
+            says="{generation} has {value} of the doubt of {baseline} about the next word",
         ),
         Gate(
             statistic="top-1",
@@ -36,6 +38,8 @@ _REASON = "next-token probabilities to the power 1.1 move it to .83-.90, 1.2 to 
             worse="higher",
             margin=0.05,
             because="a twentieth of all probability moved to the leading token; p^1.1 moves .03-.04, p^1.2 .05-.09",
+            plain="weight of the likeliest word",
+            says="the probability of the likeliest next word {rise} in {generation}",
         ),
     ),
     source="Gambetta et al. 2024, arXiv 2410.12341 (concentration of next-token probability under collapse)",

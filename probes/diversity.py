@@ -38,6 +38,8 @@ _PORTION = 1 << 19
             because="one distinct pair in seven gone at equal n; words at p^1.05 keep .87 to .91",
             part="tail",
             depends_on_n=True,
+            plain="distinct word pairs",
+            says="{generation} uses {value} of the distinct word pairs of {baseline}",
         ),
         Gate(
             statistic="effective-tokens",
@@ -47,6 +49,8 @@ _PORTION = 1 << 19
             because="a fifth of the effective vocabulary gone; word probabilities sharpened to p^1.05 keep .75 to .77",
             part="tail",
             late=_LATE,
+            plain="vocabulary in real use",
+            says="the vocabulary in real use in {generation} is {value} of that in {baseline}",
         ),
         Gate(
             statistic="duplicates",
@@ -55,6 +59,8 @@ _PORTION = 1 << 19
             margin=0.05,
             because="one text in twenty more is a copy of another at equal n",
             depends_on_n=True,
+            plain="copies of one text",
+            says="the share of texts that are copies of another {rise} in {generation}",
         ),
     ),
     source="Li et al. 2016, arXiv:1510.03055 (distinct-n); Simpson 1949, doi 10.1038/163688a0; "

@@ -41,6 +41,8 @@ _MARKERS = (
             margin=0.05,
             because="one text in twenty more holds nothing but white space",
             checks_run=True,
+            plain="empty texts",
+            says="the share of empty texts {rise} in {generation}",
         ),
         Gate(
             statistic="constant",
@@ -50,6 +52,8 @@ _MARKERS = (
             because="a model that answers the same text in 19 of 20 cases has collapsed whatever its baseline does",
             part="bulk",
             checks_run=True,
+            plain="one text over and over",
+            says="{value} of the texts of {generation} are one and the same",
         ),
         Gate(
             statistic="unchanged",
@@ -58,6 +62,8 @@ _MARKERS = (
             margin=0.999,
             because="a new generation does not write another corpus over again, text for text",
             checks_run=True,
+            plain="texts of another corpus",
+            says="{value} of the texts of {generation} stand word for word in another corpus",
         ),
     ),
     source="",

@@ -119,6 +119,8 @@ def _odds(share: float) -> float:
             because="under half of a category's baseline frequency is depleted, under a quarter is as good as lost",
             part="tail",
             worst_of_many=True,
+            plain="share of every label",
+            says="in {generation} the label that fell most keeps {value} of its share in {baseline}",
         ),
     ),
     source="Fisher 1935; Clopper & Pearson 1934, doi 10.1093/biomet/26.4.404",

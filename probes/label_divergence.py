@@ -30,6 +30,8 @@ _THIN = 3
             margin=0.05,
             because="a 10% class halved and its share given to the others costs about 0.02 nats, lost almost 0.1",
             kind="move",
+            plain="mix of labels",
+            says="the labels of {generation} lie {value} from those of {baseline}",
         ),
     ),
     source="Kullback & Leibler 1951, doi 10.1214/aoms/1177729694; bias removed by document permutation",

@@ -40,6 +40,8 @@ _Raw = dict[str, float]
             margin=0.10,
             because="texts lie, on average, 10% in perplexity away from where the baseline's lie",
             kind="move",
+            plain="how probable the texts are",
+            says="the texts of {generation} lie {value} from those of {baseline} in how likely generation 0 finds them",
         ),
     ),
     source="Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y (Fig. 1b, c); Villani 2009 (Wasserstein distance)",

@@ -37,6 +37,8 @@ _PRIVATE = 5
             worse="higher",
             margin=0.05,
             because="one 4-gram in twenty more is a repeat; human paragraphs repeat about one in a hundred",
+            plain="repeated phrases",
+            says="the share of phrases that a text repeats {rise} in {generation}",
         ),
         Gate(
             statistic="looping",
@@ -45,6 +47,8 @@ _PRIVATE = 5
             margin=0.025,
             because="one text in forty more gets stuck in a loop; at .05, loops in a tenth of wikitext paragraphs, "
             "of which 5% repeat a span by themselves, are found in only 70% of trials at n = 500",
+            plain="texts that loop",
+            says="the share of texts that get stuck in a loop {rise} in {generation}",
         ),
     ),
     source="Welleck et al. 2019, arXiv:1908.04319 (seq-rep-n)",

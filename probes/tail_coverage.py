@@ -28,6 +28,8 @@ _SHOWN = 10
             part="tail",
             mechanism="drift",
             depends_on_n=True,
+            plain="distinct words",
+            says="{generation} uses {value} of the distinct words of {baseline}",
         ),
     ),
     source="Hurlbert 1971, doi 10.2307/1934145; Efron & Stein 1981, doi 10.1214/aos/1176345462",

@@ -25,6 +25,8 @@ from collapse_audit.probes.types import probe
             because="a fifth of the rare tail's probability gone; word probabilities to the power 1.05 keep .78 to .81",
             part="tail",
             mechanism="sharpening",
+            plain="use of rare words",
+            says="{generation} uses rare words {value} as often as {baseline}",
         ),
     ),
     source="Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y; Chung & Romano 2013, doi 10.1214/13-AOS1090; "

@@ -38,6 +38,8 @@ _NOTHING_TO_LOSE = "scores so little that a drop of the margin cannot be seen"
             worse="higher",
             margin=DROP,
             because="one answer in twenty that the baseline gave right is lost",
+            plain="task score",
+            says="the score that fell most {drop} in {generation}",
         ),
         Gate(
             statistic="loss",
@@ -45,6 +47,8 @@ _NOTHING_TO_LOSE = "scores so little that a drop of the margin cannot be seen"
             worse="higher",
             margin=0.10,
             because="the word perplexity of people's text rises by a tenth",
+            plain="surprise at people's text",
+            says="the surprise at people's text {rise} in {generation}",
         ),
     ),
     source="Gao et al. 2024, doi 10.5281/zenodo.12608602 (lm-evaluation-harness); McNemar 1947, doi 10.1007/BF02295996",

@@ -12,9 +12,12 @@ from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p, settling_n
 from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, Z
 from collapse_audit.probes.statistics.tables import COARSE_BLOCKS, CountTable, products, side_sums
+from collapse_audit.probes.text.tokens import tells_something
 from collapse_audit.probes.types import probe
 
 _SHOWN = 10
+_LOOKED_AT = 5
+"""Times as many terms are looked at for those that mean something to a reader."""
 _ALPHA = 0.5
 _LATE = 0.10
 """JS-excess, nats, from which the text as a whole has become another."""
@@ -39,6 +42,8 @@ _KL_REPLICATES = 200
             late=_LATE,
             depends_on_n=True,
             kind="move",
+            plain="use of words",
+            says="the words of {generation} lie {value} from those of {baseline}",
         ),
     ),
     source="Lin 1991, doi 10.1109/18.61115; bias removed by document permutation",
@@ -175,7 +180,7 @@ def _familiar(pair: Pair, table: CountTable, js: float) -> dict[str, float | int
 
 
 def _moved_most(pair: Pair, table: CountTable, shares: FloatArray) -> tuple[dict[str, object], ...]:
-    """The terms that contribute most to JS; each stands in at least 5 documents."""
+    """The terms that contribute most to JS, those that mean something first; each stands in at least 5 documents."""
     if pair.evidence == "none":
         return ()
     p, q = shares[:, :-1]
@@ -183,13 +188,9 @@ def _moved_most(pair: Pair, table: CountTable, shares: FloatArray) -> tuple[dict
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = np.nan_to_num(p * np.log(p / middle)) + np.nan_to_num(q * np.log(q / middle))
     parts[table.frequency[: table.coarse] < COARSE_BLOCKS] = 0.0  # terms of fewer texts are never shown
+    most = [int(row) for row in np.argsort(-parts, kind="stable")[: _LOOKED_AT * _SHOWN] if parts[row] > 0]
+    terms = {row: pair.tokens.vocabulary[int(table.types[row])].as_py() for row in most}
     return tuple(
-        {
-            "kind": "term",
-            "term": pair.tokens.vocabulary[int(table.types[row])].as_py(),
-            "baseline": float(p[row]),
-            "generation": float(q[row]),
-        }
-        for row in np.argsort(-parts, kind="stable")[:_SHOWN]
-        if parts[row] > 0
+        {"kind": "term", "term": terms[row], "baseline": float(p[row]), "generation": float(q[row])}
+        for row in sorted(most, key=lambda row: not tells_something(terms[row]))[:_SHOWN]
     )

@@ -83,6 +83,8 @@ def probe(
     margin: float | None = None,
     because: str = "set by the probe's author",
     kind: Kind = "loss",
+    plain: str = "",
+    says: str = "",
     needs: Iterable[Need] = ("text",),
     code: str | None = None,
     source: str = "",
@@ -92,7 +94,8 @@ def probe(
 
     Give either ``gates`` (several statistics) or ``unit``, ``worse`` and ``margin`` (a single one, named like the
     probe). ``kind="move"`` says that the statistic only tells two distributions apart: beyond its margin it is
-    ``changed``, never ``fail``. The function's docstring becomes the probe's page. Example::
+    ``changed``, never ``fail``. ``plain`` and ``says`` are the words that reports use for it (:class:`Gate`). The
+    function's docstring becomes the probe's page. Example::
 
         @probe(name="shouting", unit="share of letters", worse="higher", margin=0.05)
         def shouting(pair):
@@ -103,7 +106,18 @@ def probe(
     if not gates:
         if unit is None or worse is None or margin is None:
             raise ProbeError(f"probe {name!r} needs gates=…, or all of unit=, worse= and margin=")
-        gates = (Gate(statistic=name, unit=unit, worse=worse, margin=margin, because=because, kind=kind),)
+        gates = (
+            Gate(
+                statistic=name,
+                unit=unit,
+                worse=worse,
+                margin=margin,
+                because=because,
+                kind=kind,
+                plain=plain,
+                says=says,
+            ),
+        )
 
     def register(measure: Measure) -> Probe:
         return Probe(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from collapse_audit.probes.text.tokens import tells_something
 from collapse_audit.reports.document import AuditReport, Finding, Outcome, about, enough
 from collapse_audit.reports.plain import called, place
 
@@ -103,12 +104,30 @@ def percent(share: float) -> str:
     return f"{share * 100:.6g}%"
 
 
+_ALMOST_ONE = 0.9999
+
+
+def at_floor(finding: Finding) -> bool:
+    """Whether no relabelling came near what was seen: its p-value is the least that its permutations can show."""
+    p, drawn = finding.p_value, finding.permutations
+    return p is not None and drawn is not None and p * (drawn + 1) < 1 + 1e-9
+
+
+def floor_of(finding: Finding) -> str:
+    """The p-value of a finding :func:`at_floor`, rounded up to a digit: ``< .0008``."""
+    p = finding.p_value or 0.0
+    decimals = -math.floor(math.log10(p))
+    return "< " + f"{math.ceil(p * 10**decimals - 1e-9) / 10**decimals:.{decimals}f}".removeprefix("0")
+
+
 def probability(p: float, *, alpha: float | None = None) -> str:
     """A p-value as statisticians write it, sign included: "= .003", "< .0001", "= 1"; never rounded onto ``alpha``."""
     if p >= 1:
         return "= 1"
     if p < 1e-4:
         return "< .0001"
+    if p > _ALMOST_ONE:
+        return "> .9999"
     for decimals in range(3 if p >= 1e-3 else 4, 18):
         shown = round(p, decimals)
         if shown < 1 and (alpha is None or p == alpha or shown != round(alpha, decimals)):
@@ -187,7 +206,7 @@ def shown(finding: Finding, *, alpha: float | None = None, least: int = 0) -> Sh
         value=in_unit(finding.value),
         interval="" if interval is None else _range(in_unit(low), in_unit(high)) or "unbounded",
         margin=in_unit(margin),
-        p=chance(finding.p_value),
+        p=floor_of(finding) if at_floor(finding) else chance(finding.p_value),
         p_adjusted=chance(finding.p_adjusted),
         n="" if sides == (None, None) else " / ".join("?" if n is None else count(n) for n in sides),
         n_needed="" if finding.n_needed is None else enough(finding.n_needed),
@@ -216,8 +235,12 @@ def sentence(finding: Finding, *, alpha: float | None = None) -> str:
     if numbers.margin:
         parts.append(f"margin {numbers.margin}, {finding.worse} is worse")
     chances = [("p", finding.p_value), ("Holm p", finding.p_adjusted)]
+    if at_floor(finding):
+        parts.append(f"p {floor_of(finding)}, the least that {count(finding.permutations or 0)} permutations can show")
+        chances = chances[1:]
     if finding.p_value is not None:
-        parts.append(", ".join(f"{name} {probability(p, alpha=alpha)}" for name, p in chances if p is not None))
+        told = [f"{name} {probability(p, alpha=alpha)}" for name, p in chances if p is not None]
+        parts += [", ".join(told)] if told else []
     if numbers.n:
         parts.append(f"n {numbers.n}")
     if numbers.detectable:
@@ -279,7 +302,7 @@ def exhibit(entry: Mapping[str, Any]) -> Exhibit:
 
 def exhibits(evidence: Iterable[Mapping[str, Any]]) -> list[Exhibit]:
     """Word all evidence of a finding. Repeated texts that are not quoted tell nothing one by one, so they are one."""
-    entries = list(evidence)
+    entries = sorted(evidence, key=_says_little)
     copies = [entry for entry in entries if _is_unquoted_copy(entry)]
     made = [exhibit(entry) for entry in entries if not _is_unquoted_copy(entry)]
     if copies:
@@ -287,6 +310,12 @@ def exhibits(evidence: Iterable[Mapping[str, Any]]) -> list[Exhibit]:
         before, after = (sum(entry[key] for entry in copies) for key in _COPIES)
         made.insert(0, Exhibit(f"{texts}: {count(before)} -> {count(after)} copies", None))
     return made
+
+
+def _says_little(entry: Mapping[str, Any]) -> bool:
+    """Whether what is quoted means nothing to a reader. It comes last."""
+    term = entry.get("term")
+    return isinstance(term, str) and not tells_something(term)
 
 
 _COPIES = ("baseline_copies", "generation_copies")

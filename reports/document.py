@@ -81,6 +81,8 @@ class Finding:
     margin_reason: str | None = None
     p_value: float | None = None
     p_adjusted: float | None = None
+    permutations: int | None = None
+    """How many were drawn for the p-value, where it is one of permutation: it can be no less than 1 / (n + 1)."""
     n_baseline: int | None = None
     n_generation: int | None = None
     minimum_detectable: float | None = None

@@ -14,6 +14,7 @@ from collapse_audit.run.plan import Comparison
 from collapse_audit.settings.config import AuditConfig
 from collapse_audit.verdicts.family import judge_family
 from collapse_audit.verdicts.rule import Judgement
+from collapse_audit.verdicts.sentences import sentence, sentence_without
 from collapse_audit.verdicts.waivers import apply_waivers
 
 
@@ -28,6 +29,8 @@ class Measured:
     reading: Reading | str
     """An estimate, "not measured", or what went wrong."""
     seconds: float
+    permutations: int | None = None
+    """Drawn for the reading's p-value."""
 
 
 def fails(measured: list[Measured], config: AuditConfig, size: int, today: date) -> bool:
@@ -74,14 +77,19 @@ def _finding(m: Measured, asked_for: frozenset[str], judgement: Judgement | None
         "seconds": m.seconds,
     }
     if isinstance(m.reading, str):
-        return Finding(outcome=Outcome.ERROR, reason=m.reading, **common)
+        told = sentence_without(gate, m.reading)
+        return Finding(outcome=Outcome.ERROR, reason=m.reading, sentence=told, **common)
     if isinstance(m.reading, NotMeasured):
         required = {m.probe.name.lower(), m.probe.code.lower()} & asked_for
         outcome = Outcome.NOT_MEASURED if m.reading.neutral else Outcome.INCONCLUSIVE
         outcome = Outcome.ERROR if required else outcome
         reason = f"asked for by name, but {m.reading.reason}" if required else m.reading.reason
-        return Finding(outcome=outcome, reason=reason, **common)
+        return Finding(outcome=outcome, reason=reason, sentence=sentence_without(gate, m.reading), **common)
     assert judgement is not None, "every estimate is judged"
+    common["sentence"] = sentence(
+        gate, m.reading, judgement, generation=m.comparison.generation, baseline=m.comparison.baseline.name
+    )
+    common["permutations"] = None if m.reading.p_value is None else m.permutations
     return _estimated(m.reading, judgement, common)
 
 

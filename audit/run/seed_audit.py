@@ -207,6 +207,7 @@ class Family:
                     gate=config.gate(probe, gate),
                     reading=reading,
                     seconds=seconds,
+                    permutations=permutations,
                 )
                 for gate, reading in zip(probe.gates, readings, strict=True)
             )

@@ -53,8 +53,22 @@ class Gate:
     kind: Kind = "loss"
     """``move`` where the statistic only says that two distributions differ: beyond its margin it is ``changed``."""
 
+    plain: str = ""
+    """What it measures, for a person without statistics: ``distinct words``; empty: the statistic's name."""
+    says: str = ""
+    """A clause with what was found: ``{generation} uses {value} of the distinct words of {baseline}``. ``{value}`` has
+    its unit, a ratio as a percentage; ``{rise}`` is ``rose by 3.1 points``, ``fell by …`` or ``did not change``,
+    and ``{drop}`` the same where the value counts downwards. Empty: a clause of this kind about ``plain``."""
+
     def __post_init__(self) -> None:
-        """Refuse a direction or a margin that no verdict could use."""
+        """Refuse a direction, a margin or a clause that no verdict could use."""
+        try:
+            self.says.format(generation="", baseline="", value="", rise="", drop="")
+        except (LookupError, ValueError):
+            raise ProbeError(
+                f"gate {self.statistic}: says = {self.says!r}; in braces may stand: generation, baseline, value, rise, "
+                "drop"
+            ) from None
         if self.worse not in ("higher", "lower"):
             raise ProbeError(f'gate {self.statistic}: worse must be "higher" or "lower", got {self.worse!r}')
         if self.kind not in ("loss", "move"):

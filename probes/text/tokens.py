@@ -138,3 +138,8 @@ def _cut_apart(file: Path, texts: pa.Array) -> Tokens:
         offsets=ids.offsets.to_numpy() - ids.offsets[0].as_py(),
         vocabulary=vocabulary,
     )
+
+
+def tells_something(term: str) -> bool:
+    """Whether ``term`` means anything to a reader: it holds a letter or a digit, and is no marker such as ``<unk>``."""
+    return any(map(str.isalnum, term)) and not (term.startswith("<") and term.endswith(">"))
