@@ -6,13 +6,13 @@ for ``model.layers.0…``), and parts that only hold the text model come and go.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from collapse_audit.errors import InputError
 from collapse_audit.lineages.checks.adapters import tensor_places
+from collapse_audit.lineages.files.door import Refused, read_json
 
 _INDEX = "model.safetensors.index.json"
 _NEUTRAL = frozenset({"base_model", "model", "transformer", "language_model", "text_model"})
@@ -78,8 +78,8 @@ def _all_there(folder: Path) -> bool:
     if not index.is_file():
         return True
     try:
-        named = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        named = set(read_json(index)["weight_map"].values())
+    except (Refused, OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     return all(isinstance(name, str) and (folder / Path(name).name).is_file() for name in named)
 

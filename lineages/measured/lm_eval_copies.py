@@ -8,15 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from collapse_audit.lineages.corpora.readers.blocks import Unreadable
-from collapse_audit.lineages.corpora.readers.read_jsonl import jsonl_blocks
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import file_digest, json_digest
-from collapse_audit.lineages.measured.lm_eval_older import array_of
+from collapse_audit.lineages.measured.lm_eval_older import sample_blocks
 
 _FOLDER = re.compile(r"gen_\d+")
 _DISTINCT = 10
 """Different generated answers from which on equal ones are a copy: models that collapsed may say one sentence alike."""
-_BLOCK = 1 << 22
 
 Files = Mapping[str, tuple[Path, Path, bool]]
 """Task -> its results file, its samples, and whether its answers are likelihoods."""
@@ -31,8 +29,7 @@ def answers(samples: Path, *, likelihoods: bool) -> str | None:
 @functools.lru_cache(maxsize=1024)
 def _answers(samples: Path, changed: int, size: int, likelihoods: bool) -> str | None:  # noqa: ARG001 - the cache's key
     try:
-        blocks = jsonl_blocks(samples, gzipped=samples.suffix == ".gz", block_bytes=_BLOCK)
-        rows = array_of(samples) or [row for block in blocks for row in block.records]
+        rows = [row for block in sample_blocks(samples) for row in block.records]
     except (Unreadable, OSError):
         return None
     if any(isinstance(row, Broken) or not isinstance(row, dict) for row in rows):

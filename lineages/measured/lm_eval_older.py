@@ -16,6 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from collapse_audit.lineages.corpora.readers.blocks import Block
+from collapse_audit.lineages.corpora.readers.read_json import json_blocks
+from collapse_audit.lineages.corpora.readers.read_jsonl import jsonl_blocks
+from collapse_audit.lineages.files.opening import open_bytes, read_some
+
+_BLOCK = 1 << 22
 _UNSAFE = re.compile(r"[\"<>:/|\\?*\[\]]+")
 """What lm-eval 0.4.2 replaces in a file's name."""
 
@@ -83,16 +89,12 @@ def _first(arguments: Any) -> str:
     return str(arguments)
 
 
-def array_of(path: Path) -> list[Any] | None:
-    """The samples, where the file is one JSON array; None where it is not, or is broken. Raises OSError."""
-    with path.open("rb") as file:
-        if not file.read(64).lstrip().startswith(b"["):  # a packed file does not, either
-            return None
-    try:
-        rows = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError):
-        return None
-    return rows if isinstance(rows, list) else None
+def sample_blocks(path: Path) -> Iterator[Block]:
+    """Blocks of samples, a line each or, as 0.4.2 writes them, elements of one array. Raises Unreadable, OSError."""
+    packing = path.suffix if path.suffix == ".gz" else ""
+    with open_bytes(path, packing=packing) as file:
+        array = read_some(file, 64, packing=packing).lstrip().startswith(b"[")
+    return (json_blocks if array else jsonl_blocks)(path, packing=packing, block_bytes=_BLOCK)
 
 
 def samples_beside(results: Path, name: str, data: Mapping[str, Any]) -> Path | None:

@@ -23,7 +23,6 @@ import numpy as np
 
 from collapse_audit.errors import InputError
 from collapse_audit.lineages.corpora.readers.blocks import Unreadable
-from collapse_audit.lineages.corpora.readers.read_jsonl import jsonl_blocks
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.files.door import Refused, read_json, reading, stay_inside
@@ -31,7 +30,7 @@ from collapse_audit.lineages.files.problems import ProblemList, shorten
 from collapse_audit.lineages.measured.lm_eval_claims import OURS, adapter_of, arguments, check_model, model_settings
 from collapse_audit.lineages.measured.lm_eval_copies import Files, answers, neighbours, shared
 from collapse_audit.lineages.measured.lm_eval_groups import groups_of
-from collapse_audit.lineages.measured.lm_eval_older import array_of, completed, completed_rows, samples_beside
+from collapse_audit.lineages.measured.lm_eval_older import completed, completed_rows, sample_blocks, samples_beside
 from collapse_audit.lineages.model.lineage import GenerationEntry
 from collapse_audit.probes.models.task_results import ONE_MODEL, Scores, TaskGroup, TaskResult, TaskResults
 from collapse_audit.probes.statistics.design import FloatArray
@@ -48,7 +47,6 @@ _LARGEST_LOSS = 100
 _NO_NUMBER = "it is no number"
 _AGREEMENT = 1e-6
 """Relative difference up to which a mean of samples is the mean that was printed."""
-_BLOCK = 1 << 22
 
 Found = tuple[Path, Mapping[str, Any]]
 
@@ -246,7 +244,7 @@ def _rows(path: Path, problems: ProblemList, name: str, data: Mapping[str, Any])
     rows: list[Mapping[str, Any]] = []
     expected = "samples as lm-eval logs them"
     try:
-        found = _numbered(path)
+        found = [pair for block in sample_blocks(path) for pair in zip(block.lines, block.records, strict=True)]
         whole = completed_rows((row for _, row in found), name, data)
         for (line, _), row in zip(found, whole, strict=True):
             if isinstance(row, Broken):
@@ -258,15 +256,6 @@ def _rows(path: Path, problems: ProblemList, name: str, data: Mapping[str, Any])
     except (Unreadable, OSError) as error:
         problems.add(f"{path.name}, which cannot be read ({error})", expected, "lm-eval-samples")
     return rows
-
-
-def _numbered(path: Path) -> list[tuple[int, Any]]:
-    """The samples of a file with the lines at which they stand; of an array, their numbers."""
-    array = array_of(path)
-    if array is not None:
-        return list(enumerate(array, 1))
-    blocks = jsonl_blocks(path, gzipped=path.suffix == ".gz", block_bytes=_BLOCK)
-    return [pair for block in blocks for pair in zip(block.lines, block.records, strict=True)]
 
 
 def _is_sample(row: Mapping[str, Any]) -> bool:
