@@ -149,7 +149,8 @@ def _completed(made: Extraction, reading: Reading, known: Sequence[Mapping[str, 
     told = _in_words(made.text, known)
     used = next((one for one in prompts if any(_prompt(record, (one,)) is not None for record in known)), None)
     if used is not None and not (made.plain and used == ("prompt",)):
-        told += f" (prompt = {' + '.join(_spelled(path) for path in used)})"
+        there = [path for path in used if any(True for record in known for _ in _at(record, path))]
+        told += f" (prompt = {' + '.join(map(_spelled, there))})"
     return Extraction(
         text=made.text,
         prompt=() if used is None else (used,) if prompt is not None else prompts,

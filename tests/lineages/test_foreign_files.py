@@ -1,0 +1,177 @@
+"""Every kind of file that programs write is read as it is, and what was taken as the text is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from collapse_audit.cli import main
+from collapse_audit.errors import InputError
+from collapse_audit.lineages.corpora.corpus import Corpus, open_corpus
+from collapse_audit.lineages.corpora.readers.fields import Reading
+from collapse_audit.lineages.corpora.readers.shapes import GOLD
+from tests.lineages.foreign_files import KINDS, PROMPT, lines
+
+TEXTS = [f"Узел {number}, “so”; said 3,5 mm\tthen" for number in range(30)]
+
+
+def rows(corpus: Corpus) -> list[dict[str, Any]]:
+    return [row for batch in corpus.batches() for row in batch.to_pylist()]
+
+
+def refusal(path: Path, reading: Reading | None = None) -> str:
+    with pytest.raises(InputError) as caught:
+        open_corpus(path, reading=reading).taken()
+    return str(caught.value).replace(str(path.parent), "…")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_is_read_as_its_program_writes_it(tmp_path: Path, kind: str) -> None:
+    write, taken = KINDS[kind]
+    corpus = open_corpus(write(tmp_path, TEXTS))
+    read = rows(corpus)
+    assert [row["text"] for row in read] == TEXTS
+    assert corpus.taken() == (taken, "")
+    assert not any("GOLD" in str(row) for row in read)
+    if "prompt" in taken or "assistant" in taken:
+        asked = {"Describe\nit."} if kind == "alpaca" else {PROMPT, f"Be brief.\n{PROMPT}"}
+        assert {row["prompt"] for row in read} <= asked
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_command_compares_two_of_them(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write, taken = KINDS[kind]
+    for side in ("before", "after"):
+        (tmp_path / side).mkdir()
+    paths = [str(write(tmp_path / side, [f"{side} {text}" for text in TEXTS])) for side in ("before", "after")]
+    code = main([*paths, "--allow-inconclusive", "--independent", "-k", "repetition"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert code in (0, 1)
+    assert f"0 = {paths[0]}"[:60] in said
+    assert taken == "text" or f"text = {taken}" in said
+
+
+def test_several_answers_to_a_prompt_are_documents_of_their_own(tmp_path: Path) -> None:
+    path = lines(tmp_path / "n.jsonl", [{"prompt": "p", "outputs": [{"text": "a"}, {"text": "b"}]}])
+    assert [(row["prompt"], row["text"]) for row in rows(open_corpus(path))] == [("p", "a"), ("p", "b")]
+
+
+def test_the_last_turn_of_the_assistant_is_the_text_and_all_before_it_the_prompt(tmp_path: Path) -> None:
+    turns = [("user", "1"), ("assistant", "2"), ("user", "3"), ("assistant", "4"), ("tool", "5")]
+    path = lines(tmp_path / "n.jsonl", [{"messages": [{"role": role, "content": said} for role, said in turns]}])
+    (row,) = rows(open_corpus(path))
+    assert (row["prompt"], row["text"]) == ("1\n2\n3", "4")
+
+
+def test_a_field_may_be_named_and_of_several_names_the_first_that_is_there_counts(tmp_path: Path) -> None:
+    path = lines(tmp_path / "n.jsonl", [{"a": {"b": [{"c": "x"}]}, "kind": 3, "who": 7, "q": "p"}])
+    reading = Reading(text=("zzz", "a.b[0].c"), label=("kind",), group=("who",), prompt=("q",))
+    (row,) = rows(open_corpus(path, reading=reading))
+    assert (row["text"], row["labels"], row["group"], row["prompt"]) == ("x", ["3"], "7", "p")
+
+
+def test_a_named_column_is_read_from_a_table(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"mine": ["x"], "other": ["y"]}), tmp_path / "n.parquet")
+    assert [row["text"] for row in rows(open_corpus(tmp_path / "n.parquet", reading=Reading(text=("mine",))))] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        pytest.param(
+            {"prompt": "p", "chosen": "a", "rejected": "b"},
+            "found preference pairs (chosen, rejected); expected the one that holds what the model wrote:"
+            " --text chosen or --text rejected [ambiguous-text]",
+            id="preference pairs",
+        ),
+        pytest.param(
+            {"instruction": "p", "output": "a", "response": "b"},
+            "found several fields that could be the text (output, response); expected the one that holds what the"
+            " model wrote: --text output or --text response [ambiguous-text]",
+            id="two fields of answers",
+        ),
+    ],
+)
+def test_two_possible_texts_are_refused_with_the_options_that_choose(
+    tmp_path: Path, record: dict[str, str], said: str
+) -> None:
+    assert refusal(lines(tmp_path / "n.jsonl", [record])) == f"…/n.jsonl: {said}"
+
+
+def test_the_refusal_prints_the_whole_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(lines(tmp_path / "n.jsonl", [{"chosen": "a", "rejected": "b"}]))
+    other = str(lines(tmp_path / "m.jsonl", [{"chosen": "a", "rejected": "b"}]))
+    assert main([path, other, "--seed", "3"]) == 4
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3
+    assert "as in 1 more file" in said[0]
+    assert said[1:] == [f"    collapse-audit {path} {other} --seed 3 --text {name}" for name in ("chosen", "rejected")]
+
+
+def test_a_field_that_no_record_has_is_refused_with_a_near_one(tmp_path: Path) -> None:
+    path = lines(tmp_path / "n.jsonl", [{"respons": "a", "target": "b"}])
+    assert refusal(path, Reading(text=("response",))) == (
+        "…/n.jsonl: found no field response (fields: respons, target); expected a field of the records for --text;"
+        " did you mean --text respons? [no-field]"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(GOLD))
+def test_no_hint_leads_to_the_right_answer(tmp_path: Path, name: str) -> None:
+    path = lines(tmp_path / "n.jsonl", [{name: "a", "id": "1"}])
+    with pytest.raises(InputError) as caught:
+        list(open_corpus(path).batches())
+    assert all(
+        "--text" not in problem.expected and "rename" not in problem.expected for problem in caught.value.problems
+    )
+    assert "--text " + name not in refusal(path, Reading(text=(name + "x",)))
+
+
+def test_a_right_answer_that_is_named_is_read_with_a_warning(tmp_path: Path) -> None:
+    path = lines(tmp_path / "n.jsonl", [{"target": "a"}])
+    taken, doubt = open_corpus(path, reading=Reading(text=("target",))).taken()
+    assert (taken, doubt) == ("target", '"target" is taken as the text, and is called like the right answer')
+
+
+def test_likelihoods_of_choices_are_no_text(tmp_path: Path) -> None:
+    path = lines(tmp_path / "n.jsonl", [{"doc": {}, "target": 0, "resps": [[[-1.5, False]]]}])
+    with pytest.raises(InputError) as caught:
+        list(open_corpus(path).batches())
+    assert [problem.slug for problem in caught.value.problems] == ["missing-text"]
+
+
+PROSE = (
+    "It was a bright cold day in the spring, and the clocks were\nstriking thirteen while he went on towards the old\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "against"),
+    [
+        pytest.param("# One\n\nwords\n\n## Two\n\nwords\n" * 5, "headings", id="headings"),
+        pytest.param("a paragraph of words.\n\n" * 20, "blank lines between paragraphs", id="blank lines"),
+        pytest.param(PROSE * 20, "lines that are wrapped at one width", id="wrapped"),
+        pytest.param("A sentence is here. It ends.\nShort one.\n" * 20, "", id="a sentence a line"),
+        pytest.param("a\n\n\n\n\n\nb\n" * 10, "", id="empty documents"),
+    ],
+)
+def test_lines_that_are_no_documents_are_doubted(tmp_path: Path, text: str, against: str) -> None:
+    (tmp_path / "n.txt").write_text(text, "utf-8")
+    doubt = open_corpus(tmp_path / "n.txt").taken()[1]
+    wanted = f"each line is taken as a document, but there are {against}: see --documents" if against else ""
+    assert doubt == wanted
+
+
+def test_documents_may_be_paragraphs_or_whole_files(tmp_path: Path) -> None:
+    (tmp_path / "n.txt").write_text("a\nb\n\n\nc \n", "utf-8")
+
+    def read(documents: str) -> list[str]:
+        return [row["text"] for row in rows(open_corpus(tmp_path / "n.txt", reading=Reading(documents=documents)))]
+
+    assert read("lines") == ["a", "b", "", "", "c "]
+    assert read("paragraphs") == ["a b", "c"]
+    assert read("files") == ["a\nb\n\n\nc "]
