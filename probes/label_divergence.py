@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
+from scipy.special import entr
 
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p, rule_of_three
-from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Z
+from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading, Z
 from collapse_audit.probes.statistics.tables import side_sums
 from collapse_audit.probes.text.labels import Labels, spelled_alike, told_alike
 from collapse_audit.probes.types import probe
@@ -33,26 +37,38 @@ _THIN = 3
             plain="mix of labels",
             says="the labels of {generation} lie {value} from those of {baseline}",
         ),
+        Gate(
+            statistic="effective-labels",
+            unit="ratio",
+            worse="lower",
+            margin=0.85,
+            because="of four classes at 30% and one at 10%, losing the small one leaves 0.83, halving it 0.93",
+            part="tail",
+        ),
     ),
     source="Kullback & Leibler 1951, doi 10.1214/aoms/1177729694; bias removed by document permutation",
     since="0.1",
 )
-def label_divergence(pair: Pair) -> Estimate | NotMeasured:
-    """Has the distribution of labels moved?
+def label_divergence(pair: Pair) -> Iterable[Reading]:
+    """Has the distribution of labels moved, and how much of the move is loss?
 
     What it measures
         Kullback-Leibler divergence of the generation's label distribution from the baseline's, less its mean over
-        document permutations.
+        document permutations. And of the move what is loss: how many labels there are in effect.
 
     Formula and unit
         KL(baseline||generation) = sum p ln(p/q), nats, counts plus 0.5. A text with several labels counts once for
         each; a text without any counts as ``∅``. Documents are permuted, never labels.
+
+        Effective labels: exp(H(Q)) / exp(H(P)), with H the entropy over labels, ``∅`` left out. As many equally
+        frequent labels would be as varied: a lost label, and two that became one, lower it, other names do not.
 
     Why it signals collapse
         Rare categories are the tail of the label distribution; the thyroid study measures its generations by this KL.
 
     When it misleads
         An extractor that fails on degraded text moves mass to ``∅``: that is a change too, and the raw counts show it.
+        Effective labels leave it out, and fall too where what is asked for became more uniform.
 
     Needs
         Labels.
@@ -62,11 +78,22 @@ def label_divergence(pair: Pair) -> Estimate | NotMeasured:
     """
     labels = pair.labels()
     if labels is None:
-        return NotMeasured(reason="no labels", neutral=not pair.labels_on_one_side)
+        return _nothing("no labels", neutral=not pair.labels_on_one_side)
     names, carried = joined(*labels)
     if len(names) == 1:
-        return NotMeasured(reason="no text of either side carries a label")
+        return _nothing("no text of either side carries a label")
     per_block = np.stack([pair.design.per_block(column) for column in carried[pair.design.kept].T.astype(np.float64)])
+    return [_divergence(pair, labels, names, per_block), _effective(pair, per_block[:-1])]
+
+
+def _nothing(reason: str, *, neutral: bool = True) -> list[Reading]:
+    return [
+        NotMeasured(statistic=statistic, reason=reason, neutral=neutral)
+        for statistic in ("KL-excess", "effective-labels")
+    ]
+
+
+def _divergence(pair: Pair, labels: tuple[Labels, Labels], names: tuple[str, ...], per_block: FloatArray) -> Estimate:
     forward, reverse = _divergences(per_block, pair.relabellings)
     counts = np.stack([per_block[:, side].sum(axis=1) for side in (~pair.design.side, pair.design.side)])
     excess = float(forward[0] - forward[1:].mean())
@@ -84,6 +111,7 @@ def label_divergence(pair: Pair) -> Estimate | NotMeasured:
         error,
         scale="linear",
         worse="higher",
+        statistic="KL-excess",
         p_value=permutation_p(forward, worse="higher"),
         design=pair.design,
         method="influence function or permutation spread, normal",
@@ -104,6 +132,49 @@ def label_divergence(pair: Pair) -> Estimate | NotMeasured:
                 ),
             )
         ),
+    )
+
+
+def _effective(pair: Pair, per_block: FloatArray) -> Reading:
+    """Ratio of exp(entropy) over labels; ``per_block`` (K labels, blocks) without ``∅``."""
+    design = pair.design
+    counts = side_sums(per_block.T, pair.relabellings)
+    carried = np.count_nonzero(counts[0, 0])
+    if carried < 2:
+        what = "one label" if carried else "no label"
+        return NotMeasured(statistic="effective-labels", reason=f"the texts of the baseline carry {what}")
+    totals = np.maximum(counts.sum(axis=2), 1.0)
+    entropy = entr(counts / totals[:, :, None]).sum(axis=2)
+    change = entropy[1] - entropy[0]
+    influence = np.zeros(design.side.size)
+    for which, sign, count, spread in (
+        (~design.side, -1, counts[0, 0], entropy[0, 0]),
+        (design.side, 1, counts[1, 0], entropy[1, 0]),
+    ):
+        share = count / max(count.sum(), 1.0)
+        surprise = np.where(share > 0, -np.log(np.where(share > 0, share, 1.0)), 0.0)
+        held = per_block[:, which]
+        influence[which] = sign * (surprise @ held - spread * held.sum(axis=0)) / max(count.sum(), 1.0)
+    # Labels that nobody carries may still be 3 in n, and -x ln x of entropy with them.
+    floor = rule_of_three(design) * math.log(max(design.units, 2))
+    error = max(design.standard_error(influence), float(change[1:].std()), floor)
+    # A sample of a sample has less entropy without any loss: by (K - 1) / 2n.
+    shared = (carried - 1) / (2 * totals[1, 0]) if pair.one_sided else 0.0
+    return estimate(
+        math.exp(change[0]),
+        error,
+        scale="log",
+        worse="lower",
+        p_value=permutation_p(change, worse="lower"),
+        design=design,
+        method="influence function or permutation spread of the entropy, normal",
+        statistic="effective-labels",
+        high=math.exp(change[0] + shared + Z * error),
+        raw={
+            "effective_labels_baseline": math.exp(entropy[0, 0]),
+            "effective_labels_generation": math.exp(entropy[1, 0]),
+        },
+        notes=("one-sided",) if pair.one_sided else (),
     )
 
 

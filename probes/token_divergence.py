@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from collapse_audit.probes.pairs.pair import CURE, Pair
+from collapse_audit.probes.pairs.vanished import LEAST, Told, influence, sweep_vanished, told
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p, settling_n
-from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, Z
+from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, Reading, Z
 from collapse_audit.probes.statistics.tables import COARSE_BLOCKS, CountTable, products, side_sums
 from collapse_audit.probes.text.tokens import tells_something
 from collapse_audit.probes.types import probe
@@ -45,29 +47,49 @@ _KL_REPLICATES = 200
             plain="use of words",
             says="the words of {generation} lie {value} from those of {baseline}",
         ),
+        Gate(
+            statistic="vanished",
+            unit="share of words",
+            worse="higher",
+            margin=0.01,
+            because="one of five languages lost shows as .02 to .11; two halves, or two subjects, stay under .003",
+            part="tail",
+            depends_on_n=True,
+        ),
     ),
     source="Lin 1991, doi 10.1109/18.61115; bias removed by document permutation",
     since="0.1",
 )
-def token_divergence(pair: Pair) -> Estimate | NotMeasured:
-    """Has the distribution of tokens moved?
+def token_divergence(pair: Pair) -> Iterable[Reading]:
+    """Has the distribution of tokens moved, and how much of the move is loss?
 
     What it measures
         Jensen-Shannon divergence between the token distributions of the generation and its baseline, less its mean
-        over document permutations: what sampling alone does not explain.
+        over document permutations: what sampling alone does not explain. And of the move what is loss: words that
+        vanished, common ones included, and that nothing replaced.
 
     Formula and unit
         JS = (KL(P||M) + KL(Q||M))/2 with M = (P+Q)/2, in nats, on types that stand in at least 5 documents of the two
         corpora together; all others share one ``<rare>`` bin. (Where texts hold fewer than 3 tokens on average they are
         whole patterns, and every type keeps a bin.) JS-excess = JS - mean of JS over permutations.
 
+        Vanished: words are counted once a text, case folded, signs left out. Of those in at least 10 texts of the two
+        corpora together, G are the words that less than a quarter is left of (and by chance with p <= .001), N those of
+        which the baseline has less than a quarter of the generation's. vanished(P, Q) = max(0, sum over G of (p - q)
+        - 5 sum over N of min(q - p, the mean p - q of G)): a fifth that came anew counts as replaced, and no new word
+        stands for more than one old one, so numbers that all become one are lost. The value is
+        vanished(P, Q) - vanished(Q, P), as a share of words: 0 where a subject took the place of another, negative
+        where words came and none went. Rarer numbers are put into bins by a hash.
+
     Why it signals collapse
         A model trained on its predecessor's texts gives common tokens more mass and rare ones less (Shumailov et al.
         2024, doi 10.1038/s41586-024-07566-y), so its token distribution drifts from the baseline's.
 
     When it misleads
-        A change of subject moves tokens too: the p-value speaks of any change, not only of collapse. Against the texts
-        that the generation was trained on the divergence is too small; the upper bound then comes from the raw JS.
+        A change of subject moves tokens too: the p-value of the divergence speaks of any change, not only of collapse.
+        Vanished does not see what goes without words of its own (a topic told in common words), nor a loss that came
+        together with a new subject. Against the texts that the generation was trained on the divergence is too small;
+        the upper bounds then come from the raw JS, and from all that thinned.
 
     Needs
         Text.
@@ -75,12 +97,16 @@ def token_divergence(pair: Pair) -> Estimate | NotMeasured:
     Raw numbers
         KL both ways with add-0.5 smoothing. They depend on n, vocabulary and smoothing: never gate on them.
     """
-    table, js = pair.words, pair.words_swept.divergence
+    table = pair.words
     tokens = [float(table.lengths[pair.design.side == side].sum()) for side in (False, True)]
     if min(tokens) == 0:
-        return NotMeasured(
-            reason=f"no text of the {'generation' if tokens[0] else 'baseline'} holds a token", neutral=False
-        )
+        why = f"no text of the {'generation' if tokens[0] else 'baseline'} holds a token"
+        return [NotMeasured(statistic=name, reason=why, neutral=False) for name in ("JS-excess", "vanished")]
+    return [_divergence(pair, table), _vanished(pair)]
+
+
+def _divergence(pair: Pair, table: CountTable) -> Estimate:
+    js = pair.words_swept.divergence
     excess = float(js[0] - js[1:].mean())
     shares = _coarse_shares(table, pair.design.side)
     # The influence vanishes where the sides are alike; the spread under permutation takes over there.
@@ -93,10 +119,70 @@ def token_divergence(pair: Pair) -> Estimate | NotMeasured:
         p_value=permutation_p(js, worse="higher"),
         design=pair.design,
         method="influence function or permutation spread, normal",
+        statistic="JS-excess",
         raw=_familiar(pair, table, float(js[0])),
         evidence=_moved_most(pair, table, shares),
         **_upper_bound(pair, table, float(js[0]), excess, error),
     )
+
+
+def _vanished(pair: Pair) -> Reading:
+    words = told(pair)
+    baseline = float(words.texts.lengths[~pair.design.side].sum())
+    if baseline == 0:
+        return NotMeasured(statistic="vanished", reason="the baseline holds no word")
+    swept = sweep_vanished(words, pair.relabellings)
+    net, thinned = float(swept.net[0]), float(swept.thinned[0])
+    error = max(pair.design.standard_error(influence(words, pair.design)), float(swept.net[1:].std()))
+    # Where nothing vanished for sure: the spread of what chance thins, and one word that could just have been told.
+    unseen = max(error, float(swept.thinned[1:].std()), LEAST / baseline / Z)
+    # Against texts that the model was trained on, chance thins less than it seems.
+    chance = 0.0 if pair.one_sided else float(swept.chance[0])
+    slack = max(0.0, thinned - chance - float(swept.replaced[0]) - max(net, 0.0))
+    counts = [words.texts.on(side) for side in (~pair.design.side, pair.design.side)]
+    return estimate(
+        net,
+        error,
+        scale="linear",
+        worse="higher",
+        p_value=permutation_p(swept.net, worse="higher"),
+        design=pair.design,
+        method="influence function or permutation spread, normal",
+        statistic="vanished",
+        high=net + slack + Z * unseen,
+        deciding=unseen,
+        raw={
+            "thinned": thinned,
+            "thinned_by_chance": float(swept.chance[0]),
+            "replaced": float(swept.replaced[0]),
+            "words_vanished": int(np.count_nonzero((counts[1] <= words.sure) & (counts[0] > counts[1]))),
+            "words_new": int(np.count_nonzero((counts[0] <= words.sure) & (counts[1] > counts[0]))),
+            "words_told": len(words.spelled),
+        },
+        evidence=_gone(pair, words, *counts),
+        notes=(
+            *(("one-sided",) if pair.one_sided else ()),
+            *(("length-matched",) if pair.matched_length is not None else ()),
+        ),
+        explanation=f"upper bound from all that thinned, because {pair.one_sided}; {CURE}" if pair.one_sided else "",
+    )
+
+
+def _gone(pair: Pair, words: Told, baseline: FloatArray, generation: FloatArray) -> tuple[dict[str, object], ...]:
+    """The words that vanished, those of most texts first; each stood in ten texts, most of them the baseline's."""
+    if pair.evidence == "none":
+        return ()
+    gone = np.flatnonzero((generation <= words.sure) & (baseline > generation))
+    return tuple(
+        {
+            "kind": "vanished",
+            "term": words.spelled[row],
+            "baseline_documents": int(baseline[row]),
+            "generation_documents": int(generation[row]),
+        }
+        for row in gone[np.argsort(-baseline[gone], kind="stable")]
+        if words.spelled[row] is not None
+    )[:_SHOWN]
 
 
 def _upper_bound(pair: Pair, table: CountTable, raw: float, excess: float, error: float) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from collapse_audit.probes.statistics.estimates import (
     ratio_of_sums,
     rule_of_three,
 )
-from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Reading
+from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Reading, Worse
 from collapse_audit.probes.token_divergence import TOLD, token_divergence
 from collapse_audit.probes.types import Probe
 
@@ -63,9 +63,13 @@ def _nothing(probe: Probe, why: NotMeasured) -> Iterable[Reading]:
     return [dataclasses.replace(why, statistic=gate.statistic) for gate in probe.gates]
 
 
-def _token_divergence(pair: PackedPair) -> Reading:
+def _token_divergence(pair: PackedPair) -> Iterable[Reading]:
     """On common words only: never more than on all words, so a fail stands."""
-    (reading,) = token_divergence(pair.named)
+    yield _moved(pair, token_divergence(pair.named)[0])
+    yield NotMeasured(statistic="vanished", reason="a reference pack does not tell which texts hold a word")
+
+
+def _moved(pair: PackedPair, reading: Reading) -> Reading:
     if isinstance(reading, NotMeasured):
         return reading
     ids = pair.named.tokens.ids
@@ -80,24 +84,26 @@ def _token_divergence(pair: PackedPair) -> Reading:
     return _as_far_as_named(found, share)
 
 
-def _label_divergence(pair: PackedPair) -> Reading:
+def _label_divergence(pair: PackedPair) -> Iterable[Reading]:
     missing = _without_labels(pair)
     if missing is not None:
-        return missing
-    (reading,) = label_divergence(pair.named)
-    if isinstance(reading, NotMeasured):
-        return reading
+        return _nothing(label_divergence, missing)
     carried = np.concatenate([side.carried for side in pair.named.told or ()]).sum(axis=0)
-    return _as_far_as_named(reading, float(carried[:-1].sum() / max(carried.sum(), 1)))
+    share = float(carried[:-1].sum() / max(carried.sum(), 1))
+    return [
+        reading if isinstance(reading, NotMeasured) else _as_far_as_named(reading, share, worse=gate.worse)
+        for gate, reading in zip(label_divergence.gates, label_divergence(pair.named), strict=True)
+    ]
 
 
-def _as_far_as_named(reading: Estimate, share: float) -> Estimate:
-    """No upper bound where most has no name in the pack: two sides of nothing but ``<rare>`` would be alike."""
+def _as_far_as_named(reading: Estimate, share: float, *, worse: Worse = "higher") -> Estimate:
+    """No bound on damage where most has no name in the pack: two sides of nothing but ``<rare>`` would be alike."""
     if share >= TOLD:
         return reading
     told = f"the pack names only {share:.0%} of what the two sides hold; it would have to be made of more documents"
+    unbounded = {"high": math.inf} if worse == "higher" else {"low": 0.0}
     return dataclasses.replace(
-        reading, high=math.inf, n_needed=lambda _margin: math.inf, minimum_detectable=None, explanation=told
+        reading, **unbounded, n_needed=lambda _margin: math.inf, minimum_detectable=None, explanation=told
     )
 
 

@@ -213,7 +213,17 @@ def test_the_order_of_documents_changes_only_the_draw_of_chance(built: Probe, ga
         assert abs(before.p_value - after.p_value) <= 4.5 * math.sqrt(2 * p * (1 - p) / B) + 1 / B
 
 
-TWO_WAYS = ("distinct-types", "seq-rep-4", "looping", "distinct-2", "effective-tokens", "duplicates", "empty")
+TWO_WAYS = (
+    "vanished",
+    "effective-labels",
+    "distinct-types",
+    "seq-rep-4",
+    "looping",
+    "distinct-2",
+    "effective-tokens",
+    "duplicates",
+    "empty",
+)
 
 
 @every_gate
@@ -299,6 +309,8 @@ DAMAGES: dict[str, Callable[[float], Columns]] = {
     "distinct-2": sharpened,
     "effective-tokens": sharpened,
     "KL-excess": without_c,
+    "effective-labels": without_c,
+    "vanished": with_texts(lambda texts, k: [re.sub(r"w\d?[1-9]\b", "w0", text) for text in texts[:k]] + texts[k:]),
     "retained-share": without_c,
     "W1": surprised,
     "seq-rep-4": with_texts(lambda texts, k: [" ".join(["a b c d e"] * 3) for _ in texts[:k]] + texts[k:]),

@@ -1,0 +1,221 @@
+"""Words that vanished and that nothing replaced: the part of a moved distribution that is loss.
+
+A change of subject empties some words and fills as many others; a loss empties words and fills none, or one. So what
+vanished is set against what came anew, with a wide dead zone between "replaced" and "lost", under every relabelling.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.stats import binom
+
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.design import BoolArray, Design, FloatArray, IntArray
+from collapse_audit.probes.statistics.tables import CountTable, count_table, products, side_sums
+
+LEAST = 10
+"""Texts of both sides together that must hold a word for it to be told: all of them on one side are p = .001."""
+THINNED = 4
+"""A word counts as vanished if less than a quarter of its texts are left."""
+REPLACED = 5
+"""What vanished counts as replaced where a fifth of it came anew; it is lost as far as it is more than that."""
+SURE, LIKELY = 0.001, 0.01
+"""One-sided binomial levels at which a word vanished, and at which one came anew: doubt speaks for "replaced"."""
+_BIN = 24
+"""Texts a bin of rare numbers."""
+_WORD = r"[\p{L}\p{N}\p{So}]"
+_NUMBER = r"^[^\p{L}\p{So}]*\p{N}[^\p{L}\p{So}]*$"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """V words that stand in at least ten texts, and in how many texts of each of K blocks."""
+
+    texts: CountTable
+    """Counts of texts, words by blocks; ``frequency`` is texts of both sides together."""
+    spelled: tuple[str | None, ...]
+    """The words, in the order of the rows; None for a bin of rare numbers."""
+    sure: IntArray
+    """Shape (V,): texts left on one side up to which a word has vanished from it; -1 where it never can."""
+    likely: IntArray
+    """The same at the level that does for a word that came anew."""
+    thin: IntArray
+    """The same whether or not chance is excluded."""
+
+
+def told(pair: Pair) -> Told:
+    """The told words of ``pair``, case folded, at the common length; signs are no words.
+
+    Numbers in fewer texts than ten are dealt out to bins of about 24 texts, by a hash of their digits. One by one they
+    are too rare to be told; if all numbers become one, most bins empty.
+    """
+    tokens, design = pair.matched, pair.design
+    codes, names = _folded(tokens.vocabulary)
+    ids = codes[tokens.ids]
+    document = np.repeat(np.arange(tokens.lengths.size, dtype=np.int64), tokens.lengths)
+    width = max(len(names), 1)
+    once = np.unique(document[ids >= 0] * width + ids[ids >= 0])
+    block, ids = design.block[once // width], once % width
+    row = _binned(names, np.bincount(ids, minlength=width))[ids]
+    named = count_table(block[row >= 0], row[row >= 0], design.side.size)
+    total = np.asarray(named.counts.sum(axis=1)).astype(np.int64)
+    order = np.argsort(-total, kind="stable")[: np.count_nonzero(total >= LEAST)]
+    frequency = total[order]
+    return Told(
+        texts=CountTable(
+            counts=named.counts[order],
+            types=named.types[order],
+            frequency=frequency,
+            lengths=np.bincount(block, minlength=design.side.size).astype(np.float64),
+        ),
+        spelled=tuple(names[code] if code < width else None for code in named.types[order]),
+        sure=critical(frequency, SURE),
+        likely=critical(frequency, LIKELY),
+        thin=critical(frequency, 1.0),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vanished:
+    """Shares of words, each counted once a text, under every relabelling; shape (B + 1,), the observed one first."""
+
+    net: FloatArray
+    """What vanished from the baseline and was not replaced, less what came anew and replaced nothing."""
+    replaced: FloatArray
+    """What counts as replaced of what vanished: five times what came anew."""
+    thinned: FloatArray
+    """Everything that thinned to under a quarter, whether or not chance is excluded."""
+    chance: FloatArray
+    """What chance brings of that."""
+
+
+def sweep_vanished(words: Told, relabellings: npt.NDArray[np.uint8]) -> Vanished:
+    """What vanished and what came anew for each row of ``relabellings`` (shape (B + 1, K))."""
+    lengths = side_sums(words.texts.lengths[:, None], relabellings)[:, :, 0]
+    a_side = np.maximum(lengths.mean(axis=0), 1.0)
+    doubtful = 2 * by_chance(words.texts.frequency, words.likely) / a_side
+    net, replaced, thinned = np.zeros((3, len(relabellings)))
+    for part, counts in products(words.texts, relabellings):
+        change = Change.of(words, counts, lengths[:, part])
+        back = Change.of(words, counts[::-1], lengths[::-1, part])
+        replaced[part] = REPLACED * change.came(back, doubtful[part]).share
+        returned = REPLACED * back.came(change, doubtful[part]).share
+        net[part] = np.maximum(change.gone.sum(axis=0) - replaced[part], 0.0) - np.maximum(
+            back.gone.sum(axis=0) - returned, 0.0
+        )
+        thinned[part] = change.thinned.sum(axis=0)
+    chance = by_chance(words.texts.frequency, words.thin) / a_side
+    return Vanished(net=net, replaced=replaced, thinned=thinned, chance=chance)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Came:
+    """What came anew in the place of what went."""
+
+    share: FloatArray
+    """Shape (b,)."""
+    counted: BoolArray
+    """Shape (V, b): words whose gain counts in full."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Shares of words that one side has less of than the other; each of shape (V, b)."""
+
+    gone: FloatArray
+    """Of words that have vanished from it for sure."""
+    perhaps: FloatArray
+    """Of words that have perhaps."""
+    thinned: FloatArray
+    """Of all words of which less than a quarter is left."""
+
+    @classmethod
+    def of(cls, words: Told, counts: npt.NDArray[np.float32], lengths: FloatArray) -> Change:
+        """From side 0 to side 1 of ``counts`` (2, V, b) texts; ``lengths`` (2, b) words a side."""
+        shares = counts / np.maximum(lengths, 1.0)[:, None]
+        fall = np.maximum(shares[0] - shares[1], 0.0)
+        return cls(
+            **{
+                name: np.where(counts[1] <= left[:, None], fall, 0.0)
+                for name, left in (("gone", words.sure), ("perhaps", words.likely), ("thinned", words.thin))
+            }
+        )
+
+    def came(self, back: Change, doubtful: FloatArray) -> Came:
+        """What came anew in the place of what went; ``back`` is the change from side 1 to side 0.
+
+        No word that came stands for more than those that went do on average: a word that swallowed a hundred others
+        replaces one of them. Words that came only perhaps count beyond ``doubtful``, twice what chance brings of them.
+        """
+        most = self.gone.sum(axis=0) / np.maximum(np.count_nonzero(self.gone, axis=0), 1)
+        sure = np.minimum(back.gone, most).sum(axis=0)
+        perhaps = np.minimum(back.perhaps, most).sum(axis=0) - doubtful
+        larger = np.where(perhaps > sure, back.perhaps, back.gone)
+        return Came(share=np.maximum(sure, perhaps), counted=(larger > 0) & (larger <= most))
+
+
+def critical(frequency: IntArray, level: float) -> IntArray:
+    """Texts of ``frequency`` left on one side up to which a word has vanished from it: fewer than a quarter of the
+    other side's, and at most ``level`` likely if each text's side were a coin's. Shape (V,); -1 where it never can."""
+    thin = -(-frequency // (THINNED + 1)) - 1
+    if level >= 1.0:
+        return np.asarray(thin)
+    likely = binom.ppf(level, frequency, 0.5)
+    likely = np.where(binom.cdf(likely, frequency, 0.5) <= level, likely, likely - 1)
+    return np.minimum(thin, likely.astype(np.int64))
+
+
+def by_chance(frequency: IntArray, left: IntArray) -> float:
+    """Texts that words lose by falling to ``left`` or below where each text's side is a coin's.
+
+    The sum of E[(d - 2X) 1{X <= c}], where E[X 1{X <= c}] = d/2 P(X' <= c - 1) with X' of d - 1 tosses.
+    """
+    return float((frequency * (binom.cdf(left, frequency, 0.5) - binom.cdf(left - 1, frequency - 1, 0.5))).sum())
+
+
+def influence(words: Told, design: Design) -> FloatArray:
+    """First-order effect of every block on the observed net loss, the vanished words being given; shape (K,)."""
+    side = design.side
+    counts = np.stack([words.texts.on(which) for which in (~side, side)])[:, :, None].astype(np.float32)
+    lengths = np.array([[words.texts.lengths[which].sum()] for which in (~side, side)])
+    doubtful = 2 * by_chance(words.texts.frequency, words.likely) / np.maximum(lengths.mean(axis=0), 1.0)
+    there = Change.of(words, counts, lengths)
+    back = Change.of(words, counts[::-1], lengths[::-1])
+    weight = np.zeros(len(words.spelled))
+    for one, other in ((there, back), (back, there)):
+        came = one.came(other, doubtful)
+        if one.gone.sum() > REPLACED * came.share[0]:
+            weight += (one.gone[:, 0] > 0) + REPLACED * came.counted[:, 0]
+    score = words.texts.counts.T @ weight
+    moved = np.zeros(side.size)
+    for which, sign, length in ((~side, 1.0, lengths[0, 0]), (side, -1.0, lengths[1, 0])):
+        mean = score[which].sum() / max(length, 1.0)
+        moved[which] = sign * (score[which] - mean * words.texts.lengths[which]) / max(length, 1.0)
+    return moved
+
+
+def _folded(vocabulary: pa.Array) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Each type's code among the words, -1 for signs, and the words: case folded."""
+    folded = pc.utf8_lower(vocabulary)
+    encoded = folded.filter(pc.match_substring_regex(folded, _WORD)).dictionary_encode()
+    codes = pc.index_in(folded, value_set=encoded.dictionary).fill_null(-1).to_numpy().astype(np.int64)
+    return codes, encoded.dictionary.to_pylist()
+
+
+def _binned(names: list[str], frequency: IntArray) -> npt.NDArray[np.int64]:
+    """Row of every word: its code, or that of a bin past all codes; -1 for words too rare to be told."""
+    row = np.where(frequency >= LEAST, np.arange(frequency.size), -1)
+    if not names:
+        return row
+    number = pc.match_substring_regex(pa.array(names, pa.large_string()), _NUMBER).to_numpy(zero_copy_only=False)
+    rare = np.flatnonzero(number & (frequency < LEAST) & (frequency > 0))
+    bins = int(frequency[rare].sum()) // _BIN
+    if bins:
+        row[rare] = frequency.size + np.array([zlib.crc32(names[i].encode()) % bins for i in rare], dtype=np.int64)
+    return row
