@@ -11,6 +11,7 @@ _HELD = {
     ("tail-mass", "tail-mass-ratio"): "the rare tail's probability",
     ("tail-coverage", "distinct-types"): "distinct types",
     ("label-coverage", "retained-share"): "every label",
+    ("label-divergence", "effective-labels"): "effective labels",
     ("diversity", "distinct-2"): "distinct word pairs",
     ("diversity", "effective-tokens"): "effective vocabulary",
 }
