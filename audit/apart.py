@@ -59,6 +59,6 @@ def _last_words(code: int, stderr: bytes, memory: int) -> str:
     if "MemoryError" in said or "memory allocation" in said or "bad_alloc" in stderr.decode("utf-8", "replace"):
         return f"it needed more than {memory / 2**30:.1f} GiB of memory"
     if code < 0:
-        name = signal.Signals(-code).name if -code in iter(signal.Signals) else f"signal {-code}"
+        name = signal.Signals(-code).name if -code in [*map(int, signal.Signals)] else f"signal {-code}"
         return f"it was ended by {name}" + (f": {said[:_SHOWN]}" if said else "")
     return said[:_SHOWN] or f"it ended with code {code}"

@@ -115,7 +115,7 @@ class Provenance:
         wrong = [f"{printable(name)} stands alone, where a pair A, B is needed" for name in adapter.unpaired]
         wrong += _wrong_ranks(adapter)
         name, base = self._base_layers(entry, adapter)
-        for layer, (a, b) in adapter.layers.items() if base else ():
+        for layer, (a, b) in adapter.layers.items() if base is not None else ():
             weight, shape = base.shape(layer), (adapter.shapes[b][0], adapter.shapes[a][-1])
             if base.lacks(layer):
                 wrong.append(f"{printable(layer)} is no layer of {name}")
@@ -166,8 +166,10 @@ class Provenance:
     def _base_layers(self, entry: GenerationEntry, adapter: Adapter) -> tuple[str, BaseLayers | None]:
         """The base's name and layers, where the manifest, or else the adapter, names a folder of the lineage."""
         name = entry.details.get("model", {}).get("base") or adapter.config.get("base_model_name_or_path")
-        path = locate(self.lineage.root, name) if isinstance(name, str) and name else None
-        if path is None or isinstance(path, Broken) or not path.is_dir():
+        if not isinstance(name, str) or not name:
+            return "", None
+        path = locate(self.lineage.root, name)
+        if isinstance(path, Broken) or not path.is_dir():
             return "", None
         if name not in self._layers:
             self._layers[name] = read_base_layers(path, where=name)

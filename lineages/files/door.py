@@ -166,7 +166,9 @@ def reading(where: str, expected: str, slug: str, *, beside: tuple[type[BaseExce
     of a file that was made to break it is never a defect of ours. ``beside``: what the caller words itself."""
     try:
         yield
-    except (CollapseAuditError, *beside):
+    except CollapseAuditError:
+        raise
+    except beside:
         raise
     except Refused as error:
         raise InputError([problem(where, str(error), expected, slug)]) from error

@@ -22,10 +22,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from collapse_audit.errors import InputError
-from collapse_audit.lineages.corpora.readers.blocks import Unreadable
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.files.door import Refused, read_json, reading, stay_inside
+from collapse_audit.lineages.files.opening import Unreadable
 from collapse_audit.lineages.files.problems import ProblemList, shorten
 from collapse_audit.lineages.measured.lm_eval_claims import OURS, adapter_of, arguments, check_model, model_settings
 from collapse_audit.lineages.measured.lm_eval_copies import Files, answers, neighbours, shared

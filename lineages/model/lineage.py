@@ -77,7 +77,9 @@ class Lineage:
             replace(
                 entry,
                 texts=replace(entry.texts, reading=reading),
-                **{role: read(getattr(entry, role)) for role in ("holdout", "control", "training")},
+                holdout=read(entry.holdout),
+                control=read(entry.control),
+                training=read(entry.training),
             )
             for entry in self.generations
         )

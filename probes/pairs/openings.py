@@ -159,7 +159,8 @@ def _alike(one: IntArray, other: IntArray) -> float:
     if not one.size and not other.size:
         return 1.0
     first, second = (dict(zip(*np.unique(ids, return_counts=True), strict=True)) for ids in (one, other))
-    return sum(min(n, second.get(token, 0)) for token, n in first.items()) / max(min(one.size, other.size), 1)
+    common = sum(min(n, second.get(token, 0)) for token, n in first.items())
+    return float(common / max(min(one.size, other.size), 1))
 
 
 def _copies(rests: list[IntArray]) -> float:

@@ -69,7 +69,7 @@ def spelled_alike(*sides: Labels) -> tuple[tuple[str, ...], ...]:
     """Labels that anybody carries and that a reader would take for one: they differ only by white space or case."""
     groups: dict[str, set[str]] = {}
     for labels in sides:
-        for name, carried in zip(labels.names, labels.carried.any(axis=0), strict=True):
+        for name, carried in zip(labels.names, np.any(labels.carried, axis=0).tolist(), strict=True):
             if carried:
                 key = " ".join(unicodedata.normalize("NFC", name).split()).casefold()
                 groups.setdefault(key, set()).add(name)

@@ -29,11 +29,10 @@ def json_blocks(path: Path, *, packing: str, block_bytes: int) -> Iterator[Block
         start = text.peek()
         if start == "":
             return
-        if start == "{" and _is_lines(text):
-            text = None
-        elif start not in "[{":
+        lines = start == "{" and _is_lines(text)
+        if start not in "[{":
             raise Unreadable("JSON that is neither an array nor an object", _EXPECTED, "not-an-object", line=text.line)
-        if text is not None:
+        if not lines:
             yield from _blocks(_array(text) if start == "[" else _members(text), block_bytes)
             if text.peek() != "":
                 raise Unreadable("more text after the end of the JSON", _EXPECTED, "broken-json", line=text.line)
