@@ -115,7 +115,9 @@ class Provenance:
         wrong = [f"{printable(name)} stands alone, where a pair A, B is needed" for name in adapter.unpaired]
         wrong += _wrong_ranks(adapter)
         name, base = self._base_layers(entry, adapter)
-        for layer, (a, b) in adapter.layers.items() if base is not None else ():
+        for layer, (a, b) in adapter.layers.items():
+            if base is None:
+                break
             weight, shape = base.shape(layer), (adapter.shapes[b][0], adapter.shapes[a][-1])
             if base.lacks(layer):
                 wrong.append(f"{printable(layer)} is no layer of {name}")

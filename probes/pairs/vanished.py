@@ -168,7 +168,7 @@ def critical(frequency: IntArray, level: float) -> IntArray:
         return np.asarray(thin)
     likely = binom.ppf(level, frequency, 0.5)
     likely = np.where(binom.cdf(likely, frequency, 0.5) <= level, likely, likely - 1)
-    return np.minimum(thin, likely.astype(np.int64))
+    return np.asarray(np.minimum(thin, likely.astype(np.int64)))
 
 
 def by_chance(frequency: IntArray, left: IntArray) -> float:
