@@ -19,9 +19,18 @@ if TYPE_CHECKING:
     from collapse_audit.in_training.callback import CollapseAuditCallback
     from collapse_audit.lineages.disk.load import load_lineage
     from collapse_audit.probes.statistics.readings import Gate, NotMeasured
-    from collapse_audit.probes.types import probe
+    from collapse_audit.probes.types import probe, text_probe
 
-__all__ = ["CollapseAuditCallback", "Gate", "NotMeasured", "__version__", "audit", "load_lineage", "probe"]
+__all__ = [
+    "CollapseAuditCallback",
+    "Gate",
+    "NotMeasured",
+    "__version__",
+    "audit",
+    "load_lineage",
+    "probe",
+    "text_probe",
+]
 
 # Loaded on first use (PEP 562): every import of a submodule runs this file, and ``--help`` must stay fast.
 _HOMES = {
@@ -31,6 +40,7 @@ _HOMES = {
     "Gate": "collapse_audit.probes.statistics.readings",
     "NotMeasured": "collapse_audit.probes.statistics.readings",
     "probe": "collapse_audit.probes.types",
+    "text_probe": "collapse_audit.probes.types",
 }
 
 

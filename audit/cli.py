@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collapse_audit.reports.document import AuditReport
     from collapse_audit.verdicts.history import OpenHistory
 
-_COMMANDS = ("run", "list", "explain", "compare", "calibrate", "render")
+_COMMANDS = ("run", "list", "explain", "compare", "calibrate", "render", "new-probe")
 _EPILOG = """\
 commands:
   collapse-audit [run] LINEAGE…     audit lineages (run is the default)
@@ -30,6 +30,7 @@ commands:
   collapse-audit explain PROBE      what a probe asks, how, and when it misleads
   collapse-audit compare A B        two reports, or two lineages: what is worse, and by how much
   collapse-audit calibrate LINEAGE  false alarms, power and margins on text of yours
+  collapse-audit new-probe NAME     a probe of yours, to begin with
   collapse-audit render REPORT      a stored report as a page, Markdown, JUnit XML or text
 
 exit codes:
@@ -56,6 +57,7 @@ def _main(argv: Sequence[str]) -> int:
         "compare": _compare,
         "calibrate": _calibrate,
         "render": _render,
+        "new-probe": _new_probe,
     }
     return commands[command](rest)
 
@@ -348,6 +350,12 @@ def _collect_only(prepared: Sequence[Prepared]) -> int:
     told = f"{len(checks)} checks collected" + (f", {len(context)} more as context" if context else "")
     write("".join(f"{line}\n" for line in (*checks, *(f"{line} (context)" for line in context), told)))
     return ExitCode.PASS if checks else ExitCode.NOTHING_MEASURED
+
+
+def _new_probe(argv: Sequence[str]) -> int:
+    from collapse_audit.commands.new_probe import new_probe
+
+    return new_probe(argv)
 
 
 def _list(argv: Sequence[str]) -> int:

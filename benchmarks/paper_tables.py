@@ -28,8 +28,8 @@ from benchmarks.nature_tables import (
     tails_table,
 )
 from benchmarks.paper_measured import Measured, markdown, measure, people_of, rows_of, spread
+from collapse_audit.atomic import atomic_file
 from collapse_audit.errors import UsageError
-from collapse_audit.lineages.disk.write import atomic_file
 from collapse_audit.lineages.simulation.thyroid_grammar import thyroid_grammar
 from collapse_audit.probes.text.eu_tirads import CATEGORIES
 from collapse_audit.probes.text.labels import EU_TIRADS

@@ -8,13 +8,16 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.pairs.richness import Richness, distinct_ratio, richness
+from collapse_audit.probes.prompts import compared
 from collapse_audit.probes.statistics.design import BoolArray, FloatArray
 from collapse_audit.probes.statistics.estimates import estimate, jackknife, permutation_p, rule_of_three
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading
 from collapse_audit.probes.statistics.tables import CountTable, count_table, side_sums
 from collapse_audit.probes.text.ngrams import recoded
+from collapse_audit.probes.trends import followed
 from collapse_audit.probes.types import probe
 
 _SHOWN = 5
@@ -66,6 +69,9 @@ _PORTION = 1 << 19
     source="Li et al. 2016, arXiv:1510.03055 (distinct-n); Simpson 1949, doi 10.1038/163688a0; "
     "Hill 1973, doi 10.2307/1934352",
     since="0.1",
+    followed=followed.diversity,
+    compared=compared.duplicates,
+    packed=answers.diversity,
 )
 def diversity(pair: Pair) -> Iterator[Reading]:
     """Do texts repeat one another?

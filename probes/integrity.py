@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 from scipy.special import betaincinv
 
 from collapse_audit.probes.models.model_facts import Fact
+from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.prompts import compared
 from collapse_audit.probes.statistics.readings import Estimate, Gate, Reading
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.types import probe
@@ -68,6 +70,8 @@ _MARKERS = (
     ),
     source="",
     since="0.1",
+    compared=compared.empty,
+    packed=answers.readable,
 )
 def integrity(pair: Pair) -> Iterator[Reading]:
     """Is this really a new generation?

@@ -10,12 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, betaln, logsumexp
 
+from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.prompts import compared
 from collapse_audit.probes.statistics.design import Design
 from collapse_audit.probes.statistics.estimates import ratio_of_sums, settling_n
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured
 from collapse_audit.probes.statistics.unseen import expected_seen
 from collapse_audit.probes.text.labels import Labels, spelled_alike, told_alike
+from collapse_audit.probes.trends import followed
 from collapse_audit.probes.types import probe
 
 _ALPHA = 0.05
@@ -125,6 +128,9 @@ def _odds(share: float) -> float:
     ),
     source="Fisher 1935; Clopper & Pearson 1934, doi 10.1093/biomet/26.4.404",
     since="0.1",
+    followed=followed.rare_labels,
+    compared=compared.rare_labels,
+    packed=answers.named_categories,
 )
 def label_coverage(pair: Pair) -> Estimate | NotMeasured:
     """Is every category still produced, and could we have seen it at this n?

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import entr
 
+from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p, rule_of_three
@@ -48,6 +49,7 @@ _THIN = 3
     ),
     source="Kullback & Leibler 1951, doi 10.1214/aoms/1177729694; bias removed by document permutation",
     since="0.1",
+    packed=answers.named_labels,
 )
 def label_divergence(pair: Pair) -> Iterable[Reading]:
     """Has the distribution of labels moved, and how much of the move is loss?

@@ -9,13 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
+from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.prompts import compared
 from collapse_audit.probes.statistics.design import BoolArray, Design, FloatArray
 from collapse_audit.probes.statistics.equal_lengths import by_length, lengths_differ
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p, settling_n
 from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, Z
 from collapse_audit.probes.statistics.tables import side_sums
 from collapse_audit.probes.text.sample import GENERATION_0
+from collapse_audit.probes.trends import followed
 from collapse_audit.probes.types import probe
 
 _MISSING = 0.05
@@ -46,6 +49,9 @@ _Raw = dict[str, float]
     ),
     source="Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y (Fig. 1b, c); Villani 2009 (Wasserstein distance)",
     since="0.1",
+    followed=followed.log_perplexity,
+    compared=compared.perplexity,
+    packed=answers.scored,
 )
 def perplexity(pair: Pair) -> Estimate | NotMeasured:
     """Do texts pile up where generation 0 is sure, and does a long right tail appear?

@@ -16,12 +16,14 @@ from collapse_audit.probes.integrity import integrity
 from collapse_audit.probes.label_coverage import label_coverage
 from collapse_audit.probes.label_divergence import label_divergence
 from collapse_audit.probes.perplexity import perplexity
+from collapse_audit.probes.prompts.compared import Compare
 from collapse_audit.probes.repetition import repetition
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.tail_coverage import tail_coverage
 from collapse_audit.probes.tail_mass import tail_mass
 from collapse_audit.probes.task_score import task_score
 from collapse_audit.probes.token_divergence import token_divergence
+from collapse_audit.probes.trends.followed import Follow
 from collapse_audit.probes.types import Probe
 
 BUILTIN: tuple[Probe, ...] = (
@@ -54,6 +56,16 @@ def all_probes(files: Iterable[Path] = ()) -> tuple[Probe, ...]:
             if taken.count(value) > 1:
                 raise UsageError(f"two probes have the {field} {value!r}; change that of yours")
     return tuple(probes)
+
+
+def follows_of(probes: Iterable[Probe] = BUILTIN) -> tuple[Follow, ...]:
+    """What ``probes`` follow along generations, in their order."""
+    return tuple(probe.followed for probe in probes if probe.followed is not None)
+
+
+def compares_of(probes: Iterable[Probe] = BUILTIN) -> tuple[tuple[str, Compare], ...]:
+    """Names of ``probes``, and what they compare between lineages that answered the same prompts."""
+    return tuple((probe.name, probe.compared) for probe in probes if probe.compared is not None)
 
 
 def gates_of(probes: Iterable[Probe] = BUILTIN) -> Gates:

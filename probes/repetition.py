@@ -8,13 +8,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.statistics.design import BoolArray, IntArray
+from collapse_audit.probes.prompts import compared
+from collapse_audit.probes.statistics.design import BoolArray
 from collapse_audit.probes.statistics.lengths import MEASURABLE, least_cut
 from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
 from collapse_audit.probes.text.ngrams import truncated
-from collapse_audit.probes.text.repeats import repeated_grams
+from collapse_audit.probes.text.repeats import Repeats, repeated_grams
 from collapse_audit.probes.text.tokens import Tokens
+from collapse_audit.probes.trends import followed
 from collapse_audit.probes.types import probe
 
 _SHOWN = 5
@@ -53,6 +56,9 @@ _PRIVATE = 5
     ),
     source="Welleck et al. 2019, arXiv:1908.04319 (seq-rep-n)",
     since="0.1",
+    followed=followed.seq_rep,
+    compared=compared.repetition,
+    packed=answers.repetition,
 )
 def repetition(pair: Pair) -> Iterator[Reading]:
     """Do texts repeat themselves?
@@ -86,15 +92,14 @@ def repetition(pair: Pair) -> Iterator[Reading]:
 def _seq_rep(pair: Pair) -> Reading:
     side = pair.design.side[pair.design.block]
     tokens, cut = _cut(pair, side)
-    repeats, grams, spans, owners = repeated_grams(tokens)
-    long_enough = grams > 0
-    share = repeats / np.maximum(grams, 1)
+    repeats = repeated_grams(tokens)
+    share, long_enough = repeats.share, repeats.counted > 0
     if not long_enough[~side].any() or not long_enough[side].any():
         fewer = bool(long_enough[~side].any())  # the baseline can be measured: that is not nothing
         return NotMeasured(statistic="seq-rep-4", reason="no text of one side has 4 tokens", neutral=not fewer)
     reading = pair.compare(
         share,
-        long_enough.astype(np.float64),
+        repeats.counted,
         scale="linear",
         worse="higher",
         share=True,
@@ -106,7 +111,7 @@ def _seq_rep(pair: Pair) -> Reading:
             "too_short_generation": int(np.count_nonzero(~long_enough[side])),
             **({} if cut is None else {"cut_to_tokens": cut}),
         },
-        evidence=_most_repeated(pair, spans[side[owners]], owners[side[owners]]) if pair.evidence != "none" else (),
+        evidence=_most_repeated(pair, repeats) if pair.evidence != "none" else (),
         notes=() if cut is None else ("length-matched",),
     )
     kept = float(tokens.lengths[~side].sum() / max(pair.tokens.lengths[~side].sum(), 1))
@@ -173,8 +178,10 @@ def _looping(pair: Pair) -> Reading:
     return _without_pass(reading, _too_short(pair, side))
 
 
-def _most_repeated(pair: Pair, spans: IntArray, owners: IntArray) -> tuple[dict[str, object], ...]:
+def _most_repeated(pair: Pair, repeats: Repeats) -> tuple[dict[str, object], ...]:
     """The 4-grams that most texts of the generation repeat within themselves, each in at least 5 of its texts."""
+    generation = pair.design.side[pair.design.block][repeats.owners]
+    spans, owners = repeats.spans[generation], repeats.owners[generation]
     once_a_text = np.unique(np.column_stack((owners, spans)), axis=0)[:, 1:]
     terms, texts = np.unique(once_a_text, axis=0, return_counts=True)
     most = [row for row in np.argsort(-texts, kind="stable")[:_SHOWN] if texts[row] >= _PRIVATE]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaln
 
+from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.pairs.richness import Richness, distinct_ratio, lone_types, richness
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured
 from collapse_audit.probes.statistics.tables import COARSE_BLOCKS, CountTable
+from collapse_audit.probes.trends import followed
 from collapse_audit.probes.types import probe
 
 _SHOWN = 10
@@ -34,6 +36,8 @@ _SHOWN = 10
     ),
     source="Hurlbert 1971, doi 10.2307/1934145; Efron & Stein 1981, doi 10.1214/aos/1176345462",
     since="0.1",
+    followed=followed.distinct_types,
+    packed=answers.tail_coverage,
 )
 def tail_coverage(pair: Pair) -> Estimate | NotMeasured:
     """How many rare types vanished beyond what sampling explains?

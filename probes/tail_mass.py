@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.pairs.tail import cross_fitted, head, occurrences, tail_p, tail_ratio
+from collapse_audit.probes.prompts import compared
 from collapse_audit.probes.statistics.design import MIN_UNITS, BoolArray
 from collapse_audit.probes.statistics.estimates import ratio_error
 from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
+from collapse_audit.probes.trends import followed
 from collapse_audit.probes.types import probe
 
 
@@ -32,6 +35,9 @@ from collapse_audit.probes.types import probe
     source="Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y; Chung & Romano 2013, doi 10.1214/13-AOS1090; "
     "Chernozhukov et al. 2018, doi 10.1111/ectj.12097",
     since="0.1",
+    followed=followed.tail_mass,
+    compared=compared.tail_mass,
+    packed=answers.tail_mass,
 )
 def tail_mass(pair: Pair) -> Reading:
     """How much probability did the rare tail lose?

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import CURE, Pair
 from collapse_audit.probes.pairs.vanished import LEAST, Told, influence, sweep_vanished, told
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p, settling_n
 from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, Reading, Z
-from collapse_audit.probes.statistics.tables import COARSE_BLOCKS, CountTable, products, side_sums
+from collapse_audit.probes.statistics.tables import COARSE_BLOCKS, COMPARABLE, CountTable, products, side_sums
 from collapse_audit.probes.text.tokens import tells_something
 from collapse_audit.probes.types import probe
 
@@ -23,8 +24,6 @@ _LOOKED_AT = 5
 _ALPHA = 0.5
 _LATE = 0.10
 """JS-excess, nats, from which the text as a whole has become another."""
-TOLD = 0.5
-"""Least share of the tokens that must be of types that can be compared, for the two sides to be called alike."""
 _KL_REPLICATES = 200
 """Relabellings that estimate the bias of the displayed KL: its mean needs no thousand."""
 
@@ -59,6 +58,7 @@ _KL_REPLICATES = 200
     ),
     source="Lin 1991, doi 10.1109/18.61115; bias removed by document permutation",
     since="0.1",
+    packed=answers.common_words,
 )
 def token_divergence(pair: Pair) -> Iterable[Reading]:
     """Has the distribution of tokens moved, and how much of the move is loss?
@@ -189,7 +189,7 @@ def _upper_bound(pair: Pair, table: CountTable, raw: float, excess: float, error
     """What replaces the usual upper bound where that one would promise too much. The lower bound always holds, because
     pooling types never raises a divergence."""
     told = float(table.counts[: table.seen_apart].sum() / table.lengths.sum())
-    if told < TOLD:
+    if told < COMPARABLE:
         return {
             "high": math.inf,
             "n_needed": lambda _margin: math.inf,

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from collapse_audit.errors import ProbeError
+from collapse_audit.probes.packs.answers import Asked
+from collapse_audit.probes.packs.packed_pair import PackedPair
 from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.prompts.compared import Compare
+from collapse_audit.probes.prompts.compared import mean_of_texts as compared_mean
 from collapse_audit.probes.statistics.readings import Estimate, Gate, Kind, NotMeasured, Reading, Worse
+from collapse_audit.probes.trends.followed import Follow
+from collapse_audit.probes.trends.followed import mean_of_texts as followed_mean
 
 Need = Literal["text", "labels", "nll", "files", "tasks", "contexts"]
 Measure = Callable[[Pair], Reading | Iterable[Reading]]
+Packed = Callable[[Asked, PackedPair], Reading | Iterable[Reading]]
+_NO_TEXTS = "it reads the baseline's texts, and the baseline is a reference pack, which holds none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +37,29 @@ class Probe:
     since: str
     doc: str
     measure: Measure
+    compared: Compare | None = None
+    """What of it is compared between two lineages that answered the same prompts; None: nothing."""
+    followed: Follow | None = None
+    """What of it is followed along the generations of a lineage; None: nothing."""
+    exempt: Mapping[str, str] = field(default_factory=dict)
+    """Laws of ``tests/laws`` that it cannot satisfy, and why of each."""
+    packed: Packed | None = None
+    """What it answers where the baseline is a reference pack; None: it needs the baseline's texts."""
+
+    def beside_pack(self) -> Probe:
+        """The probe as it is beside a pack; it must then be given a :class:`PackedPair`."""
+        return dataclasses.replace(self, measure=self._beside_pack)
+
+    def _beside_pack(self, pair: Pair) -> Iterable[Reading]:
+        if self.packed is None or not isinstance(pair, PackedPair):
+            return self._nothing(NotMeasured(reason=_NO_TEXTS))
+        if pair.too_short is not None:
+            return self._nothing(pair.too_short)
+        answer = self.packed(self, pair)
+        return [answer] if isinstance(answer, Estimate | NotMeasured) else answer
+
+    def _nothing(self, why: NotMeasured) -> Iterable[Reading]:
+        return [dataclasses.replace(why, statistic=gate.statistic) for gate in self.gates]
 
     def __call__(self, pair: Pair) -> tuple[Reading, ...]:
         """Measure ``pair``; one reading a gate, in the order of the gates."""
@@ -89,6 +120,10 @@ def probe(
     code: str | None = None,
     source: str = "",
     since: str = "",
+    compared: Compare | None = None,
+    followed: Follow | None = None,
+    exempt: Mapping[str, str] | None = None,
+    packed: Packed | None = None,
 ) -> Callable[[Measure], Probe]:
     """Turn a function of a :class:`~collapse_audit.probes.pairs.pair.Pair` into a :class:`Probe`.
 
@@ -129,6 +164,53 @@ def probe(
             since=since,
             doc=(measure.__doc__ or "").strip(),
             measure=measure,
+            compared=compared,
+            followed=followed,
+            exempt=exempt or {},
+            packed=packed,
         )
+
+    return register
+
+
+def text_probe(
+    *,
+    name: str,
+    unit: str,
+    worse: Worse,
+    margin: float,
+    because: str = "set by the probe's author",
+    code: str | None = None,
+    source: str = "",
+    since: str = "",
+    exempt: Mapping[str, str] | None = None,
+) -> Callable[[Callable[[str], float]], Probe]:
+    """Turn a function of one text into a :class:`Probe` of its mean over documents.
+
+    The probe tests the rise of the mean, follows it along generations and compares it between lineages. Example::
+
+        @text_probe(name="mean-word-length", unit="letters", worse="lower", margin=-0.25)
+        def mean_word_length(text):
+            \"\"\"Do words get shorter?\"\"\"
+            words = text.split()
+            return sum(map(len, words)) / max(len(words), 1)
+    """
+    gate = Gate(statistic=name, unit=unit, worse=worse, margin=margin, because=because)
+
+    def register(score: Callable[[str], float]) -> Probe:
+        def measure(pair: Pair) -> Reading:
+            return pair.mean_rise(score, worse=worse)
+
+        measure.__doc__ = score.__doc__
+        return probe(
+            name=name,
+            gates=(gate,),
+            code=code,
+            source=source,
+            since=since,
+            exempt=exempt,
+            compared=compared_mean(score, gate),
+            followed=followed_mean(score, gate),
+        )(measure)
 
     return register

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from collapse_audit.atomic import write_text
 from collapse_audit.errors import UsageError
 from collapse_audit.reports import RENDERERS, as_html
 from collapse_audit.reports.document import AuditReport
@@ -46,22 +44,14 @@ def write_report(report: AuditReport, folder: Path, *, past: Sequence[Past] = ()
 
 
 def write_file(path: Path, text: str) -> None:
-    """Put ``text`` (UTF-8) at ``path`` in one step, through a temporary file beside it.
+    """Put ``text`` (UTF-8) at ``path`` in one step.
 
     Raises UsageError if that is not possible; an older file at ``path`` is then as it was.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with temporary.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_text(path, text)
     except OSError as error:
         raise _unwritable(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()  # gone already, unless something failed
 
 
 def _culprit(folder: Path) -> Path:

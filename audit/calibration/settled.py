@@ -142,21 +142,18 @@ class Settled:
     """The error falls as n to this power (negated), where the margin was carried over to another n."""
 
 
-def settled_margin(null_readings: Sequence[Estimate], gate: Gate, *, rate: float) -> float:
-    """The smallest margin within which a further null pair passes with probability ``rate``.
+def _settled(readings: Sequence[Estimate], gate: Gate, rate: float) -> tuple[float, float]:
+    """The smallest margin within which a further null pair passes with probability ``rate``, and the standard error.
 
-    On the damage scale (ln of a ratio, else the value itself; damage upwards) a null pair's passing bound is U, about
+    Both on the damage scale.
+
+    On that scale (ln of a ratio, else the value itself; damage upwards) a null pair's passing bound is U, about
     normal with standard error s. The mean of K observed ones and the next one differ by a normal with variance
     s^2 (1 + 1/K), so U < mean(U_k) + z_rate s sqrt(1 + 1/K) with probability ``rate``: a prediction bound. s is the
     standard error that the readings state themselves, from their failing bounds. With U = T + 1.645 s and T centred at
     0 this is (1.645 + z_rate sqrt(1 + 1/K)) s. A pair fails only if T > margin + 1.645 s, far beyond chance, and only
-    if "no change" is rejected as well. Infinite (0 for a ratio that falls) where a reading is unbounded.
+    if "no change" is rejected as well. Both are infinite where a reading is unbounded.
     """
-    return _undamaged(_settled(null_readings, gate, rate)[0], gate)
-
-
-def _settled(readings: Sequence[Estimate], gate: Gate, rate: float) -> tuple[float, float]:
-    """The margin and the standard error, on the damage scale."""
     bounds, errors = _bounds(readings, gate), _errors(readings, gate)
     if not (np.isfinite(bounds).all() and np.isfinite(errors).all()):
         return math.inf, math.inf

@@ -23,10 +23,11 @@ import numpy as np
 
 from collapse_audit.api import Prepared
 from collapse_audit.comparison.claims import Contrast, Held, claims, told
-from collapse_audit.comparison.prompts import DoubleDifference, Quartet, double_differences, quartet
+from collapse_audit.comparison.prompts import DoubleDifference, double_differences
 from collapse_audit.comparison.seeds import MIN_SEEDS, ONLY_SEED, Key, margin_on_scale, over_seeds
 from collapse_audit.errors import UsageError
-from collapse_audit.probes.registry import gates_of
+from collapse_audit.probes.prompts.quartet import Answers, Quartet, quartet
+from collapse_audit.probes.registry import compares_of, gates_of
 from collapse_audit.probes.statistics.readings import Z
 from collapse_audit.probes.text.labels import LabelRule, label_rule
 from collapse_audit.probes.text.tokens import Tokenizer, tokenizer
@@ -263,15 +264,16 @@ def _doubles(
     same_scorer: bool,
 ) -> tuple[DoubleDifference, ...]:
     key = "|".join((str(a.config.seed), *(sample.digest for sample in four.samples), "contrast"))
-    return double_differences(
-        four,
+    answers = Answers(
+        four=four,
         tokenizer=cutter,
-        rule=rule,
-        permutations=max(a.config.permutations, math.ceil(20 / a.config.alpha)),
         rng=np.random.default_rng(list(hashlib.sha256(key.encode()).digest())),
+        label_rule=rule,
         fair=not any(side.trained_on_baseline for side in sides),
         same_scorer=same_scorer,
     )
+    permutations = max(a.config.permutations, math.ceil(20 / a.config.alpha))
+    return double_differences(answers, compares_of(a.probes), permutations=permutations)
 
 
 def _contrast(one: DoubleDifference, seed: str, generation: int, four: Quartet, margin: float | None) -> Contrast:

@@ -53,7 +53,7 @@ def run(
         if config.evidence == "texts":
             tables["examples"] += examples(family.comparisons, family.samples)
         if not stop_at_first:
-            tables["decoding"] += family.decoding()
+            tables["decoding"] += family.decoding(probes)
             slopes[seed] = seed_trends(family.comparisons, family.samples, config, probes, family.rule)
         rules.add(family.rule.name if family.rule else "none")
         notes.extend(family.notes)

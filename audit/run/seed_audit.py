@@ -23,10 +23,10 @@ from collapse_audit.lineages.model.lineage import GenerationEntry
 from collapse_audit.probes.models.contexts import Asked, Contexts, not_asked
 from collapse_audit.probes.models.model_facts import Fact
 from collapse_audit.probes.models.task_results import Evaluated, TaskResults, not_evaluated
-from collapse_audit.probes.packs.packed import packed
 from collapse_audit.probes.packs.packed_pair import PackedPair, PackedSample, packed_rule, packed_sample
 from collapse_audit.probes.pairs.copying import copied
 from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.registry import follows_of
 from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Reading
 from collapse_audit.probes.text.labels import AUTO_SHARE, EU_TIRADS, LabelRule, label_rule
 from collapse_audit.probes.text.sample import Sample, read_sample
@@ -197,7 +197,7 @@ class Family:
         for probe in comparison.probes:
             progress(f"{comparison.name}: {probe.name}")
             start = time.perf_counter()
-            asked = packed(probe) if isinstance(pair, PackedPair) else probe
+            asked = probe.beside_pack() if isinstance(pair, PackedPair) else probe
             readings = _measure(asked, pair, self._missing(probe, comparison))
             seconds = (time.perf_counter() - start) / len(probe.gates)
             measured.extend(
@@ -248,8 +248,9 @@ class Family:
                 found.append(about | dataclasses.asdict(copied(current, training)))
         return found
 
-    def decoding(self) -> list[dict[str, Any]]:
-        """Of every generation with a control: what decoding did to it, and what training did."""
+    def decoding(self, probes: Iterable[Probe]) -> list[dict[str, Any]]:
+        """Of every generation with a control: what decoding did to what ``probes`` follow, and what training did."""
+        follow = follows_of(probes)
         found = []
         for comparison in self.comparisons:
             if comparison.control is None:
@@ -259,6 +260,7 @@ class Family:
                 *(self.samples[side.corpus] for side in sides),
                 permutations=self.config.permutations,
                 seed=self.config.seed,
+                follow=follow,
                 labels=self.rule,
                 trained_on_baseline=comparison.trained_on_baseline,
             )

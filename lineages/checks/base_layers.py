@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collapse_audit.errors import InputError
-from collapse_audit.lineages.checks.adapters import tensor_places
+from collapse_audit.lineages.checks.safetensors import tensor_places
 from collapse_audit.lineages.files.door import Refused, read_json
 
 _INDEX = "model.safetensors.index.json"

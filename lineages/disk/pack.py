@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
+from collapse_audit.atomic import atomic_file
 from collapse_audit.errors import InputError, UsageError
 from collapse_audit.lineages.corpora.corpus import Corpus, open_corpus
 from collapse_audit.lineages.disk.pack_format import (
@@ -29,7 +30,6 @@ from collapse_audit.lineages.disk.pack_format import (
     impossible,
     read_json,
 )
-from collapse_audit.lineages.disk.write import atomic_file
 from collapse_audit.lineages.files.digest import PREFIX, canonical_json, file_digest
 from collapse_audit.lineages.files.door import reading
 from collapse_audit.lineages.files.problems import problem, shorten

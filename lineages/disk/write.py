@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import tomli_w
 
+from collapse_audit.atomic import atomic_file, write_text
 from collapse_audit.errors import InputError
 from collapse_audit.lineages.corpora.readers.records import check_record
 from collapse_audit.lineages.disk.manifest import MANIFEST, check_manifest, read_manifest
@@ -24,21 +23,6 @@ from collapse_audit.lineages.files.problems import ProblemList, shorten
 from collapse_audit.lineages.files.toml_lines import line_of
 
 _COMPRESSION = 9
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes its name only when the block ends without an error; folders are made as needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_corpus(path: Path, records: Iterable[Mapping[str, Any]]) -> str:
@@ -156,5 +140,4 @@ def _replace(root: Path, text: str, *, expected: Mapping[str, Any]) -> None:
         problems = ProblemList(str(root / MANIFEST))
         problems.add("generation = [...] on one line", "[[generation]] tables, to which one can be added", "manifest")
         raise InputError(problems.as_tuple())
-    with atomic_file(root / MANIFEST) as file:
-        file.write(text.encode("utf-8"))
+    write_text(root / MANIFEST, text)

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from collapse_audit.atomic import atomic_file
 from collapse_audit.errors import UsageError
 from collapse_audit.lineages.corpora.corpus import Corpus
-from collapse_audit.lineages.disk.write import atomic_file
 from collapse_audit.lineages.evaluation import harness
 from collapse_audit.lineages.files.digest import file_digest, json_digest
 from collapse_audit.lineages.measured.lm_eval_claims import OURS, WEIGHTS

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from collapse_audit.errors import InputError
-from collapse_audit.lineages.checks.adapters import WEIGHTS, is_pointer
+from collapse_audit.lineages.checks.adapters import WEIGHTS
+from collapse_audit.lineages.checks.safetensors import is_pointer
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.files.door import Refused, limits, parse_json, read_bytes
 from collapse_audit.lineages.files.problems import ProblemList, problem, shorten

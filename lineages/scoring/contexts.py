@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from collapse_audit.atomic import atomic_file
 from collapse_audit.errors import InputError, UsageError
 from collapse_audit.lineages.disk.manifest import MANIFEST, read_manifest, seed_name
-from collapse_audit.lineages.disk.write import atomic_file, set_in_generation
+from collapse_audit.lineages.disk.write import set_in_generation
 from collapse_audit.lineages.files.digest import file_digest, json_digest
 from collapse_audit.lineages.measured.concentration import NAME, lines, read_concentration
 from collapse_audit.lineages.model.lineage import GenerationEntry

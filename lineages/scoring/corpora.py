@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
+from collapse_audit.atomic import atomic_folder, write_bytes
 from collapse_audit.errors import UsageError
 from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.corpora.readers.formats import read_blocks
 from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.disk.manifest import MANIFEST, read_manifest
-from collapse_audit.lineages.disk.write import atomic_file, write_corpus, write_manifest
+from collapse_audit.lineages.disk.write import write_corpus, write_manifest
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.measured.scores import Identity, Scores, header, read_scores
 from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
@@ -145,15 +146,10 @@ def _resume(part: Path, first: Mapping[str, Any]) -> int:
         lines = part.read_bytes().split(b"\n")[1:-1]  # what has no line end is not whole
         done = len(lines) // PORTION * PORTION
         kept = [part.read_bytes().split(b"\n")[0], *lines[:done]]
-        _replace(part, b"\n".join(kept) + b"\n")
+        write_bytes(part, b"\n".join(kept) + b"\n")
     else:
-        _replace(part, _line(first))
+        write_bytes(part, _line(first))
     return done
-
-
-def _replace(path: Path, content: bytes) -> None:
-    with atomic_file(path) as file:
-        file.write(content)
 
 
 # Into records: a new file, a new folder, or the lineage's own files.
@@ -197,9 +193,7 @@ def write_lineage(lineage: Lineage, scored: Mapping[Corpus, Scores], out: Path) 
     if out.exists():
         raise UsageError(f"{out} is there already; name a new folder", slug="out")
     refuse_split(scored)
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.tmp")
-    try:
+    with atomic_folder(out) as temporary:
         digests = {}
         for corpus in dict.fromkeys(one for seed in lineage.seeds for one in corpora_of(lineage, seed)):
             path = temporary / corpus.shown
@@ -215,9 +209,6 @@ def write_lineage(lineage: Lineage, scored: Mapping[Corpus, Scores], out: Path) 
             ]
             write_manifest(temporary, json.loads(_with_digests(json.dumps(data), digests)))
         load_lineage(temporary)
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 _LEFT_BEHIND = frozenset(
@@ -263,9 +254,9 @@ def write_in_place(lineage: Lineage, scored: Mapping[Corpus, Scores]) -> None:
     if lineage.has_manifest:
         manifest = lineage.root / MANIFEST
         text = _with_digests(manifest.read_text("utf-8"), digests)
-        _replace(manifest.with_name(f"{_SCORED}.{MANIFEST}"), text.encode("utf-8"))
+        write_bytes(manifest.with_name(f"{_SCORED}.{MANIFEST}"), text.encode("utf-8"))
         moves[f"{_SCORED}.{MANIFEST}"] = MANIFEST
-    _replace(lineage.root / _JOURNAL, json.dumps(moves).encode("utf-8"))
+    write_bytes(lineage.root / _JOURNAL, json.dumps(moves).encode("utf-8"))
     finish_in_place(lineage.root)
 
 
@@ -290,4 +281,4 @@ def rescored(scores: Scores, corpus: Corpus, path: Path, scorer: Identity) -> No
         {**({} if np.isnan(nll) else {"nll": nll}), "n_tokens": count}
         for nll, count in zip(scores.nll.tolist(), scores.n_tokens.tolist(), strict=True)
     ]
-    _replace(path, b"".join(map(_line, [new, *rows])))
+    write_bytes(path, b"".join(map(_line, [new, *rows])))

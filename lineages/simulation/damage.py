@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from collapse_audit.errors import UsageError
-from collapse_audit.lineages.simulation.chain import WordChain
 from collapse_audit.lineages.simulation.words import BoolArray, IntArray, decode, encode
 
 FloatArray = npt.NDArray[np.float64]
@@ -23,21 +22,6 @@ LOOP_WORDS = (1, 8)
 """Fewest and most words of the span that a loop repeats."""
 LOOP_COPIES = (3, 12)
 """Fewest and most copies of the span that stand back to back, the original one included."""
-
-
-def sharpen_unigram(texts: Sequence[str], gamma: float, n: int, rng: np.random.Generator) -> list[str]:
-    """``n`` documents of words drawn from p^gamma, p the word shares of ``texts``; gamma = 1 is the fair control."""
-    return WordChain.fit(texts, order=1).sharpened(gamma).sample(n, rng)
-
-
-def sharpen_bigram(texts: Sequence[str], gamma: float, n: int, rng: np.random.Generator) -> list[str]:
-    """``n`` documents in which each word is drawn from p(word | word before)^gamma; gamma = 1 is the fair control."""
-    return WordChain.fit(texts, order=2).sharpened(gamma).sample(n, rng)
-
-
-def top_p(texts: Sequence[str], mass: float, n: int, rng: np.random.Generator, *, order: int = 1) -> list[str]:
-    """``n`` documents of words drawn from the smallest set of most probable ones that holds ``mass``."""
-    return WordChain.fit(texts, order=order).truncated(mass).sample(n, rng)
 
 
 def duplicate(texts: Sequence[T], share: float, rng: np.random.Generator) -> list[T]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from collapse_audit.atomic import atomic_file, atomic_folder
 from collapse_audit.errors import UsageError
-from collapse_audit.lineages.disk.write import atomic_file, write_corpus, write_manifest
+from collapse_audit.lineages.disk.write import write_corpus, write_manifest
 from collapse_audit.lineages.simulation.source import Record
 from collapse_audit.version import __version__
 
@@ -123,21 +122,14 @@ def new_lineage(output: Output) -> Iterator[Draft]:
     Raises UsageError if that is anything but an empty folder or not there yet, or cannot be written.
     """
     out = output.out.absolute()
-    try:
-        if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
-            raise UsageError(f"{out} is there already; name a folder that is new or empty")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-        temporary.mkdir()
-    except OSError as error:
-        raise UsageError(f"{out}: a lineage cannot be written here ({error.strerror})") from None
-    try:
-        yield Draft(root=temporary, suffix=".jsonl.gz" if output.compress else ".jsonl")
-        if out.exists():
-            out.rmdir()
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with ExitStack() as stack:
+        try:
+            if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+                raise UsageError(f"{out} is there already; name a folder that is new or empty")
+            folder = stack.enter_context(atomic_folder(out))
+        except OSError as error:
+            raise UsageError(f"{out}: a lineage cannot be written here ({error.strerror})") from None
+        yield Draft(root=folder, suffix=".jsonl.gz" if output.compress else ".jsonl")
 
 
 def as_records(texts: Iterable[str]) -> list[Record]:

@@ -19,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
+from collapse_audit.atomic import atomic_file
 from collapse_audit.errors import UsageError
-from collapse_audit.lineages.disk.write import atomic_file, write_corpus
+from collapse_audit.lineages.disk.write import write_corpus
 from collapse_audit.lineages.simulation.output import Draft, Output, new_lineage
 from collapse_audit.lineages.simulation.source import Record
 from collapse_audit.lineages.simulation.thyroid_cases import Case, draw_case, law_of_cases, sides

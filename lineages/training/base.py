@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from collapse_audit.atomic import atomic_folder, write_text
 from collapse_audit.lineages.corpora.corpus import Corpus, open_corpus
-from collapse_audit.lineages.disk.write import atomic_file
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import file_digest, json_digest
 from collapse_audit.lineages.files.paths import locate
@@ -110,8 +109,7 @@ def _converted(file: Path, folder: Path, progress: Progress) -> BaseModel:
 def _convert(file: Path, folder: Path, progress: Progress) -> None:
     """GGUF to safetensors in 32 bits, in a folder that takes its name when it is complete."""
     progress.say(f"base: {file.name}, converted once into {folder}")
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
+    with atomic_folder(folder) as temporary:
         with hushed(), _loading_explained(BaseModel(name=str(file), revision=None, digest=None)):
             model, tokenizer = open_gguf(file)
         about = {
@@ -119,9 +117,7 @@ def _convert(file: Path, folder: Path, progress: Progress) -> None:
             "gguf": file.name,
             "gguf_digest": file_digest(file),
         }
-        _save(model, tokenizer, temporary, folder, about)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _save(model, tokenizer, temporary, about)
 
 
 def kept(root: Path, base: Base) -> Path:
@@ -274,7 +270,6 @@ def _pretrain(root: Path, folder: Path, recipe: Recipe, progress: Progress) -> N
         raise TrainingError(
             f"{settings.texts} holds {len(stream)} tokens, not one block of {size}", slug="too-little-text"
         )
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
 
     class Watch(TrainerCallback):  # type: ignore[misc]
         def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:  # noqa: ARG002
@@ -284,7 +279,7 @@ def _pretrain(root: Path, folder: Path, recipe: Recipe, progress: Progress) -> N
             if logs and "loss" in logs:
                 progress.update(state.global_step, f"loss {float(logs['loss']):.3f}")
 
-    try:
+    with atomic_folder(folder) as temporary:
         arguments = training_arguments(
             temporary / "work",
             seed=settings.seed,
@@ -308,20 +303,16 @@ def _pretrain(root: Path, folder: Path, recipe: Recipe, progress: Progress) -> N
             "mean_loss": round(loss, 4),
             "recipe": _identity(root, base),
         }
-        _save(model, tokenizer, temporary, folder, about)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _save(model, tokenizer, temporary, about)
 
 
-def _save(model: Any, tokenizer: Any, temporary: Path, folder: Path, about: Mapping[str, Any]) -> None:
-    shutil.rmtree(temporary / "work", ignore_errors=True)
-    model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
+def _save(model: Any, tokenizer: Any, folder: Path, about: Mapping[str, Any]) -> None:
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     parameters = sum(p.numel() for p in model.parameters())
-    about = {**about, "parameters": parameters, "weights": weights_digest(temporary)}
-    with atomic_file(temporary / _ABOUT) as file:
-        file.write(json.dumps(about, indent=1).encode() + b"\n")
-    temporary.rename(folder)
+    about = {**about, "parameters": parameters, "weights": weights_digest(folder)}
+    write_text(folder / _ABOUT, json.dumps(about, indent=1) + "\n")
 
 
 def train_tokenizer(texts: list[str], vocabulary: int, context: int) -> Any:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from collapse_audit.lineages.disk.write import atomic_file
+from collapse_audit.atomic import atomic_file, atomic_folder
 from collapse_audit.lineages.training import guards
 from collapse_audit.lineages.training.base import BaseModel, load_base
 from collapse_audit.lineages.training.errors import TrainingError
@@ -68,14 +68,11 @@ def finetune(work: Work, examples: Sequence[Example], recipe: Recipe, ranks: Ran
     tensors = adapter_tensors(model)
     guards.check_adapter(tensors, before, work.where)
     if ranks.first:
-        temporary = adapter.with_name(".adapter.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        model.save_pretrained(temporary)
-        (temporary / "README.md").unlink(missing_ok=True)  # peft's model card: a form that nobody filled in
-        _settle_config(
-            temporary / "adapter_config.json", Path(work.base.name).name if recipe.base.hub is None else None
-        )
-        temporary.rename(adapter)
+        with atomic_folder(adapter) as temporary:
+            model.save_pretrained(temporary)
+            (temporary / "README.md").unlink(missing_ok=True)  # peft's model card: a form that nobody filled in
+            local = Path(work.base.name).name if recipe.base.hub is None else None
+            _settle_config(temporary / "adapter_config.json", local)
         shutil.rmtree(checkpoints, ignore_errors=True)
     ranks.wait()
     return adapter

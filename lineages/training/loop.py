@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from collapse_audit.atomic import atomic_file
 from collapse_audit.lineages.corpora.corpus import Corpus
-from collapse_audit.lineages.disk.write import append_generation, atomic_file, without_none, write_corpus
+from collapse_audit.lineages.disk.write import append_generation, without_none, write_corpus
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 from collapse_audit.lineages.training import guards, health

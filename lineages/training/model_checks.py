@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from collapse_audit.errors import CollapseAuditError, InputError, Problem
-from collapse_audit.lineages.checks.adapters import CONFIG, WEIGHTS, read_adapter, tensor_places
+from collapse_audit.lineages.checks.adapters import CONFIG, WEIGHTS, read_adapter
+from collapse_audit.lineages.checks.safetensors import tensor_places
 from collapse_audit.lineages.disk.manifest import MANIFEST, read_manifest
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.paths import locate

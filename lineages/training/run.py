@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from collapse_audit.atomic import atomic_folder
 from collapse_audit.errors import UsageError
 from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.disk.load import load_lineage
@@ -238,13 +238,8 @@ def start_run(folder: Path, out: Path, *, profile: str | None) -> None:
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already and no lineage; name a folder that is new or empty", slug="out")
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.tmp")
-    try:
+    with atomic_folder(out) as temporary:
         _copy(folder, temporary, manifest, recipe, profile=profile, name=out.absolute().name)
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _require_same_text(folder: Path, out: Path, manifest: Manifest, recipe: Recipe) -> None:

@@ -139,14 +139,13 @@ def _codes(texts: pa.Array) -> IntArray:
 def _cut(tokens: Tokens, length: int, blocks: int, size: int) -> Cut:
     tokens = tokens if length == UNCUT else truncated(tokens, length)
     by_block = (blocks, size)
-    repeats, grams, _, _ = repeated_grams(tokens)
     document = np.repeat(np.arange(tokens.lengths.size), tokens.lengths)
     within = np.flatnonzero(document[:-1] == document[1:])
     pairs = tokens.ids[within].astype(np.int64) * len(tokens.vocabulary) + tokens.ids[within + 1]
     return Cut(
         length=length,
         tokens=tokens.lengths.reshape(by_block).sum(axis=1),
-        repeated=np.round((repeats / np.maximum(grams, 1)).reshape(by_block).sum(axis=1), _SHARES),
+        repeated=np.round(repeated_grams(tokens).share.reshape(by_block).sum(axis=1), _SHARES),
         words=curve(tokens.ids, document, blocks, size, runs=run_lengths(blocks)),
         pairs=curve(recoded(pairs), document[within], blocks, size, runs=run_lengths(blocks)),
     )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln
 
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import BoolArray, FloatArray
@@ -82,20 +81,3 @@ def lone_types(table: CountTable, side: BoolArray) -> FloatArray:
         only_here = (table.blocks_on(which) == 1)[row] & which[block]
         lone += np.bincount(block[only_here], minlength=side.size)
     return lone
-
-
-def rarefied(frequency: FloatArray, total: int, n: int) -> float:
-    """Expected distinct types in ``n`` of ``total`` documents: sum of 1 - C(total - df, n)/C(total, n).
-
-    ``frequency``: documents that hold each type. Exact mean over all subsets (Hurlbert 1971, doi 10.2307/1934145).
-    """
-
-    if not 0 <= n <= total:
-        raise ValueError(f"n must lie in 0..{total}, got {n}")
-    frequency = np.asarray(frequency, dtype=np.float64)
-    left = total - frequency
-    possible = left >= n
-    log_missed = (
-        gammaln(left[possible] + 1) - gammaln(left[possible] - n + 1) + gammaln(total - n + 1) - gammaln(total + 1)
-    )
-    return float(frequency.size - np.exp(log_missed).sum())

@@ -19,6 +19,8 @@ from collapse_audit.probes.statistics.design import FloatArray, IntArray
 
 COARSE_BLOCKS = 5
 """A type seen in fewer blocks of the two corpora together goes into one ``<rare>`` bin."""
+COMPARABLE = 0.5
+"""Least share of the tokens that must be of types that can be compared, for the two sides to be called alike."""
 _SHORT = 3.0
 """Below this mean number of tokens a block, texts are whole patterns, and each keeps a bin of its own."""
 _CHUNK = 1 << 20

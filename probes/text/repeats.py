@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from collapse_audit.probes.statistics.design import IntArray
+from collapse_audit.probes.statistics.design import FloatArray, IntArray
 from collapse_audit.probes.text.ngrams import gram_starts, ngrams, portions
 from collapse_audit.probes.text.tokens import Tokens
 
 _ORDER = 4
 
 
-def repeated_grams(tokens: Tokens, order: int = _ORDER) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-    """n-grams that stood in their document before: how many, of how many, which, and whose.
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """n-grams of D texts that stood in their text before, R in all."""
 
-    Shapes (D,), (D,), (R, order) token ids, (R,) documents; R repeats in all. seq-rep-n = repeats / n-grams.
-    """
+    times: IntArray
+    """Shape (D,): how many."""
+    grams: IntArray
+    """Shape (D,): of how many."""
+    spans: IntArray
+    """Shape (R, n): their token ids."""
+    owners: IntArray
+    """Shape (R,): the text of each."""
+
+    @property
+    def share(self) -> FloatArray:
+        """seq-rep-n of every text, 1 - unique n-grams/n-grams (Welleck et al. 2019, arXiv:1908.04319); shape (D,)."""
+        return np.asarray(self.times / np.maximum(self.grams, 1))
+
+    @property
+    def counted(self) -> FloatArray:
+        """1 where a text has any n-gram, and so a share; shape (D,)."""
+        return (self.grams > 0).astype(np.float64)
+
+
+def repeated_grams(tokens: Tokens, order: int = _ORDER) -> Repeats:
+    """The n-grams that each text repeats within itself. seq-rep-n of a corpus is sum(share) / sum(counted)."""
     grams_of = np.maximum(tokens.lengths - (order - 1), 0)
     spans, owners = [np.empty((0, order), dtype=np.int32)], [np.empty(0, dtype=np.int64)]
     for documents, portion in portions(tokens):
@@ -26,4 +49,4 @@ def repeated_grams(tokens: Tokens, order: int = _ORDER) -> tuple[IntArray, IntAr
         spans.append(portion.ids[gram_starts(portion, order)[again][:, None] + np.arange(order)])
         owners.append(document[again].astype(np.int64) + documents.start)
     owner = np.concatenate(owners)
-    return np.bincount(owner, minlength=tokens.lengths.size), grams_of, np.concatenate(spans), owner
+    return Repeats(np.bincount(owner, minlength=tokens.lengths.size), grams_of, np.concatenate(spans), owner)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ from collapse_audit.probes.statistics.estimates import Scale, permutation_p
 from collapse_audit.probes.statistics.readings import NotMeasured, Z
 from collapse_audit.probes.text.labels import LabelRule
 from collapse_audit.probes.text.sample import Sample
-from collapse_audit.probes.trends.followed import Direction, Followed, followed
+from collapse_audit.probes.trends.followed import Direction, Follow, Followed
 from collapse_audit.probes.trends.succession import Succession
 from collapse_audit.probes.trends.trend import crossing
 
@@ -90,18 +91,27 @@ def decoding_splits(
     *,
     permutations: int,
     seed: int,
+    follow: Iterable[Follow],
     labels: LabelRule | None = None,
     trained_on_baseline: bool = False,
 ) -> tuple[DecodingSplit | NotMeasured, ...]:
-    """Split every followed statistic, or say why it cannot be.
+    """Split every statistic of ``follow``, or say why it cannot be.
 
     ``control``: what the baseline's author wrote under the decoding of the generation.
     ``trained_on_baseline``: the generation descends from a model trained on these very baseline texts.
     """
-    line = Succession(baseline=baseline, generations=(control, generation), permutations=permutations, seed=seed)
+    line = Succession(
+        baseline=baseline,
+        generations=(control, generation),
+        permutations=permutations,
+        seed=seed,
+        label_rule=labels,
+        trained_on_baseline=trained_on_baseline,
+    )
     return tuple(
         each if isinstance(each, NotMeasured) else _split(each, line)
-        for each in followed(line, labels, trained=trained_on_baseline)
+        for statistics in follow
+        for each in statistics(line)
     )
 
 

@@ -1,5 +1,7 @@
 """The statistics that are followed along generations: of every column, and of every generation when relabelled.
 
+A probe names the function here that follows it (``followed`` of the probe).
+
 Each is computed from a generation's documents alone (and from what the baseline calls rare), so a relabelling
 of the documents changes it as it would have been had they been written by other generations.
 """
@@ -7,21 +9,19 @@ of the documents changes it as it would have been had they been written by other
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array
 
 from collapse_audit.probes.pairs.tail import cross_fitted, known_tail
 from collapse_audit.probes.statistics.design import FloatArray, IntArray
 from collapse_audit.probes.statistics.estimates import Scale, jackknife
-from collapse_audit.probes.statistics.readings import NotMeasured, Z
-from collapse_audit.probes.statistics.tables import CountTable, count_table, products
-from collapse_audit.probes.text.labels import LabelRule
-from collapse_audit.probes.text.ngrams import ngrams
-from collapse_audit.probes.trends.succession import Succession
+from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Z
+from collapse_audit.probes.statistics.tables import CountTable, count_table
+from collapse_audit.probes.text.repeats import repeated_grams
+from collapse_audit.probes.trends.succession import Succession, scaled
 
 Direction = Literal["higher", "lower", "either"]
 
@@ -29,7 +29,6 @@ _MISSING = 0.05
 """Share of texts without nll from which the others are not taken for all."""
 _UNEQUAL = 0.02
 """Relative difference of documents that distinct types tolerate."""
-_ORDER = 4
 _NONE = 0.5
 """What stands for no occurrence at all under a logarithm."""
 _LEAST = 1e-12
@@ -62,17 +61,11 @@ class Followed:
     notes: tuple[str, ...] = ()
 
 
-def followed(line: Succession, labels: LabelRule | None, *, trained: bool) -> Iterator[Followed | NotMeasured]:
-    """Every statistic in turn. ``trained``: the generations descend from a model trained on the baseline's texts."""
-    yield _tail_mass(line, trained=trained)
-    if labels is not None:
-        yield _rare_labels(line, labels)
-    yield from _diversity(line)
-    yield _seq_rep(line)
-    yield _log_perplexity(line)
+Follow = Callable[[Succession], Iterable[Followed | NotMeasured]]
+"""What a probe follows along generations: one or more statistics of all columns."""
 
 
-def _tail_mass(line: Succession, *, trained: bool) -> Followed | NotMeasured:
+def tail_mass(line: Succession) -> Iterator[Followed | NotMeasured]:
     """Share of tokens outside the most frequent types that hold 90% of half the baseline, unseen types included."""
     found = _rare(
         line,
@@ -82,15 +75,17 @@ def _tail_mass(line: Succession, *, trained: bool) -> Followed | NotMeasured:
         unit="share of tokens",
         gate="tail-mass-ratio",
     )
-    if isinstance(found, Followed) and trained:
+    if isinstance(found, Followed) and line.trained_on_baseline:
         why = "the generations descend from a model trained on these very baseline texts, and seem to lose tail to them"
-        return dataclasses.replace(found, no_baseline=why)
-    return found
+        found = dataclasses.replace(found, no_baseline=why)
+    yield found
 
 
-def _rare_labels(line: Succession, rule: LabelRule) -> Followed | NotMeasured:
+def rare_labels(line: Succession) -> Iterator[Followed | NotMeasured]:
     """Labels outside the most frequent ones that make 90% of those of half the baseline, per document."""
-    found = [sample.labels(rule) for sample in line.samples]
+    if line.label_rule is None:
+        return
+    found = [sample.labels(line.label_rule) for sample in line.samples]
     names = {name: code for code, name in enumerate(sorted({name for each in found for name in each.names}))}
     carried = np.zeros((sum(len(sample) for sample in line.samples), len(names)), dtype=np.bool_)
     first = 0
@@ -101,7 +96,33 @@ def _rare_labels(line: Succession, rule: LabelRule) -> Followed | NotMeasured:
     document, label = np.nonzero(carried[line.layout.kept])
     table = count_table(line.layout.block[document], label, line.layout.column.size)
     documents = np.bincount(line.layout.block).astype(np.float64)
-    return _rare(line, table, documents, statistic="rare-labels", unit="labels per document")
+    yield _rare(line, table, documents, statistic="rare-labels", unit="labels per document")
+
+
+def mean_of_texts(score: Callable[[str], float], gate: Gate) -> Follow:
+    """Follows the mean of a number of each text, as the gate of a probe made of it judges it."""
+
+    def follow(line: Succession) -> Iterator[Followed | NotMeasured]:
+        try:
+            x = np.array([float(score(text)) for text in line.texts.to_pylist()], dtype=np.float64)
+        except Exception as error:  # the user's function: its finding is an error, its trend a reason
+            yield NotMeasured(statistic=gate.statistic, reason=f"{type(error).__name__}: {error}")
+            return
+        if not np.isfinite(x).all():
+            yield NotMeasured(statistic=gate.statistic, reason="a text has a value that is not a finite number")
+            return
+        yield _ratio(
+            line,
+            line.layout.per_block(x),
+            line.layout.per_block(np.ones_like(x)),
+            scale="linear",
+            worse=gate.worse,
+            statistic=gate.statistic,
+            unit=gate.unit,
+            gate=gate.statistic,
+        )
+
+    return follow
 
 
 def _rare(line: Succession, table: CountTable, bottom: FloatArray, **details: Any) -> Followed | NotMeasured:
@@ -127,17 +148,13 @@ def _rare(line: Succession, table: CountTable, bottom: FloatArray, **details: An
     )
 
 
-def _seq_rep(line: Succession) -> Followed | NotMeasured:
+def seq_rep(line: Succession) -> Iterator[Followed | NotMeasured]:
     """Repeated 4-grams of a text over its 4-grams, mean over the texts that have any (Welleck et al. 2019)."""
-    grams, document = ngrams(line.tokens, _ORDER)
-    documents = line.layout.kept.size
-    span = np.int64(grams.max(initial=0)) + 1
-    all_of = np.bincount(document, minlength=documents)
-    unique = np.bincount(np.unique(document * span + grams) // span, minlength=documents)
-    long_enough = line.layout.per_block((all_of > 0).astype(np.float64))
-    return _ratio(
+    repeats = repeated_grams(line.tokens)
+    long_enough = line.layout.per_block(repeats.counted)
+    yield _ratio(
         line,
-        line.layout.per_block((all_of - unique) / np.maximum(all_of, 1)),
+        line.layout.per_block(repeats.share),
         long_enough,
         scale="linear",
         worse="higher",
@@ -149,20 +166,22 @@ def _seq_rep(line: Succession) -> Followed | NotMeasured:
     )
 
 
-def _log_perplexity(line: Succession) -> Followed | NotMeasured:
+def log_perplexity(line: Succession) -> Iterator[Followed | NotMeasured]:
     """Mean of the texts' negative log-likelihood under generation 0. It falls as texts pile up where generation 0 is
     sure, and rises with a tail of texts that it would never write: either way is damage."""
     statistic = "log-perplexity"
     if any(sample.nll is None for sample in line.generations):
-        return NotMeasured(statistic=statistic, reason="the records of a generation carry no nll")
+        yield NotMeasured(statistic=statistic, reason="the records of a generation carry no nll")
+        return
     nll = [np.full(len(sample), np.nan) if sample.nll is None else sample.nll for sample in line.samples]
     x = np.concatenate(nll)[line.layout.kept]
     scored = line.layout.per_block(np.isfinite(x).astype(np.float64))
     documents = line.layout.documents[1:]
     missing = (documents - line.layout.per_column(scored)[1:]) / documents
     if missing.max() > _MISSING:
-        return NotMeasured(statistic=statistic, reason=f"{missing.max():.0%} of the texts of a generation carry no nll")
-    return _ratio(
+        yield NotMeasured(statistic=statistic, reason=f"{missing.max():.0%} of the texts of a generation carry no nll")
+        return
+    yield _ratio(
         line,
         line.layout.per_block(np.nan_to_num(x)),
         scored,
@@ -212,35 +231,25 @@ def _never_nothing(top: FloatArray, column: IntArray, totals: FloatArray) -> Flo
     return floored
 
 
-def _diversity(line: Succession) -> Iterator[Followed | NotMeasured]:
-    """Distinct types, effective tokens and heterozygosity: one product a generation serves all three.
+def diversity(line: Succession) -> Iterator[Followed | NotMeasured]:
+    """Effective tokens and heterozygosity.
 
     With s_a the shares of the types in block a, and means over the blocks of one generation: C = mean of s_a.s_b over
     pairs of different blocks, W = mean of s_a.s_a. Effective tokens are 1/C (over the blocks that hold any token), and
     heterozygosity is W - C: half the mean squared distance of two blocks' shares, which for texts of one word is the
     chance that two of them differ. Unbiased for what the model writes, however many texts there are.
     """
-    layout, table = line.layout, line.words
-    shares = dataclasses.replace(table, counts=_scaled(table, np.float32))
-    held = (table.lengths > 0).astype(np.float64)
-    squares = np.asarray(_scaled(table, np.float64).power(2).sum(axis=0), dtype=np.float64)
-    sums = line.sums(np.stack((squares, shares.squares, held, table.hapaxes, np.ones_like(held)), axis=1))
-    within, own, full, distinct, blocks = sums.transpose(2, 0, 1).copy()
-    meetings = np.empty_like(within)
-    for g in range(1, layout.columns):
-        for part, counts in products(shares, line.holds(g)):
-            meetings[part, g - 1] = np.einsum("vb,vb->b", counts[1], counts[1], dtype=np.float64)
-            distinct[part, g - 1] += np.count_nonzero(counts[1], axis=0)
-    meetings = np.maximum(meetings - own, 0.0)
-    observed = _meetings(line, squares)
-    yield _distinct_types(line, distinct)
-    yield _effective_tokens(line, held, observed, meetings / np.maximum(full * (full - 1), 1.0))
-    yield _heterozygosity(line, squares, observed, within / blocks - meetings / np.maximum(blocks * (blocks - 1), 1.0))
+    swept = line.swept
+    observed = _meetings(line, swept.squares)
+    among_full = swept.meetings / np.maximum(swept.full * (swept.full - 1), 1.0)
+    among_all = swept.meetings / np.maximum(swept.blocks * (swept.blocks - 1), 1.0)
+    yield _effective_tokens(line, swept.held, observed, among_full)
+    yield _heterozygosity(line, swept.squares, observed, swept.within / swept.blocks - among_all)
 
 
-def _scaled(table: CountTable, kind: type[np.floating[Any]]) -> csr_array:
-    """Shares of the types in every block, shape (V, K)."""
-    return csr_array(table.counts.astype(kind) @ diags_array((1 / np.maximum(table.lengths, 1.0)).astype(kind)))
+def distinct_types(line: Succession) -> Iterator[Followed | NotMeasured]:
+    """Distinct types, where the generations hold equally many documents."""
+    yield _distinct_types(line, line.swept.distinct)
 
 
 def _meetings(line: Succession, squares: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -248,7 +257,7 @@ def _meetings(line: Succession, squares: FloatArray) -> tuple[FloatArray, FloatA
 
     Shapes (C,) and (K,).
     """
-    shares, column = _scaled(line.words, np.float64), line.layout.column
+    shares, column = scaled(line.words, np.float64), line.layout.column
     totals = shares @ (column[:, None] == np.arange(line.layout.columns)).astype(np.float64)
     met = np.einsum("vc,vc->c", totals, totals) - line.layout.per_column(squares)
     its_own = (shares.T @ totals)[np.arange(column.size), column] - squares

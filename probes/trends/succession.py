@@ -14,18 +14,22 @@ Every generation keeps equally many blocks, drawn at random, and of a shared pro
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from scipy.sparse import csr_array, diags_array
 
 from collapse_audit.probes.statistics.design import BoolArray, FloatArray, IntArray, Kind
 from collapse_audit.probes.statistics.lengths import matched_length
-from collapse_audit.probes.statistics.tables import CountTable, count_table, side_sums
+from collapse_audit.probes.statistics.tables import CountTable, count_table, products, side_sums
+from collapse_audit.probes.text.labels import LabelRule
 from collapse_audit.probes.text.ngrams import take, truncated
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import Tokens
@@ -123,6 +127,9 @@ class Succession:
     generations: tuple[Sample, ...]
     permutations: int
     seed: int
+    label_rule: LabelRule | None = None
+    trained_on_baseline: bool = False
+    """Whether the generations descend from a model trained on these very baseline texts."""
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -172,11 +179,67 @@ class Succession:
         cut = matched_length(by_length[-1], by_length[0])
         return tokens if cut is None else truncated(tokens, cut)
 
+    @property
+    def texts(self) -> pa.Array:
+        """The texts that take part; shape (D,)."""
+        return pa.concat_arrays([sample.texts for sample in self.samples]).take(pa.array(self.layout.kept))
+
     @cached_property
     def words(self) -> CountTable:
         """Counts of token types in blocks."""
         owner = np.repeat(self.layout.block, self.tokens.lengths)
         return count_table(owner, self.tokens.ids, self.layout.column.size)
+
+    @cached_property
+    def swept(self) -> Swept:
+        """Distinct types and meetings of every generation under every relabelling: one product serves them all."""
+        table = self.words
+        shares = dataclasses.replace(table, counts=scaled(table, np.float32))
+        held = (table.lengths > 0).astype(np.float64)
+        squares = np.asarray(scaled(table, np.float64).power(2).sum(axis=0), dtype=np.float64)
+        columns = np.stack((squares, shares.squares, held, table.hapaxes, np.ones_like(held)), axis=1)
+        within, own, full, distinct, blocks = self.sums(columns).transpose(2, 0, 1).copy()
+        meetings = np.empty_like(within)
+        for g in range(1, self.layout.columns):
+            for part, counts in products(shares, self.holds(g)):
+                meetings[part, g - 1] = np.einsum("vb,vb->b", counts[1], counts[1], dtype=np.float64)
+                distinct[part, g - 1] += np.count_nonzero(counts[1], axis=0)
+        return Swept(
+            squares=squares,
+            held=held,
+            within=within,
+            full=full,
+            blocks=blocks,
+            distinct=distinct,
+            meetings=np.maximum(meetings - own, 0.0),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What the shares of types in blocks say of each generation under every relabelling.
+
+    With s_a the shares of the types in block a, two blocks meet in s_a.s_b.
+    """
+
+    squares: FloatArray
+    """Shape (K,): s_a.s_a."""
+    held: FloatArray
+    """Shape (K,): 1 where a block holds any token."""
+    within: FloatArray
+    """Shape (B + 1, G), as all that follow: the sum of s_a.s_a over a generation's blocks."""
+    full: FloatArray
+    """Blocks that hold any token."""
+    blocks: FloatArray
+    distinct: FloatArray
+    """Distinct types."""
+    meetings: FloatArray
+    """Sum of s_a.s_b over ordered pairs of different blocks."""
+
+
+def scaled(table: CountTable, kind: type[np.floating[Any]]) -> csr_array:
+    """Shares of the types in every block, shape (V, K)."""
+    return csr_array(table.counts.astype(kind) @ diags_array((1 / np.maximum(table.lengths, 1.0)).astype(kind)))
 
 
 def layout(samples: Sequence[Sample], rng: np.random.Generator) -> Layout:

@@ -26,7 +26,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -40,7 +40,7 @@ from collapse_audit.probes.statistics.estimates import Scale, permutation_p
 from collapse_audit.probes.statistics.readings import NotMeasured, Z
 from collapse_audit.probes.text.labels import LabelRule
 from collapse_audit.probes.text.sample import Sample
-from collapse_audit.probes.trends.followed import HETEROZYGOSITY, Direction, Followed, followed
+from collapse_audit.probes.trends.followed import HETEROZYGOSITY, Direction, Follow, Followed
 from collapse_audit.probes.trends.succession import Succession
 
 FEWEST = 3
@@ -122,10 +122,11 @@ def trends(
     permutations: int,
     seed: int,
     margins: Mapping[str, float],
+    follow: Iterable[Follow],
     labels: LabelRule | None = None,
     trained_on_definer: bool = False,
 ) -> tuple[Trend | NotMeasured, ...]:
-    """Follow every statistic over ``samples``, one a generation; ``generations`` rise, and 0 is not among them.
+    """What ``follow`` follows over ``samples``, one a generation; ``generations`` rise, and 0 is not among them.
 
     ``definer`` is the baseline's sample: it says what is rare, and where the margins start. ``margins`` are those in
     force, by the gate's statistic. ``trained_on_definer``: the generations descend from a model trained on its texts.
@@ -135,10 +136,18 @@ def trends(
     if len(samples) < FEWEST:
         found = f"there are {len(samples)}"
         return (NotMeasured(reason=f"a trend needs at least {FEWEST} generations after the baseline, and {found}"),)
-    line = Succession(baseline=definer, generations=tuple(samples), permutations=permutations, seed=seed)
+    line = Succession(
+        baseline=definer,
+        generations=tuple(samples),
+        permutations=permutations,
+        seed=seed,
+        label_rule=labels,
+        trained_on_baseline=trained_on_definer,
+    )
     return tuple(
         each if isinstance(each, NotMeasured) else _trend(each, line, tuple(generations), margins.get(each.gate))
-        for each in followed(line, labels, trained=trained_on_definer)
+        for statistics in follow
+        for each in statistics(line)
     )
 
 

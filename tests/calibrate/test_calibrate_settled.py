@@ -19,16 +19,22 @@ from collapse_audit.calibration.settled import (
     Key,
     Rate,
     Trial,
+    _settled,
+    _undamaged,
     outcomes,
     rounded,
     settled,
-    settled_margin,
     tallies,
     usable,
     with_margin,
 )
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured
 from collapse_audit.reports.document import Outcome
+
+
+def settled_margin(readings: Sequence[Estimate], gate: Gate, *, rate: float) -> float:
+    return _undamaged(_settled(readings, gate, rate)[0], gate)
+
 
 Z95 = float(norm.ppf(0.95))
 RISE = Gate(statistic="rise", unit="share of documents", worse="higher", margin=0.05, because="")

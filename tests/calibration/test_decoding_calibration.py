@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import binom
 
 from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.probes.registry import follows_of
 from collapse_audit.probes.statistics.readings import NotMeasured
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.trends.decoding import decoding_splits
@@ -40,7 +41,9 @@ def test_answers_to_the_same_prompts_share_its_words_without_a_bias(repeats: Cal
     covered: dict[tuple[str, str], int] = {}
     for seed in range(n):
         rng = np.random.default_rng(seed)
-        for split in decoding_splits(*(answered(rng, name) for name in "abc"), permutations=99, seed=seed):
+        for split in decoding_splits(
+            *(answered(rng, name) for name in "abc"), follow=follows_of(), permutations=99, seed=seed
+        ):
             if isinstance(split, NotMeasured):
                 continue
             none = 1.0 if split.scale == "log" else 0.0
@@ -61,7 +64,7 @@ def test_where_training_did_nothing_its_part_is_none(repeats: Callable[[int], in
     for seed in range(n):
         rng = np.random.default_rng(seed)
         samples = [drawn(rng, gamma, name) for gamma, name in ((1.0, "a"), (1.2, "b"), (1.2, "c"))]
-        for split in decoding_splits(*samples, permutations=199, seed=seed):
+        for split in decoding_splits(*samples, follow=follows_of(), permutations=199, seed=seed):
             if isinstance(split, NotMeasured):
                 continue
             none = 1.0 if split.scale == "log" else 0.0

@@ -11,7 +11,6 @@ from scipy.stats import binom
 
 from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.probes.packs.pack import COMMON
-from collapse_audit.probes.packs.packed import packed
 from collapse_audit.probes.packs.packed_pair import PackedPair, packed_sample
 from collapse_audit.probes.packs.sketch import document_counts
 from collapse_audit.probes.pairs.pair import Pair
@@ -48,7 +47,7 @@ def estimates(pair: PackedPair) -> dict[str, Estimate]:
     return {
         f"{probe.name}/{gate.statistic}": reading
         for probe in BUILTIN
-        for gate, reading in zip(probe.gates, packed(probe)(pair), strict=True)
+        for gate, reading in zip(probe.gates, probe.beside_pack()(pair), strict=True)
         if isinstance(reading, Estimate)
     }
 

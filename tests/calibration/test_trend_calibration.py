@@ -11,6 +11,7 @@ import pytest
 
 from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.lineages.simulation.wright_fisher import type_names
+from collapse_audit.probes.registry import follows_of
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.trends.trend import Trend, trends
 from tests.calibration.conftest import at_least, at_most
@@ -25,7 +26,15 @@ CONTINUOUS = ("tail-mass", "effective-tokens", "heterozygosity", "log-perplexity
 
 def followed(line: Sequence[Sample], *, margins: dict[str, float] | None = None, seed: int = 0) -> dict[str, Trend]:
     """Trends of the samples after the first, which is the baseline's."""
-    found = trends(line[1:], range(1, len(line)), definer=line[0], permutations=199, seed=seed, margins=margins or {})
+    found = trends(
+        line[1:],
+        range(1, len(line)),
+        definer=line[0],
+        follow=follows_of(),
+        permutations=199,
+        seed=seed,
+        margins=margins or {},
+    )
     return {each.statistic: each for each in found if isinstance(each, Trend)}
 
 

@@ -7,9 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from collapse_audit.calibration.two_samples import sample_of
-from collapse_audit.comparison.prompts import Four, Quartet, quartet
+from collapse_audit.comparison.prompts import DoubleDifference, double_differences
+from collapse_audit.probes.prompts.quartet import Answers, Four, Quartet, quartet
+from collapse_audit.probes.registry import compares_of
+from collapse_audit.probes.text.labels import LabelRule
 from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.text.tokens import WORDS
 from collapse_audit.reports.adding_up import added_up as overall
 from collapse_audit.reports.document import AuditReport, Finding, Interval, Outcome, Stage
 from tests.audit import small_lineages
@@ -85,6 +91,18 @@ def matched(samples: Four) -> Quartet:
     four = quartet(samples)
     assert isinstance(four, Quartet)
     return four
+
+
+def of(four: Quartet, rng: int | np.random.Generator = 0, rule: LabelRule | None = None) -> Answers:
+    """The answers as a probe compares them."""
+    return Answers(four=four, tokenizer=WORDS, rng=np.random.default_rng(rng), label_rule=rule)
+
+
+def doubles(
+    four: Quartet, rng: int | np.random.Generator, *, rule: LabelRule | None = None, permutations: int = 99
+) -> tuple[DoubleDifference, ...]:
+    """What the built-in probes compare."""
+    return double_differences(of(four, rng, rule), compares_of(), permutations=permutations)
 
 
 def prompted(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contrast_examples import answers, finding, matched, over_seeds_of, prompted, report
+from contrast_examples import answers, doubles, finding, matched, of, over_seeds_of, prompted, report
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -20,24 +20,14 @@ from collapse_audit.api import prepare
 from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.comparison.claims import Contrast, Held, claims
 from collapse_audit.comparison.contrast import Contrasted, _recipes, _verdict, contrast
-from collapse_audit.comparison.prompts import (
-    DoubleDifference,
-    Four,
-    _duplicates,
-    _of_sums,
-    _perplexity,
-    _rare_labels,
-    _Score,
-    _tail_mass,
-    double_differences,
-    quartet,
-)
+from collapse_audit.comparison.prompts import DoubleDifference, _of_duplicates, _of_sums
 from collapse_audit.comparison.seeds import over_seeds, paired, unpaired
 from collapse_audit.errors import UsageError
+from collapse_audit.probes.prompts.compared import Ratio, duplicates, perplexity, rare_labels, tail_mass
+from collapse_audit.probes.prompts.quartet import Four, quartet
 from collapse_audit.probes.registry import gates_of
 from collapse_audit.probes.statistics.readings import Z
 from collapse_audit.probes.text.labels import label_rule
-from collapse_audit.probes.text.tokens import WORDS
 from collapse_audit.reports.document import Finding, Outcome
 from collapse_audit.verdicts.exit_codes import ExitCode
 from tests.audit import small_lineages
@@ -101,10 +91,8 @@ def test_estimate_error_and_p_value_equal_those_of_a_slow_enumeration(log: bool,
     four = matched(four_of(words, seed))
     rng = np.random.default_rng(seed)
     top, bottom = rng.integers(1, 9, four.unit.size) * 1.0, rng.integers(9, 20, four.unit.size) * 1.0
-    score = _Score(
-        probe="p", statistic="s", unit="ratio", worse="lower", top=top, bottom=bottom, scale="log" if log else "linear"
-    )
-    found = _of_sums(four, score, EVERY_SWAP)
+    score = Ratio(statistic="s", unit="ratio", worse="lower", top=top, bottom=bottom, scale="log" if log else "linear")
+    found = _of_sums(four, "p", score, EVERY_SWAP)
     tops, bottoms = four.sums(top), four.sums(bottom)
     everything = [slow(swapped(tops, swap), swapped(bottoms, swap), log=log) for swap in EVERY_SWAP]
     assert found.difference == pytest.approx(everything[0][0])
@@ -118,7 +106,7 @@ def test_the_error_of_a_mean_is_that_of_the_per_prompt_double_differences() -> N
     loop, none = "x y x y x y", "a b c d e f"
     counts = (9, 5, 2, 4)
     four = matched(four_of(lambda _, k: [loop] * counts[k] + [none] * (U - counts[k])))
-    found = by_name(double_differences(four, tokenizer=WORDS, rule=None, permutations=99, rng=np.random.default_rng(0)))
+    found = by_name(doubles(four, 0))
     looping = found["looping"]
     assert (looping.change_a, looping.change_b) == (pytest.approx(-0.4), pytest.approx(0.2))
     assert looping.difference == pytest.approx(-0.6)
@@ -137,10 +125,8 @@ def test_a_mean_with_much_spread_has_the_standard_error_of_its_mean() -> None:
     rng = np.random.default_rng(5)
     four = matched(four_of(lambda _, __: ["a"] * 40))
     x = rng.integers(0, 2, (40, 4)) * 1.0
-    score = _Score(
-        probe="p", statistic="s", unit="share", worse="higher", top=x.T.ravel(), bottom=np.ones(160), scale="linear"
-    )
-    found = _of_sums(four, score, np.zeros((1, 40), dtype=np.uint8))
+    score = Ratio(statistic="s", unit="share", worse="higher", top=x.T.ravel(), bottom=np.ones(160), scale="linear")
+    found = _of_sums(four, "p", score, np.zeros((1, 40), dtype=np.uint8))
     per_prompt = x @ np.array(SIGNS)
     assert found.difference == pytest.approx(per_prompt.mean())
     assert found.error == pytest.approx(stats.sem(per_prompt))
@@ -159,7 +145,8 @@ def test_duplicates_are_counted_anew_under_every_swap() -> None:
         return sum(sign * share(table[:, c]) for c, sign in enumerate(SIGNS))
 
     values = [double(swapped(texts, swap)) for swap in EVERY_SWAP]
-    found = _duplicates(four, EVERY_SWAP)
+    (coded,) = duplicates(of(four))
+    found = _of_duplicates(four, "diversity", coded, EVERY_SWAP)
     assert found.difference == pytest.approx(values[0])
     assert found.change_a == pytest.approx(share(texts[:, 1]) - share(texts[:, 0]))
     assert found.p_value == sum(abs(value) >= abs(values[0]) - 1e-9 for value in values) / len(values)
@@ -178,7 +165,8 @@ def test_the_error_of_duplicates_is_the_jackknife_over_prompts() -> None:
     without = np.array([double(u) for u in range(60)])
     jackknife = math.sqrt(59 / 60 * ((without - without.mean()) ** 2).sum())
     floor = 2 * -math.log(0.05) / (Z * 60)
-    found = _duplicates(four, np.zeros((1, 60), dtype=np.uint8))
+    (coded,) = duplicates(of(four))
+    found = _of_duplicates(four, "diversity", coded, np.zeros((1, 60), dtype=np.uint8))
     assert jackknife > floor
     assert found.error == pytest.approx(jackknife)
 
@@ -192,15 +180,7 @@ def test_exchanging_the_lineages_turns_every_sign_and_no_p_value(seed: int) -> N
     a0, ak, b0, bk = four_of(words, seed, nll=nll, labels=labels)
 
     def measured(samples: Four) -> dict[str, DoubleDifference]:
-        return by_name(
-            double_differences(
-                matched(samples),
-                tokenizer=WORDS,
-                rule=label_rule("field"),
-                permutations=99,
-                rng=np.random.default_rng(seed),
-            )
-        )
+        return by_name(doubles(matched(samples), seed, rule=label_rule("field")))
 
     forward, back = measured((a0, ak, b0, bk)), measured((b0, bk, a0, ak))
     # Which words are tail is told by ties too, and those are broken in the order of the vocabulary.
@@ -212,9 +192,7 @@ def test_exchanging_the_lineages_turns_every_sign_and_no_p_value(seed: int) -> N
 
 def test_lineages_that_answer_the_same_differ_in_nothing() -> None:
     a0, ak, _, _ = four_of(words)
-    found = double_differences(
-        matched((a0, ak, a0, ak)), tokenizer=WORDS, rule=None, permutations=99, rng=np.random.default_rng(0)
-    )
+    found = doubles(matched((a0, ak, a0, ak)), 0)
     assert {each.statistic for each in found} >= {"seq-rep-4", "looping", "empty", "tail-mass-ratio", "duplicates"}
     assert [(each.difference, each.p_value) for each in found] == [(0.0, 1.0)] * len(found)
 
@@ -225,8 +203,7 @@ def test_the_tail_is_what_both_baselines_hold_rarely() -> None:
     samples = [answers(["a " * 10 + "r"] * count, name=str(k)) for k in range(3)]
     samples.append(answers(["a " * 10 + ("r" if u % 2 else "a") for u in range(count)], name="3"))
     four = matched((samples[0], samples[1], samples[2], samples[3]))
-    tokens = WORDS(four.column([sample.texts for sample in four.samples]))
-    (score,) = _tail_mass(four, tokens, np.random.default_rng(1))
+    (score,) = tail_mass(of(four, 1))
     top, bottom = four.sums(score.top), four.sums(score.bottom)
     assert (bottom == 11).all()
     assert (top[:, :3] == 1).all()
@@ -240,8 +217,7 @@ def test_neither_baseline_alone_says_what_is_rare() -> None:
     samples = [answers([*rows] * count, name=str(number)) for number, rows in enumerate(texts)]
     for order in ((0, 1, 2, 3), (2, 3, 0, 1)):
         four = matched((samples[order[0]], samples[order[1]], samples[order[2]], samples[order[3]]))
-        tokens = WORDS(four.column([sample.texts for sample in four.samples]))
-        assert list(_tail_mass(four, tokens, np.random.default_rng(1))) == []  # a 9, b 11 of 20: no tail at all
+        assert list(tail_mass(of(four, 1))) == []  # a 9, b 11 of 20: no tail at all
 
 
 def test_a_flood_of_unseen_words_is_no_tail() -> None:
@@ -250,8 +226,7 @@ def test_a_flood_of_unseen_words_is_no_tail() -> None:
     baseline = [answers(["a " * 10 + "r"] * count, name=f"baseline {k}") for k in range(2)]
     later = [answers(["a " * 5 + "junk " * 5 + "r"] * count, name=f"later {k}") for k in range(2)]
     four = matched((baseline[0], later[0], baseline[1], later[1]))
-    tokens = WORDS(four.column([sample.texts for sample in four.samples]))
-    (score,) = _tail_mass(four, tokens, np.random.default_rng(1))
+    (score,) = tail_mass(of(four, 1))
     assert set(score.top) == {1.0}
 
 
@@ -262,7 +237,7 @@ def test_rare_labels_are_those_outside_nine_tenths_of_both_baselines() -> None:
     column = [labels, lost, labels, labels]
     samples = tuple(answers(["a"] * 20, name=str(k), labels=column[k]) for k in range(4))
     four = matched((samples[0], samples[1], samples[2], samples[3]))
-    (score,) = _rare_labels(four, label_rule("field") or pytest.fail("a rule"))
+    (score,) = rare_labels(of(four, rule=label_rule("field")))
     assert four.sums(score.top).sum(axis=0).tolist() == [1, 0, 1, 1]
 
 
@@ -271,7 +246,7 @@ def test_perplexity_is_cut_where_both_baselines_have_their_quartile() -> None:
     even = [float(x) for x in range(1, 11)]
     piled = [2.0] * 10
     four = matched(four_of(lambda _, __: ["a"] * U, nll=[even, piled, even, even]))
-    left, right = _perplexity(four)
+    left, right = perplexity(of(four))
     assert np.quantile(even + even, (0.25, 0.95)) == pytest.approx([3.0, 10.0])
     assert four.sums(left.top).sum(axis=0).tolist() == [3, 10, 3, 3]
     assert four.sums(right.top).sum(axis=0).tolist() == [0, 0, 0, 0]
@@ -283,7 +258,7 @@ def test_texts_without_nll_are_left_out_up_to_a_twentieth() -> None:
     few, many = [nan, *whole[1:]], [nan, nan, nan, *whole[3:]]
     for column, kept in ((few, 39), (many, None)):
         samples = tuple(answers(["a"] * 40, name=f"{k} {kept}", nll=column if k == 1 else whole) for k in range(4))
-        scores = list(_perplexity(matched((samples[0], samples[1], samples[2], samples[3]))))
+        scores = list(perplexity(of(matched((samples[0], samples[1], samples[2], samples[3])))))
         assert [int(score.bottom.sum()) for score in scores] == ([] if kept is None else [kept + 120] * 2)
 
 

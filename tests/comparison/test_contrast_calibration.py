@@ -8,17 +8,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from contrast_examples import answers, finding, matched, report
+from contrast_examples import answers, doubles, finding, matched, report
 
 from collapse_audit.calibration.two_samples import trial
 from collapse_audit.comparison.claims import Held, claims
-from collapse_audit.comparison.prompts import Four, double_differences
 from collapse_audit.comparison.seeds import over_seeds
+from collapse_audit.probes.prompts.quartet import Four
 from collapse_audit.probes.registry import BUILTIN, gates_of
 from collapse_audit.probes.statistics.readings import Estimate
 from collapse_audit.probes.text.labels import label_rule
 from collapse_audit.probes.text.sample import Sample
-from collapse_audit.probes.text.tokens import WORDS
 from collapse_audit.reports.document import AuditReport, Finding, Outcome
 from collapse_audit.settings.config import AuditConfig
 from collapse_audit.verdicts.rule import holm
@@ -91,7 +90,7 @@ def p_values(models: Models, prompts: int, seed: Sequence[int]) -> dict[str, flo
     ak = models[1].answer(topics, rng)
     b0 = a0 if models[2] is models[0] else models[2].answer(topics, rng)
     four: Four = (a0, ak, b0, models[3].answer(topics, rng))
-    found = double_differences(matched(four), tokenizer=WORDS, rule=label_rule("field"), permutations=199, rng=rng)
+    found = doubles(matched(four), rng, rule=label_rule("field"), permutations=199)
     return {each.statistic: each.p_value for each in found}
 
 

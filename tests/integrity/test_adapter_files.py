@@ -16,7 +16,7 @@ from models_on_disk import tensors, write_adapter
 from safetensors.numpy import load_file, save_file
 
 from collapse_audit.errors import InputError
-from collapse_audit.lineages.checks import adapters
+from collapse_audit.lineages.checks import adapters, safetensors
 from collapse_audit.lineages.checks.adapters import WEIGHTS, read_adapter
 
 FLOATS = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16",
@@ -101,7 +101,7 @@ def test_a_tensor_is_read_in_stretches_with_the_same_result(tmp_path: Path, monk
     found[name][-1, -1] = np.inf  # in the last stretch
     write_adapter(tmp_path, found)
     whole = read(tmp_path)
-    monkeypatch.setattr(adapters, "_STRETCH", 8)
+    monkeypatch.setattr(safetensors, "_STRETCH", 8)
     assert read(tmp_path) == whole
     assert whole.not_finite == (name,)
 
@@ -200,7 +200,7 @@ def test_numbers_of_every_format_are_torchs(tmp_path: Path, kind: str) -> None:
     save({"one": one}, tmp_path / WEIGHTS)
     expected = one.double().numpy() if kind == "float64" else one.float().double().numpy()
     place = read(tmp_path).places["one"]
-    np.testing.assert_array_equal(adapters._numbers(tmp_path / WEIGHTS, place), expected)
+    np.testing.assert_array_equal(safetensors.numbers(tmp_path / WEIGHTS, place), expected)
 
 
 @given(seed=st.integers(0, 2**32 - 1), moved=st.sampled_from([0.0, 1e-6, 1e-4, 1e-2, 1.0]))

@@ -12,6 +12,7 @@ from collapse_audit.calibration.two_samples import sample_of, trial
 from collapse_audit.in_training import look as looks
 from collapse_audit.in_training.look import take_look
 from collapse_audit.probes.registry import BUILTIN
+from collapse_audit.probes.statistics.readings import Estimate
 from collapse_audit.reports.document import Outcome, Verdict
 from collapse_audit.settings.config import AuditConfig, GateSettings
 from collapse_audit.verdicts.sequential import alpha_at
@@ -87,6 +88,27 @@ def test_a_failure_is_significant_after_correction_for_all_tests_of_the_look() -
     assert p["diversity", "effective-tokens"] > look.alpha
     assert look.judgements["diversity", "duplicates"].outcome is Outcome.FAIL
     assert look.judgements["diversity", "effective-tokens"].outcome is not Outcome.FAIL
+
+
+def test_tests_that_nothing_hangs_on_count_in_the_correction_of_the_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of three is suspected, at half of the look's alpha: times three it is not significant, times one it is."""
+
+    def by_hand(*_sides: Any, **details: Any) -> Any:
+        half = details["config"].alpha / 2
+        usual = {"method": "by hand", "n_baseline": 99, "n_generation": 99}
+        ratio = Estimate(value=1.0, low=0.95, high=1.05, p_value=0.9, **usual)
+        copies = Estimate(value=0.5, low=0.4, high=0.6, p_value=half, **usual)
+        found = {"distinct-2": ratio, "effective-tokens": ratio, "duplicates": copies}
+        return {("diversity", name): (one, None) for name, one in found.items()}
+
+    monkeypatch.setattr(looks, "trial", by_hand)
+    sides = sample_of(documents(1, 60)), sample_of(documents(2, 60))
+    look = take_look(*sides, number=1, config=AuditConfig(), probes=DIVERSITY)
+    assert {name: one.outcome for (_, name), one in look.judgements.items()} == {
+        "distinct-2": Outcome.PASS,
+        "effective-tokens": Outcome.PASS,
+        "duplicates": Outcome.INCONCLUSIVE,
+    }
 
 
 def test_labels_are_read_out_of_texts_where_the_baseline_has_them() -> None:

@@ -14,7 +14,6 @@ from scipy.stats import chisquare
 
 from collapse_audit.errors import UsageError
 from collapse_audit.lineages.simulation.chain import WordChain, entropy, kept_mass, sharpening_kl
-from collapse_audit.lineages.simulation.damage import sharpen_bigram, sharpen_unigram, top_p
 
 SOURCE = ["a a a a b b c", "a b d"]
 """Ten words: a 5, b 3, c 1, d 1."""
@@ -96,7 +95,7 @@ def test_a_bigram_chain_has_the_counted_conditionals() -> None:
 def test_bigram_samples_hold_only_pairs_that_were_read() -> None:
     source = ["a b c d", "b d a", "d d c a"]  # every word is followed by one somewhere
     pairs = {pair for text in source for pair in pairwise(text.split())}
-    sampled = sharpen_bigram(source, 1.2, 300, np.random.default_rng(0))
+    sampled = WordChain.fit(source, order=2).sharpened(1.2).sample(300, np.random.default_rng(0))
     assert {pair for text in sampled for pair in pairwise(text.split())} <= pairs
     assert {text.split()[0] for text in sampled} == {"a", "b", "d"}
 
@@ -104,7 +103,7 @@ def test_bigram_samples_hold_only_pairs_that_were_read() -> None:
 def test_sampled_words_follow_the_sharpened_shares() -> None:
     # 36,000 words with shares 25, 9, 1, 1 of 36; the chance of p < 1e-4 is 1e-4, and the seed is fixed.
     source = [text for text in SOURCE for _ in range(10)]
-    words = " ".join(sharpen_unigram(source, 2.0, 7200, np.random.default_rng(1))).split()
+    words = " ".join(WordChain.fit(source, order=1).sharpened(2.0).sample(7200, np.random.default_rng(1))).split()
     observed = [words.count(word) for word in "abcd"]
     assert chisquare(observed, len(words) * np.array([25, 9, 1, 1]) / 36).pvalue > 1e-4
 
@@ -116,12 +115,16 @@ def test_documents_keep_the_lengths_of_the_source() -> None:
 
 
 def test_top_p_sampling_writes_no_word_that_was_cut() -> None:
-    assert set(" ".join(top_p(SOURCE, 0.8, 50, np.random.default_rng(0))).split()) == {"a", "b"}
+    assert set(
+        " ".join(WordChain.fit(SOURCE, order=1).truncated(0.8).sample(50, np.random.default_rng(0))).split()
+    ) == {"a", "b"}
 
 
 def test_the_same_generator_gives_the_same_texts() -> None:
-    first, second = (sharpen_bigram(SOURCE, 1.1, 20, np.random.default_rng(7)) for _ in range(2))
-    assert first == second != sharpen_bigram(SOURCE, 1.1, 20, np.random.default_rng(8))
+    first, second = (
+        WordChain.fit(SOURCE, order=2).sharpened(1.1).sample(20, np.random.default_rng(7)) for _ in range(2)
+    )
+    assert first == second != WordChain.fit(SOURCE, order=2).sharpened(1.1).sample(20, np.random.default_rng(8))
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collapse_audit.atomic import atomic_file
 from collapse_audit.errors import InputError
 from collapse_audit.lineages.corpora.corpus import open_corpus
 from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.disk.manifest import parse_manifest
-from collapse_audit.lineages.disk.write import append_generation, atomic_file, write_corpus, write_manifest
+from collapse_audit.lineages.disk.write import append_generation, write_corpus, write_manifest
 from collapse_audit.lineages.files.digest import file_digest
 
 RECORDS: list[dict[str, Any]] = [{"text": "Узел\n4 мм", "label": "4", "extra": {"a": [1]}}, {"text": "", "nll": 0.1}]

@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.probes.packs.pack import Pack, make_pack
-from collapse_audit.probes.packs.packed import packed
 from collapse_audit.probes.packs.packed_pair import PackedPair, packed_sample
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.registry import BUILTIN
@@ -95,7 +94,7 @@ FIELD = label_rule("field")
 
 
 def reading(pair: Pair, name: str, statistic: str | None = None) -> Reading:
-    asked: Probe = packed(PROBES[name]) if isinstance(pair, PackedPair) else PROBES[name]
+    asked: Probe = PROBES[name].beside_pack() if isinstance(pair, PackedPair) else PROBES[name]
     wanted = statistic or asked.gates[0].statistic
     return next(r for gate, r in zip(asked.gates, asked(pair), strict=True) if gate.statistic == wanted)
 

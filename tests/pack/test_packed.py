@@ -15,8 +15,8 @@ from pack_examples import FIELD, NAMES, found, order_of, ordinary, packed_pair, 
 from scipy.spatial.distance import jensenshannon
 
 from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.probes.packs.answers import most_frequent
 from collapse_audit.probes.packs.block_runs import Runs, beyond_length, in_runs
-from collapse_audit.probes.packs.packed import most_frequent
 from collapse_audit.probes.packs.packed_pair import PackedPair, shared_cut
 from collapse_audit.probes.packs.sketch import CUTS, UNCUT, cuts_of, sketch
 from collapse_audit.probes.statistics import lengths as length_rule

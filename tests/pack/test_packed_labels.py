@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pack_examples import FIELD, NAMES, PROBES, found, order_of, ordinary, pack_of, packed_pair, reading, texts
 
 from collapse_audit.calibration.two_samples import sample_of
-from collapse_audit.probes.packs.packed import packed
 from collapse_audit.probes.packs.packed_pair import dealt, packed_rule, packed_sample
 from collapse_audit.probes.packs.sketch import NLL_STEP
 from collapse_audit.probes.pairs.pair import Pair
@@ -206,21 +205,21 @@ def test_a_probe_of_ones_own_needs_texts_and_is_not_measured() -> None:
     def shouting(pair: Pair) -> Reading:
         return pair.mean_rise(lambda text: float(text.isupper()))
 
-    (beside,) = packed(shouting)(packed_pair(texts(150, 1), texts(150, 2)))
+    (beside,) = shouting.beside_pack()(packed_pair(texts(150, 1), texts(150, 2)))
     assert isinstance(beside, NotMeasured)
     assert beside.neutral
     assert "reference pack" in beside.reason
 
 
-def test_every_built_in_probe_can_be_answered() -> None:
+def test_every_built_in_probe_that_says_how_is_answered() -> None:
     pair = packed_pair(
         *(sample_of(texts(150, d), labels=[["a"]] * 150, nll=[3.0 + k % 5 for k in range(150)]) for d in (1, 2)),
         rule=FIELD,
     )
     for built in BUILTIN:
-        answered = packed(built)
+        answered = built.beside_pack()
         assert (answered.name, answered.code, answered.gates) == (built.name, built.code, built.gates)
-        if not built.needs <= {"tasks", "contexts"}:  # a pack is of texts, and knows no model
+        if built.packed is not None:
             assert all(isinstance(one, Estimate) for one in answered(pair))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from collapse_audit.calibration.two_samples import sample_of
+from collapse_audit.probes.registry import follows_of
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.trends.decoding import DecodingSplit, decoding_splits
 
@@ -29,7 +30,7 @@ def splits(gammas: tuple[float, float, float], seed: int = 0, **options: float) 
         drawn(rng, gamma, name=name, **options)
         for gamma, name in zip(gammas, ("baseline", "control", "generation"), strict=True)
     )
-    found = decoding_splits(baseline, control, generation, permutations=199, seed=seed)
+    found = decoding_splits(baseline, control, generation, follow=follows_of(), permutations=199, seed=seed)
     return {split.statistic: split for split in found if isinstance(split, DecodingSplit)}
 
 
@@ -81,7 +82,7 @@ def test_the_split_of_likelihoods_is_that_of_means() -> None:
     """By hand: differences of three means, errors of independent ones."""
     rng = np.random.default_rng(1)
     samples = [drawn(rng, 1.0, name=f"{shift}", shift=shift) for shift in (0.0, -0.1, -0.4)]
-    found = decoding_splits(*samples, permutations=99, seed=0)
+    found = decoding_splits(*samples, follow=follows_of(), permutations=99, seed=0)
     (split,) = (s for s in found if isinstance(s, DecodingSplit) and s.statistic == "log-perplexity")
     x = [np.asarray(sample.nll) for sample in samples]
     assert split.total is not None
@@ -96,7 +97,9 @@ def test_the_split_of_likelihoods_is_that_of_means() -> None:
 def test_too_few_texts_have_no_interval() -> None:
     """Three documents a side tell a value and no more."""
     rng = np.random.default_rng(0)
-    found = decoding_splits(*(drawn(rng, 1.0, 3, name=name) for name in "abc"), permutations=99, seed=0)
+    found = decoding_splits(
+        *(drawn(rng, 1.0, 3, name=name) for name in "abc"), follow=follows_of(), permutations=99, seed=0
+    )
     for split in found:
         assert isinstance(split, DecodingSplit)
         assert split.share is None

@@ -1,10 +1,9 @@
-"""Distinct types at equal n: rarefaction by enumeration, the jackknife by leaving blocks out, and its honesty."""
+"""Distinct types at equal n: the jackknife by leaving blocks out, and its honesty."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from itertools import combinations
 from statistics import fmean
 
 import numpy as np
@@ -14,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.pairs.richness import distinct_ratio, rarefied, richness
+from collapse_audit.probes.pairs.richness import distinct_ratio, richness
 from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Z
 
 DOCUMENTS = st.lists(st.frozensets(st.integers(0, 5), max_size=4), min_size=1, max_size=8)
@@ -22,42 +21,6 @@ DOCUMENTS = st.lists(st.frozensets(st.integers(0, 5), max_size=4), min_size=1, m
 
 def frequencies(documents: list[frozenset[int]]) -> list[int]:
     return list(Counter(kind for document in documents for kind in document).values())
-
-
-@settings(max_examples=60)
-@given(DOCUMENTS)
-def test_rarefaction_is_the_mean_over_all_subsets(documents: list[frozenset[int]]) -> None:
-    """Full enumeration for N <= 8."""
-    for n in range(len(documents) + 1):
-        mean = fmean(len(frozenset().union(*subset)) for subset in combinations(documents, n))
-        assert rarefied(np.array(frequencies(documents)), len(documents), n) == pytest.approx(mean, abs=1e-10)
-
-
-@given(DOCUMENTS)
-def test_the_ends_of_the_rarefaction_curve_are_known(documents: list[frozenset[int]]) -> None:
-    df, total = np.array(frequencies(documents)), len(documents)
-    assert rarefied(df, total, 0) == pytest.approx(0.0, abs=1e-10)
-    assert rarefied(df, total, 1) == pytest.approx(fmean(len(document) for document in documents), abs=1e-10)
-    assert rarefied(df, total, total) == pytest.approx(df.size, abs=1e-10)
-
-
-@given(st.lists(st.integers(1, 200), min_size=1, max_size=40))
-def test_the_rarefaction_curve_rises_and_bends_down(df: list[int]) -> None:
-    total = 200
-    curve = np.array([rarefied(np.array(df), total, n) for n in range(0, total + 1, 8)])
-    assert (np.diff(curve) >= -1e-9).all()
-    assert (np.diff(curve, n=2) <= 1e-9).all()
-
-
-def test_rarefaction_is_stable_for_corpora_of_a_million() -> None:
-    # C(N-1, n)/C(N, n) = 1 - n/N: a type of one document survives with probability n/N.
-    assert rarefied(np.ones(1000), 1_000_000, 250_000) == pytest.approx(250.0, rel=1e-6)
-
-
-@pytest.mark.parametrize("n", [-1, 6])
-def test_more_documents_than_there_are_cannot_be_drawn(n: int) -> None:
-    with pytest.raises(ValueError, match=r"n must lie in 0\.\.5"):
-        rarefied(np.array([1, 2]), 5, n)
 
 
 # The jackknife, as it stands in an estimate's interval

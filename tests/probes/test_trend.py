@@ -18,12 +18,13 @@ from scipy.stats import chi2, page_trend_test, rankdata
 
 from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.probes.pairs.tail import halves
+from collapse_audit.probes.registry import follows_of
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.readings import NotMeasured, Z
 from collapse_audit.probes.text.labels import label_rule
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.trends import succession
-from collapse_audit.probes.trends.followed import Followed, followed
+from collapse_audit.probes.trends.followed import Followed
 from collapse_audit.probes.trends.succession import Layout, Succession
 from collapse_audit.probes.trends.trend import Trend, _misfit, _steps, crossing, n_effective, page, trends
 
@@ -62,6 +63,7 @@ def measured(
         given_[1:],
         numbers,
         definer=given_[0],
+        follow=follows_of(),
         permutations=count,
         seed=seed,
         **{"margins": MARGINS, **details},
@@ -75,6 +77,7 @@ def reasons(given_: Sequence[Sample], **details: Any) -> dict[str, str]:
         given_[1:],
         range(1, len(given_)),
         definer=given_[0],
+        follow=follows_of(),
         permutations=9,
         seed=0,
         **{"margins": MARGINS, **details},
@@ -344,7 +347,9 @@ def test_a_replicate_is_what_the_relabelled_documents_themselves_would_give() ->
     corpora = lineage(9, n=12, types=50)  # some words stand in one text alone
     corpora[2][3] = []  # a text without a word
     line = Succession(baseline=samples(corpora)[0], generations=tuple(samples(corpora)[1:]), permutations=6, seed=0)
-    found = {each.statistic: each for each in followed(line, None, trained=False) if isinstance(each, Followed)}
+    found = {
+        each.statistic: each for statistics in follows_of() for each in statistics(line) if isinstance(each, Followed)
+    }
     assert len(np.unique(line.relabellings, axis=0)) == 7
     for b, labels in enumerate(line.relabellings):
         groups = regrouped(line, corpora, labels)
@@ -613,7 +618,7 @@ def test_the_scatter_of_a_mean_is_the_variance_of_what_it_is_a_mean_of() -> None
     x = np.random.default_rng(28).normal(3, 2, (5, 24))
     given_ = samples(lineage(28), nll=x.tolist())
     line = Succession(baseline=given_[0], generations=tuple(given_[1:]), permutations=1, seed=0)
-    found = [each for each in followed(line, None, trained=False) if each.statistic == "log-perplexity"]
+    found = [each for statistics in follows_of() for each in statistics(line) if each.statistic == "log-perplexity"]
     assert isinstance(found[0], Followed)
     assert line.layout.scatter(found[0].influence) == pytest.approx(x.var(axis=1, ddof=1))
 
@@ -747,7 +752,7 @@ def test_the_misfit_of_a_line_is_the_chi_square_of_its_residuals() -> None:
 
 def test_fewer_than_three_generations_have_no_trend() -> None:
     given_ = samples(lineage(21))
-    (found,) = trends(given_[1:3], [1, 2], definer=given_[0], permutations=9, seed=0, margins={})
+    (found,) = trends(given_[1:3], [1, 2], definer=given_[0], follow=follows_of(), permutations=9, seed=0, margins={})
     assert isinstance(found, NotMeasured)
     assert found.reason == "a trend needs at least 3 generations after the baseline, and there are 2"
 
@@ -756,7 +761,7 @@ def test_fewer_than_three_generations_have_no_trend() -> None:
 def test_generations_must_rise_one_a_sample(numbers: list[int]) -> None:
     given_ = samples(lineage(22))
     with pytest.raises(ValueError, match="4 samples need as many generations, rising"):
-        trends(given_[1:], numbers, definer=given_[0], permutations=9, seed=0, margins={})
+        trends(given_[1:], numbers, definer=given_[0], follow=follows_of(), permutations=9, seed=0, margins={})
 
 
 def test_fewer_than_ten_texts_have_no_interval() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.probes.registry import follows_of
 from collapse_audit.probes.text.labels import LabelRule
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.trends.trend import FEWEST, Trend, page, trends
@@ -34,6 +35,7 @@ def seed_trends(
         permutations=config.permutations,
         seed=config.seed,
         margins={gate.statistic: config.gate(probe, gate).margin for probe in probes for gate in probe.gates},
+        follow=follows_of(probes),
         labels=rule,
         trained_on_definer=any(comparison.trained_on_baseline for comparison in gating),
     )

@@ -1,4 +1,4 @@
-"""The built-in probes beside a reference pack, as far as a pack can answer them.
+"""What the built-in probes answer beside a reference pack, as far as a pack can; each names its answer as ``packed``.
 
 A probe keeps its name, code, gates and margins. What needs types to be recognised on both sides (which of them does one
 side no longer have?) takes its value and its interval from the two sketches, and its exact test from runs of
@@ -9,63 +9,47 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from collapse_audit.probes.integrity import integrity
-from collapse_audit.probes.label_coverage import label_coverage
-from collapse_audit.probes.label_divergence import label_divergence
 from collapse_audit.probes.packs.block_runs import Runs, beyond_length, in_runs, token_pairs
 from collapse_audit.probes.packs.pack import COMMON, summed
 from collapse_audit.probes.packs.packed_pair import PackedPair
 from collapse_audit.probes.packs.sketch import Curve, document_counts
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.pairs.tail import HEAD, leading, tail_p, tail_ratio
-from collapse_audit.probes.perplexity import perplexity
 from collapse_audit.probes.statistics.design import FloatArray, IntArray
 from collapse_audit.probes.statistics.estimates import (
     estimate,
     ratio_of_sums,
     rule_of_three,
 )
-from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Reading, Worse
-from collapse_audit.probes.token_divergence import TOLD, token_divergence
-from collapse_audit.probes.types import Probe
+from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading, Worse
+from collapse_audit.probes.statistics.tables import COMPARABLE
 
 _SHOWN = 10
 _LEAST = 1e-300
 """A p-value is never 0."""
-_NO_TEXTS = "it reads the baseline's texts, and the baseline is a reference pack, which holds none"
 
 
-def packed(probe: Probe) -> Probe:
-    """The probe as it is beside a pack; it must then be given a :class:`PackedPair`.
+class Asked(Protocol):
+    """A probe, which an answer may put to another pair: one of what both sides name."""
 
-    A probe that no pack can answer, such as one of a user's own, is not measured.
-    """
-    answer = _ANSWERS.get(probe.name)
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """Its gates, one for each reading."""
 
-    def measure(pair: Pair) -> Iterable[Reading]:
-        if answer is None or not isinstance(pair, PackedPair):
-            return _nothing(probe, NotMeasured(reason=_NO_TEXTS))
-        if pair.too_short is not None:
-            return _nothing(probe, pair.too_short)
-        readings = answer(pair)
-        return [readings] if isinstance(readings, Estimate | NotMeasured) else readings
-
-    return dataclasses.replace(probe, measure=measure)
+    def __call__(self, pair: Pair, /) -> Iterable[Reading]:
+        """Measure ``pair``."""
 
 
-def _nothing(probe: Probe, why: NotMeasured) -> Iterable[Reading]:
-    return [dataclasses.replace(why, statistic=gate.statistic) for gate in probe.gates]
-
-
-def _token_divergence(pair: PackedPair) -> Iterable[Reading]:
+def common_words(probe: Asked, pair: PackedPair) -> Iterable[Reading]:
     """On common words only: never more than on all words, so a fail stands."""
-    yield _moved(pair, token_divergence(pair.named)[0])
+    moved, *_ = probe(pair.named)
+    yield _moved(pair, moved)
     yield NotMeasured(statistic="vanished", reason="a reference pack does not tell which texts hold a word")
 
 
@@ -84,21 +68,22 @@ def _moved(pair: PackedPair, reading: Reading) -> Reading:
     return _as_far_as_named(found, share)
 
 
-def _label_divergence(pair: PackedPair) -> Iterable[Reading]:
+def named_labels(probe: Asked, pair: PackedPair) -> Iterable[Reading]:
+    """On named labels only."""
     missing = _without_labels(pair)
     if missing is not None:
-        return _nothing(label_divergence, missing)
+        return [dataclasses.replace(missing, statistic=gate.statistic) for gate in probe.gates]
     carried = np.concatenate([side.carried for side in pair.named.told or ()]).sum(axis=0)
     share = float(carried[:-1].sum() / max(carried.sum(), 1))
     return [
         reading if isinstance(reading, NotMeasured) else _as_far_as_named(reading, share, worse=gate.worse)
-        for gate, reading in zip(label_divergence.gates, label_divergence(pair.named), strict=True)
+        for gate, reading in zip(probe.gates, probe(pair.named), strict=True)
     ]
 
 
 def _as_far_as_named(reading: Estimate, share: float, *, worse: Worse = "higher") -> Estimate:
     """No bound on damage where most has no name in the pack: two sides of nothing but ``<rare>`` would be alike."""
-    if share >= TOLD:
+    if share >= COMPARABLE:
         return reading
     told = f"the pack names only {share:.0%} of what the two sides hold; it would have to be made of more documents"
     return dataclasses.replace(
@@ -111,14 +96,14 @@ def _as_far_as_named(reading: Estimate, share: float, *, worse: Worse = "higher"
     )
 
 
-def _label_coverage(pair: PackedPair) -> Reading:
+def named_categories(probe: Asked, pair: PackedPair) -> Reading:
     """Counted over all documents. A category that is too scarce to be named may be gone: then nothing passes."""
     missing = _without_labels(pair)
     if missing is not None:
         return missing
     assert pair.pack.labels is not None
     scarce, named = pair.pack.labels.scarce, len(pair.pack.labels.totals)
-    (reading,) = label_coverage(pair.categories)
+    (reading,) = probe(pair.categories)
     if not scarce:
         return reading
     told = f"{scarce} categories of fewer than {COMMON} documents are not named in the pack, and may be gone"
@@ -142,7 +127,7 @@ def _without_labels(pair: PackedPair) -> NotMeasured | None:
     return None
 
 
-def _tail_mass(pair: PackedPair) -> Reading:
+def tail_mass(_probe: Asked, pair: PackedPair) -> Reading:
     """The documents set aside define the head, as halves of the baseline do in an ordinary audit."""
     pack, named = pair.pack, pair.named
     head = most_frequent(pack.aside, pack.aside_tokens)
@@ -175,7 +160,7 @@ def most_frequent(counts: IntArray, total: int) -> np.ndarray:
     return leading(counts, np.argsort(-counts, kind="stable"), total)
 
 
-def _tail_coverage(pair: PackedPair) -> Reading:
+def tail_coverage(_probe: Asked, pair: PackedPair) -> Reading:
     named = pair.named
     counted, side = named.words, named.blocks.side
     baseline = counted.blocks_on(~side)
@@ -199,7 +184,7 @@ def _tail_coverage(pair: PackedPair) -> Reading:
     )
 
 
-def _diversity(pair: PackedPair) -> Iterator[Reading]:
+def diversity(_probe: Asked, pair: PackedPair) -> Iterator[Reading]:
     yield _distinct(pair, *(cut.pairs for cut in pair.cuts), what="token pairs", statistic="distinct-2")
     yield _effective_tokens(pair)
     yield _duplicates(pair)
@@ -292,7 +277,7 @@ def _duplicates(pair: PackedPair) -> Estimate:
     )
 
 
-def _repetition(pair: PackedPair) -> Iterator[Reading]:
+def repetition(_probe: Asked, pair: PackedPair) -> Iterator[Reading]:
     before, after = pair.cuts
     long_enough = pair.before.long_enough, pair.after.long_enough
     if not long_enough[0][: pair.blocks.count].any() or not long_enough[1].any():
@@ -327,23 +312,11 @@ def _rise(
     )
 
 
-def _perplexity(pair: PackedPair) -> Reading:
-    return perplexity(pair.scored)[0]
+def scored(probe: Asked, pair: PackedPair) -> Iterable[Reading]:
+    """On log-perplexities as the pack holds them, rounded."""
+    return probe(pair.scored)
 
 
-def _integrity(pair: PackedPair) -> Iterable[Reading]:
+def readable(probe: Asked, pair: PackedPair) -> Iterable[Reading]:
     """Copies are looked for among the lineage's own texts; the pack's are not here."""
-    return integrity(pair.readable)
-
-
-_ANSWERS: dict[str, Callable[[PackedPair], Reading | Iterable[Reading]]] = {
-    "token-divergence": _token_divergence,
-    "label-divergence": _label_divergence,
-    "tail-mass": _tail_mass,
-    "tail-coverage": _tail_coverage,
-    "label-coverage": _label_coverage,
-    "repetition": _repetition,
-    "diversity": _diversity,
-    "perplexity": _perplexity,
-    "integrity": _integrity,
-}
+    return probe(pair.readable)

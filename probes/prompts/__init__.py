@@ -1,0 +1,1 @@
+"""What a probe compares between two lineages that answered the same prompts."""
