@@ -81,7 +81,7 @@ class Answers:
     def loops(self) -> BoolArray:
         """Whether a text loops; shape (D,)."""
         loops = [sample.loops[rows] for sample, rows in zip(self.four.samples, self.four.rows, strict=True)]
-        return np.asarray(np.concatenate(loops), dtype=np.bool_)
+        return np.concatenate(loops).astype(np.bool_)
 
     @cached_property
     def tokens(self) -> Tokens:
