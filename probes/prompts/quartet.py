@@ -65,7 +65,7 @@ class Answers:
     @cached_property
     def baseline(self) -> BoolArray:
         """Whether an answer is a baseline's; shape (D,)."""
-        return self.four.corpus % 2 == 0
+        return np.asarray(self.four.corpus % 2 == 0)
 
     @cached_property
     def texts(self) -> pa.Array:
