@@ -86,13 +86,9 @@ def _as_far_as_named(reading: Estimate, share: float, *, worse: Worse = "higher"
     if share >= COMPARABLE:
         return reading
     told = f"the pack names only {share:.0%} of what the two sides hold; it would have to be made of more documents"
+    unbounded: dict[str, Any] = {"high": math.inf} if worse == "higher" else {"low": 0.0}
     return dataclasses.replace(
-        reading,
-        low=reading.low if worse == "higher" else 0.0,
-        high=math.inf if worse == "higher" else reading.high,
-        n_needed=lambda _margin: math.inf,
-        minimum_detectable=None,
-        explanation=told,
+        reading, **unbounded, n_needed=lambda _margin: math.inf, minimum_detectable=None, explanation=told
     )
 
 
