@@ -54,6 +54,8 @@ _KL_REPLICATES = 200
             because="one of five languages lost shows as .02 to .11; two halves, or two subjects, stay under .003",
             part="tail",
             depends_on_n=True,
+            plain="words that vanished",
+            says="words that made up {value} of {baseline} vanished from {generation} and nothing took their place",
         ),
     ),
     source="Lin 1991, doi 10.1109/18.61115; bias removed by document permutation",

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from builders import estimate, pair, reason, sample
 from scipy.special import rel_entr
+from scipy.stats import entropy
 
 from collapse_audit.probes.label_divergence import NO_LABEL, joined, label_divergence
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.statistics.readings import Z
+from collapse_audit.probes.statistics.readings import Estimate, Z
 from collapse_audit.probes.text.labels import label_rule
 
 Rows = list[list[str]]
@@ -159,3 +160,45 @@ def test_joining_keeps_every_text_and_names_only_labels_that_somebody_carries() 
     names, carried = joined(*sides)
     assert names == ("A", "B", NO_LABEL)
     assert carried.astype(int).tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0], [1, 1, 0]]
+
+
+# How many labels there are in effect
+
+
+def effective(baseline: Rows, generation: Rows, **details: object) -> Estimate:
+    return estimate(label_divergence, labelled(baseline, generation, **details), "effective-labels")
+
+
+def test_one_of_four_equal_labels_lost_leaves_three_quarters() -> None:
+    four = [[label] for label in "ABCD" for _ in range(30)]
+    three = [[label] for label in "ABC" for _ in range(40)]
+    found = effective(four, three)
+    assert found.value == pytest.approx(3 / 4)
+    assert found.raw["effective_labels_baseline"] == pytest.approx(4)
+    assert found.raw["effective_labels_generation"] == pytest.approx(3)
+    assert found.p_value == 1 / 200
+
+
+def test_two_labels_that_became_one_are_lost_and_new_names_are_not() -> None:
+    four = [[label] for label in "ABCD" for _ in range(30)]
+    merged = [["A" if label == "B" else label] for [label] in four]
+    assert effective(four, merged).value == pytest.approx(2 ** (-1 / 2))  # H falls by half of ln 2
+    assert effective(four, [[label.lower()] for [label] in four]).value == pytest.approx(1)
+
+
+def test_effective_labels_are_scipys_entropy_and_exchanging_the_sides_inverts_them() -> None:
+    baseline, generation = drawn(60, 5, BASE), drawn(60, 6, {"A": 0.6, "B": 0.2, "D": 0.1})
+    counts = [Counter(label for row in rows for label in set(row)) for rows in (baseline, generation)]
+    expected = math.exp(entropy(list(counts[1].values())) - entropy(list(counts[0].values())))
+    assert effective(baseline, generation).value == pytest.approx(expected)
+    assert effective(generation, baseline).value == pytest.approx(1 / expected)
+
+
+def test_texts_without_a_label_leave_the_variety_of_labels_alone() -> None:
+    rows = [[label] for label in "ABCD" for _ in range(30)]
+    assert effective(rows, [row if number % 2 else [] for number, row in enumerate(rows)]).value == pytest.approx(1)
+
+
+def test_a_baseline_of_one_label_has_no_variety_to_lose() -> None:
+    comparison = labelled([["A"]] * 20, [["A"]] * 20)
+    assert reason(label_divergence, comparison, "effective-labels") == "the texts of the baseline carry one label"
