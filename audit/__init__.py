@@ -2,9 +2,10 @@
 
 ::
 
-    from collapse_audit import audit, load_lineage, probe
+    from collapse_audit import audit, compare, load_lineage, probe
 
     report = audit("runs/latest")
+    report = audit(before=["…", "…"], after=["…", "…"])
     print(report.verdict, report.summary)
 """
 
@@ -16,11 +17,13 @@ from collapse_audit.version import __version__
 
 if TYPE_CHECKING:
     from collapse_audit.api import audit
+    from collapse_audit.comparison.compare import compare
     from collapse_audit.in_training.callback import CollapseAuditCallback
     from collapse_audit.lineages.disk.load import load_lineage
     from collapse_audit.probes.statistics.readings import Gate, NotMeasured
     from collapse_audit.probes.types import probe, text_probe
 
+<<<<<<< HEAD
 __all__ = [
     "CollapseAuditCallback",
     "Gate",
@@ -31,10 +34,14 @@ __all__ = [
     "probe",
     "text_probe",
 ]
+=======
+__all__ = ["CollapseAuditCallback", "Gate", "NotMeasured", "__version__", "audit", "compare", "load_lineage", "probe"]
+>>>>>>> 98aa8ff (Texts in memory, compare from Python, a short repr; slips of the pen are named)
 
 # Loaded on first use (PEP 562): every import of a submodule runs this file, and ``--help`` must stay fast.
 _HOMES = {
     "audit": "collapse_audit.api",
+    "compare": "collapse_audit.comparison.compare",
     "CollapseAuditCallback": "collapse_audit.in_training.callback",
     "load_lineage": "collapse_audit.lineages.disk.load",
     "Gate": "collapse_audit.probes.statistics.readings",

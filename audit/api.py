@@ -21,12 +21,12 @@ from collapse_audit.probes.registry import all_probes
 from collapse_audit.probes.text.labels import label_rule
 from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport
-from collapse_audit.run.plan import Plan, baseline_path, id_part, plan
+from collapse_audit.run.plan import Plan, baseline_path, described, id_part, plan
 from collapse_audit.run.runner import run
 from collapse_audit.run.seed_audit import Progress
 from collapse_audit.run.taken import corpora_of, taken_as_text
 from collapse_audit.settings.config import AuditConfig, Settings, load_config
-from collapse_audit.settings.keyword import keyword, names_in
+from collapse_audit.settings.keyword import keyword, known_names, names_in
 from collapse_audit.verdicts.history import Look, OpenHistory, entries_of, open_history
 from collapse_audit.verdicts.sequential import alpha_for, bound, number_of
 from collapse_audit.version import __version__
@@ -164,6 +164,8 @@ def prepare(
         keep=keep,
         baseline_corpus=None if elsewhere is None else replace(open_baseline(elsewhere), reading=config.reading),
     )
+    if select is not None:
+        known_names(select, described(found, known))
     taken = taken_as_text(corpora_of(laid_out))
     laid_out = replace(laid_out, text=taken.told, notes=(*found.notes, *taken.notes, *laid_out.notes))
     asked_for = frozenset() if select is None else frozenset(names_in(select))

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from collapse_audit.reports.notebook import head
+
 FORMAT_VERSION = 1
 
 
@@ -141,6 +143,21 @@ class AuditReport:
     """One line each, about the whole audit: one-sided baselines, subsampling. (What was not measured, and why, is in
     the findings; renderers say it in one line of their own.)"""
     environment: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<AuditReport of {self.lineage['name']}: {self.summary}>"
+
+    def _repr_html_(self) -> str:
+        """The verdict and what is not well, as a notebook shows it."""
+        wrong = (Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE, Outcome.CHANGED)
+        shown = sorted(
+            (f for f in self.findings if f.gating and f.outcome in wrong), key=lambda f: wrong.index(f.outcome)
+        )
+        rows = []
+        for one in shown:
+            place = f"generation {one.generation}" + ("" if one.seed is None else f", seed {one.seed}")
+            rows.append((place, f"{one.probe} / {one.statistic}: {one.outcome.value}", one.sentence or one.reason))
+        return head(self.verdict.value, self.summary, rows, [note for note in self.notes if note.startswith("text = ")])
 
 
 _DECIDES_FIRST = (

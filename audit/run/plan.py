@@ -84,6 +84,7 @@ def plan(
     if baseline_corpus is None:
         _require_baseline(lineage, config)
     probes = tuple(probe for probe in probes if probe.name not in config.disabled)
+    _check_range(lineage, generations)
     comparisons, notes = [], []
     for seed in lineage.seeds:
         entries = lineage.of_seed(seed)
@@ -117,6 +118,11 @@ def plan(
                     )
                 )
     return Plan(lineage=lineage, comparisons=tuple(comparisons), notes=tuple(dict.fromkeys(notes)))
+
+
+def described(lineage: Lineage, probes: tuple[Probe, ...]) -> tuple[str, ...]:
+    """Everything that ``-k`` looks into, of every probe on every generation."""
+    return tuple(_described(probe, entry.seed, entry.index) for entry in lineage.generations for probe in probes)
 
 
 def _described(probe: Probe, seed: str | None, index: int) -> str:
@@ -256,6 +262,19 @@ def selected(entries: tuple[GenerationEntry, ...], expression: str | None) -> se
         have = ", ".join(str(index) for index in sorted(indices))
         raise UsageError(f"--generation {expression}: the lineage has no such generation; it has {have}")
     return chosen
+
+
+def _check_range(lineage: Lineage, expression: str | None) -> None:
+    """Raises UsageError where ``1-9`` reaches beyond the generations of all seeds."""
+    match = re.fullmatch(r"(\d+)-(\d+)", expression or "")
+    indices = sorted({entry.index for entry in lineage.generations})
+    if match is None or not indices:
+        return
+    first, last = int(match[1]), int(match[2])
+    lacking = last if last > indices[-1] else first if first < indices[0] else None
+    if lacking is not None and first <= last:
+        have = ", ".join(map(str, indices))
+        raise UsageError(f"--generation {expression}: the lineage has no generation {lacking}; it has {have}")
 
 
 def baseline_path(config: AuditConfig) -> Path | None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from collapse_audit.calibration.bench import auto_margins
 from collapse_audit.calibration.settled import Key
-from collapse_audit.errors import CollapseAuditError
+from collapse_audit.errors import CollapseAuditError, UsageError
 from collapse_audit.lineages.checks.provenance import Provenance
 from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.disk.pack import is_pack, read_pack
@@ -84,6 +84,7 @@ class Family:
         self.notes.extend(told)
         decisive = next((c for c in self.comparisons if c.gating), self.comparisons[0])
         self.rule = label_rule_of(self.config, self.plan, self.samples[decisive.baseline.corpus])
+        self._check_labels()
         size = sum(self._tests(comparison) for comparison in self.comparisons if comparison.gating)
         least = max(self.config.permutations, 20 * size)
         permutations = permutations_for(size, self.config.alpha, least=least, blocks=self._most_documents())
@@ -101,6 +102,17 @@ class Family:
             if stop_at_first and fails(measured, self.config, size, self.today):
                 break
         return measured, size
+
+    def _check_labels(self) -> None:
+        """Raises UsageError where labels are asked for by field and no record has one."""
+        samples = self.samples.values()
+        if self.config.labels == "field" and all(
+            not isinstance(sample, PackedSample) and sample.label_field is None for sample in samples
+        ):
+            raise UsageError(
+                'labels = "field": no record has a "label" or "labels"; name the field with --label FIELD, or find '
+                "classes in the texts with --labels regex:PATTERN"
+            )
 
     def _compared(self) -> set[Corpus]:
         return {side.corpus for comparison in self.comparisons for side in (comparison.baseline, comparison.current)}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from collapse_audit.errors import UsageError
 
@@ -39,6 +40,19 @@ def names_in(expression: str) -> frozenset[str]:
                 names.add(token.lower())
             negated = False
     return frozenset(names)
+
+
+def known_names(expression: str, described: Sequence[str]) -> None:
+    """Raises UsageError where a name of the expression stands in none of ``described``: a slip of the pen would
+    otherwise select nothing."""
+    lower = [one.lower() for one in described]
+    for name in sorted(names_in(expression)):
+        if any(name in one for one in lower):
+            continue
+        words = {word for one in lower for word in one.split()}
+        near = difflib.get_close_matches(name, sorted(words), n=1)
+        hint = f"; did you mean {near[0]}?" if near else "; names of probes, codes, statistics and generation-<k> match"
+        raise UsageError(f"-k {expression!r}: nothing is called {name!r}{hint}")
 
 
 def _either(tokens: list[str], whole: str) -> tuple[Match, list[str]]:
