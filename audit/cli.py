@@ -130,7 +130,9 @@ def run_parser() -> Parser:
     how.add_argument("-x", "--exitfirst", action="store_true", help="stop after the first generation that fails")
 
     show = parser.add_argument_group("what to show")
-    show.add_argument("-v", "--verbose", action="count", default=0, help="a row for every finding")
+    show.add_argument(
+        "-v", "--verbose", action="count", default=0, help="intervals, p-values, evidence; -vv: every finding"
+    )
     show.add_argument("-q", "--quiet", action="count", default=0, help="only what failed, and the verdict")
     show.add_argument("--collect-only", action="store_true", help="list what would be measured, and stop")
     show.add_argument("--durations", type=int, metavar="N", help="show the N slowest findings (0: all)")

@@ -15,8 +15,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from collapse_audit.reports._first_page import PROSE, VERDICT_STYLES, bullet, first_page, not_measured, title_line
 from collapse_audit.reports._format import (
-    WORDS,
     alpha,
     exhibits,
     generations,
@@ -31,67 +31,46 @@ from collapse_audit.reports._format import (
     title,
     where,
 )
+from collapse_audit.reports._glance import headline
 from collapse_audit.reports._margins import worst_first
+from collapse_audit.reports._matrix import GAP, MARKS, STYLES, WAIVED, legend, mark, matrix
 from collapse_audit.reports._sections import Section, sections
 from collapse_audit.reports._terminal import NARROWEST, drawn
-from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
+from collapse_audit.reports.document import AuditReport, Finding, Outcome, cells
 from collapse_audit.reports.plain import to_dict
 
-_MARKS = {
-    Outcome.PASS: ". P",
-    Outcome.FAIL: "x F",
-    Outcome.CHANGED: "~ C",
-    Outcome.INCONCLUSIVE: "? I",
-    Outcome.NOT_MEASURED: "- N",
-    Outcome.ERROR: "! E",
-}
-_STYLES = {
-    Outcome.PASS: "green",
-    Outcome.FAIL: "bold red",
-    Outcome.CHANGED: "cyan",
-    Outcome.INCONCLUSIVE: "yellow",
-    Outcome.NOT_MEASURED: "dim",
-    Outcome.ERROR: "bold magenta",
-}
-_VERDICT_STYLES = {
-    Verdict.PASS: "bold green",
-    Verdict.COLLAPSE: "bold red",
-    Verdict.CHANGED: "bold cyan",
-    Verdict.INCONCLUSIVE: "bold yellow",
-    Verdict.ERROR: "bold magenta",
-    Verdict.NOT_MEASURED: "bold yellow",
-}
-_WAIVED = "w W"
-"""The mark of a cell that passes because somebody accepts what failed in it."""
 _SECTIONS = {
     Outcome.FAIL: "FAILURES",
     Outcome.ERROR: "ERRORS",
     Outcome.INCONCLUSIVE: "INCONCLUSIVE",
     Outcome.CHANGED: "CHANGED",
 }
-_GAP = 2
-"""Blank columns between the columns of a table."""
 _INDENT = 5
 """Blank columns before what belongs to a problem; the width of its mark."""
 _ROWS = 10
 """Rows of a problem that are shown unless everything is asked for."""
 _SECTION_ROWS = 100
 """Rows of a table about the whole lineage."""
-_PROSE = 1000
-"""Characters of a reason or note that are kept."""
 
 
 def render(report: AuditReport, *, width: int = 80, color: bool = False, verbosity: int = 0) -> str:
     """``report`` for a terminal of ``width`` columns; the last line is ``report.summary``, unbroken and unadorned.
 
-    ``verbosity`` -1: failures, errors and changes, a line each. 0: matrix, problems with evidence, notes. 1: also every
-    finding in a row of its own and all evidence. Depends on nothing but its arguments (no terminal, no environment
+    ``verbosity`` -1: failures, errors and changes, a line each. 0: verdict and why in sentences, matrix, one line a
+    symptom. 1: what is wrong with intervals, p-values, raw numbers and evidence. 2: also every finding in a row of its
+    own and all evidence. Depends on nothing but its arguments (no terminal, no environment
     variables). Raises ProbeError, naming the finding, for a number that is not finite.
     """
     to_dict(report)  # refuses, by name, what no report may hold
     width = max(width, NARROWEST)
-    body = _brief(report) if verbosity < 0 else _page(report, width=width, verbose=verbosity > 0)
-    last = Text(inert(report.summary, limit=_PROSE), style=_VERDICT_STYLES[report.verdict])
+    body: Iterable[RenderableType]
+    if verbosity < 0:
+        body = _brief(report)
+    elif verbosity == 0:
+        body = first_page(report, width=width)
+    else:
+        body = _page(report, width=width, verbose=verbosity > 1)
+    last = Text(inert(report.summary, limit=PROSE), style=VERDICT_STYLES[report.verdict])
     return drawn(body, last, width=width, color=color)
 
 
@@ -99,11 +78,11 @@ def _brief(report: AuditReport) -> Iterable[RenderableType]:
     for outcome in (Outcome.FAIL, Outcome.ERROR, Outcome.CHANGED):
         for group in _problems(report, outcome):
             worst = worst_first(group)[0]
-            told = sentence(worst, alpha=alpha(report)) or inert(worst.reason, limit=_PROSE)
-            yield Text.assemble((_MARKS[outcome], _STYLES[outcome]), f"  {_brief_line(group, told)}")
+            told = sentence(worst, alpha=alpha(report)) or inert(worst.reason, limit=PROSE)
+            yield Text.assemble((MARKS[outcome], STYLES[outcome]), f"  {_brief_line(group, told)}")
     for group in _waived(report):
         yield Text.assemble(
-            (_WAIVED, "dim"), f"  {_brief_line(group, inert(worst_first(group)[0].reason, limit=_PROSE))}"
+            (WAIVED, "dim"), f"  {_brief_line(group, inert(worst_first(group)[0].reason, limit=PROSE))}"
         )
 
 
@@ -114,21 +93,25 @@ def _brief_line(group: Sequence[Finding], told: str) -> str:
 
 
 def _page(report: AuditReport, *, width: int, verbose: bool) -> Iterable[RenderableType]:
-    tool = inert(f"{report.tool['name']} {report.tool['version']}", limit=40)
-    yield Rule(Text(tool, style="bold"), characters="=", style="none")
+    yield title_line(report)
+    said, reasons = headline(report)
+    yield Text(said, style=VERDICT_STYLES[report.verdict])
+    for reason in reasons:
+        yield bullet(reason)
+    yield Text("")
     yield _header(report, verbose=verbose)
     everything = cells(report.findings)
     for seed in dict.fromkeys(cell.seed for cell in everything):
-        yield from _matrix([cell for cell in everything if cell.seed == seed], seed, width)
+        yield from matrix([cell for cell in everything if cell.seed == seed], seed, width)
     yield Text("")
-    yield _legend(everything)
+    yield legend(everything)
     yield Text("")
     if verbose:
         yield from _every_finding(report, width)
     for outcome in _SECTIONS:
         problems = _problems(report, outcome)
         if problems:
-            yield Rule(Text(_SECTIONS[outcome], style=_STYLES[outcome]), characters="-", style="none")
+            yield Rule(Text(_SECTIONS[outcome], style=STYLES[outcome]), characters="-", style="none")
         for group in problems:
             yield _problem(report, group, width=width, verbose=verbose)
     waived = _waived(report)
@@ -138,7 +121,7 @@ def _page(report: AuditReport, *, width: int, verbose: bool) -> Iterable[Rendera
         yield _problem(report, group, width=width, verbose=verbose)
     for section in sections(report, everything=verbose):
         yield from _section(section, width)
-    remarks = [*_not_measured(report), *_tagged(report), *_context(report), *_notes(report)]
+    remarks = [*not_measured(report), *_tagged(report), *_context(report), *_notes(report)]
     if remarks:
         yield Rule(Text("notes"), characters="-", style="none")
         yield from remarks
@@ -167,7 +150,7 @@ def _header(report: AuditReport, *, verbose: bool) -> RenderableType:
         lines["settings"] = "; ".join(f"{key} {value}" for key, value in config.items())
         margins = named_margins(report)
         lines["margins"] = "; ".join(f"{name} {about.get('margin', '')}" for name, about in margins.items())
-    grid = Table.grid(padding=(0, _GAP))
+    grid = Table.grid(padding=(0, GAP))
     grid.add_column(style="dim", overflow="fold")
     grid.add_column(overflow="fold")
     for key, value in lines.items():
@@ -175,47 +158,10 @@ def _header(report: AuditReport, *, verbose: bool) -> RenderableType:
     return grid
 
 
-def _matrix(group: Sequence[Cell], seed: str | None, width: int) -> Iterable[RenderableType]:
-    probes = dict.fromkeys(cell.probe for cell in group)
-    columns = sorted({cell.generation for cell in group})
-    names = {probe: inert(probe, limit=60) for probe in probes}
-    widest = min(max(map(cell_len, [*names.values(), "generation"])), max(width // 2, 10))
-    fitting = max(1, (width - widest) // (3 + _GAP))
-    marks = {
-        (cell.probe, cell.generation): Text(_WAIVED, "dim") if cell.waived else _mark(cell.outcome, gating=cell.gating)
-        for cell in group
-    }
-    for start in range(0, len(columns), fitting):
-        block = columns[start : start + fitting]
-        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", collapse_padding=True)
-        table.add_column(Text("generation"), max_width=widest, overflow="fold")
-        for generation in block:
-            table.add_column(Text(str(generation)), justify="center", no_wrap=True, min_width=3)
-        for probe, name in names.items():
-            table.add_row(Text(name), *(marks.get((probe, each), "") for each in block))
-        yield Text("" if seed is None else f"\nseed {inert(seed)}", style="bold")
-        yield table
-
-
-def _mark(outcome: Outcome, *, gating: bool) -> Text:
-    mark = _MARKS[outcome]
-    return Text(mark, _STYLES[outcome]) if gating else Text(f"({mark[-1]})", "dim")
-
-
 def _finding_mark(finding: Finding) -> Text:
     if finding.waiver is not None:
-        return Text(f"w {_MARKS[finding.outcome][-1]}", "dim")
-    return _mark(finding.outcome, gating=finding.gating)
-
-
-def _legend(group: Sequence[Cell]) -> Text:
-    present = {cell.outcome for cell in group if not cell.waived}
-    parts = [f"{_MARKS[outcome]} {WORDS[outcome].lower()}" for outcome in _MARKS if outcome in present]
-    if any(cell.waived for cell in group):
-        parts.append(f"{_WAIVED} waived")
-    if any(not cell.gating for cell in group):
-        parts.append("( ) context, outside the verdict")
-    return Text("   ".join(parts) or "nothing to show: the audit has no findings", style="dim")
+        return Text(f"w {MARKS[finding.outcome][-1]}", "dim")
+    return mark(finding.outcome, gating=finding.gating)
 
 
 # ---------------------------------------------------------------------------------------------------------- problems
@@ -253,7 +199,7 @@ def _problem(report: AuditReport, group: Sequence[Finding], *, width: int, verbo
         parts.append(_rows(columns, width=width, limit=len(measured) if verbose else _ROWS))
     for finding in group if verbose or not measured else worst_first(group)[:1]:
         tags = f" [{', '.join(map(inert, finding.notes))}]" if finding.notes else ""
-        told = inert(finding.reason, limit=_PROSE)
+        told = inert(finding.reason, limit=PROSE)
         parts.append(_indented(f"{where(finding.generation, finding.seed)}: {told}{tags}"))
         if raw(finding):
             parts.append(_indented(f"raw: {raw(finding)}"))
@@ -300,8 +246,8 @@ def _rows(columns: dict[str, list[str]], *, width: int, limit: int) -> Renderabl
     total = len(next(iter(columns.values())))
     widths = [max(map(cell_len, (name, *column))) for name, column in columns.items()]
     rows = list(zip(*columns.values(), strict=True))[:limit]
-    if _INDENT + sum(widths) + _GAP * (len(widths) - 1) <= width:
-        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    if _INDENT + sum(widths) + GAP * (len(widths) - 1) <= width:
+        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
         for name in columns:
             table.add_column(Text(name), no_wrap=True)
         for row in rows:
@@ -362,28 +308,19 @@ def _every_finding(report: AuditReport, width: int) -> Iterable[RenderableType]:
     }
     columns.pop("against", None)  # too wide for this table; problems and context say it
     widths = [max(map(cell_len, (name, *column))) for name, column in columns.items()]
-    if sum(widths) + _GAP * (len(widths) - 1) > width:
+    if sum(widths) + GAP * (len(widths) - 1) > width:
         for finding in findings:
             mark = _finding_mark(finding)
             place = where(finding.generation, finding.seed)
             beside = f"; raw: {raw(finding)}" if raw(finding) else ""
             yield Text.assemble(mark, f"  {title(finding)}, {place}: {sentence(finding, alpha=alpha(report))}{beside}")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
     for name in columns:
         table.add_column(Text(name), no_wrap=True)
     for finding, row in zip(findings, zip(*columns.values(), strict=True), strict=True):
         table.add_row(_finding_mark(finding), *map(Text, row[1:]))
     yield table
-
-
-def _not_measured(report: AuditReport) -> Iterable[RenderableType]:
-    listed = [
-        f"{', '.join(dict.fromkeys(map(title, findings)))} ({inert(reason, limit=_PROSE)})"
-        for reason, findings in unmeasured(report.findings).items()
-    ]
-    if listed:
-        yield Text(f"not measured: {'; '.join(listed)}")
 
 
 def _tagged(report: AuditReport) -> Iterable[RenderableType]:
@@ -410,4 +347,4 @@ def _context(report: AuditReport) -> Iterable[RenderableType]:
 
 def _notes(report: AuditReport) -> Iterable[RenderableType]:
     for note in report.notes:
-        yield Text(inert(note, limit=_PROSE))
+        yield Text(inert(note, limit=PROSE))

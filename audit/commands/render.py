@@ -34,7 +34,13 @@ def render_parser() -> Parser:
     parser.add_argument("--longest", metavar="BYTES", type=count, help="leave out of the Markdown what does not fit")
     parser.add_argument("--junitxml", metavar="FILE", help="write JUnit XML there")
     parser.add_argument("--text", action="store_true", help="show it as text, too")
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="with text: a row for every finding")
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help="with text: intervals, p-values, evidence; -vv: every finding",
+    )
     return parser
 
 

@@ -76,7 +76,7 @@ def _shown(gate: Gate, value: float, *, change: bool = False) -> str:
 
 def _percent(value: float, margin: float) -> str:
     """As few decimals as keep it apart from the margin: .38 -> "38%", .8996 against .9 -> "89.96%"."""
-    if value == margin:
+    if value in (margin, 0):
         return percent(value)
     for decimals in range(1 if abs(value) < 0.1 else 0, 15):
         shown = round(100 * value, decimals)

@@ -215,7 +215,7 @@ def test_quiet_says_what_failed_and_the_verdict(shelf: Path, capsys: pytest.Capt
 def test_verbose_shows_every_finding(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command(shelf / "healthy")
     brief = capsys.readouterr().out
-    command(shelf / "healthy", "-v")
+    command(shelf / "healthy", "-vv")
     verbose = capsys.readouterr().out
     assert "diversity / distinct-2" not in brief
     assert verbose.count("diversity / distinct-2") == 2

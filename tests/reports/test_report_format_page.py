@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from collapse_audit.reports import as_text
+from collapse_audit.reports import _matrix
 from collapse_audit.reports.document import FORMAT_VERSION, Outcome, Stage, Verdict
 from collapse_audit.reports.from_json import schema
 from collapse_audit.reports.write import FILES
@@ -34,5 +34,5 @@ def test_every_word_that_a_program_may_meet_is_named() -> None:
 
 def test_every_file_and_mark_is_named() -> None:
     assert all(f"`{file}`" in PAGE for file in FILES.values())
-    assert all(f"`{mark}`" in PAGE for mark in as_text._MARKS.values())
+    assert all(f"`{mark}`" in PAGE for mark in _matrix.MARKS.values())
     assert f"`format_version` | {FORMAT_VERSION}." in PAGE

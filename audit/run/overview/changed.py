@@ -20,10 +20,11 @@ _HELD = {
 
 def moved(findings: Iterable[Finding]) -> list[str]:
     """A sentence where something moved: what, and what of tails, types, labels and diversity was held, with the worst
-    bound of all generations. It claims no more than the findings do: what failed or is open is not called held."""
+    bound of all generations. It claims no more than the findings do: what is open is not called held, and where
+    anything failed there is nothing to reassure anybody of."""
     gating = [finding for finding in findings if finding.gating]
     changed = [finding for finding in gating if counted(finding) is Outcome.CHANGED]
-    if not changed:
+    if not changed or any(counted(finding) is Outcome.FAIL for finding in gating):
         return []
     what = ", ".join(dict.fromkeys(map(called, changed)))
     where = ", ".join(map(str, sorted({finding.generation for finding in changed})))
