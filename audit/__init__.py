@@ -23,20 +23,17 @@ if TYPE_CHECKING:
     from collapse_audit.probes.statistics.readings import Gate, NotMeasured
     from collapse_audit.probes.types import probe, text_probe
 
-<<<<<<< HEAD
 __all__ = [
     "CollapseAuditCallback",
     "Gate",
     "NotMeasured",
     "__version__",
     "audit",
+    "compare",
     "load_lineage",
     "probe",
     "text_probe",
 ]
-=======
-__all__ = ["CollapseAuditCallback", "Gate", "NotMeasured", "__version__", "audit", "compare", "load_lineage", "probe"]
->>>>>>> 98aa8ff (Texts in memory, compare from Python, a short repr; slips of the pen are named)
 
 # Loaded on first use (PEP 562): every import of a submodule runs this file, and ``--help`` must stay fast.
 _HOMES = {
