@@ -22,8 +22,8 @@ from collapse_audit.lineages.corpora.readers.records import check_record
 from collapse_audit.lineages.corpora.readers.shapes import is_gold
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import file_digest
-from collapse_audit.lineages.files.door import reading
-from collapse_audit.lineages.files.opening import Unreadable
+from collapse_audit.lineages.files.door import limits, reading
+from collapse_audit.lineages.files.opening import Unreadable, too_much
 from collapse_audit.lineages.files.problems import ProblemList, problem, shorten
 
 __all__ = ["RECORD_SCHEMA", "Corpus", "open_corpus"]
@@ -69,6 +69,8 @@ class Corpus:
         total = 0
         for block in self._blocks():
             total += len(block.records)
+            if total > limits().records:
+                raise InputError([self._problem(too_much("more records", "records"))])
             ids.add(block)
             batch = self._batch(block, problems)
             if batch is not None and batch.num_rows:

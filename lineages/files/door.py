@@ -41,9 +41,11 @@ class Limits:
     unpacked: int = 2**34
     """Bytes that a compressed corpus may unpack to."""
     ratio: int = 200
-    """How many times its own size a compressed corpus may unpack to, once it is beyond 16 MiB."""
-    line: int = 2**28
-    """Bytes of one line of a corpus."""
+    """How many times its own size a compressed corpus may unpack to, once it is beyond 256 MiB."""
+    whole: int = 2**29
+    """Bytes of a file that cannot be read in parts: a document that is a file, a Parquet file that is packed."""
+    line: int = 2**24
+    """Bytes of one line, cell or record of a corpus."""
     records: int = 10**8
     """Records of a corpus."""
     nesting: int = 64

@@ -1,24 +1,29 @@
 """The one place where files of text are opened: plain, or packed by gzip, zstd or xz, as the end of the name says.
 
-Whoever wants a limit on what is read (bytes, bombs) puts it here: every reader of corpora goes through
-:func:`open_bytes` and :func:`read_some`.
+Every reader of corpora goes through :func:`open_bytes` and :func:`read_some`, so that a device is never read, a pipe
+never waited for, and a packed file never unpacked beyond what :mod:`~collapse_audit.lineages.files.door` allows.
 """
 
 from __future__ import annotations
 
 import gzip
 import lzma
+import os
+import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
 from collapse_audit.lineages.files.broken import Broken
+from collapse_audit.lineages.files.door import limits, raised
 
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".xz": "xz"}
 """End of a name -> what the file is packed with."""
+LET_UNPACK = 2**28
+"""Bytes that any packed file may unpack to, however small it is: a model that writes one text for ever packs well."""
 
 
 class Unreadable(Exception):  # noqa: N818 - it is caught and reported, never shown as it is
@@ -38,15 +43,65 @@ def split_packing(name: str) -> tuple[str, str]:
     return name, ""
 
 
+def too_much(what: str, limit: str, *, line: int | None = None) -> Unreadable:
+    """What is beyond the limit called ``limit``: what it is, how much is allowed, and how a user raises it."""
+    most = getattr(limits(), limit)
+    return Unreadable(f"{what} than {most:,}", f"at most {most:,}; {raised(limit)}", "limit-exceeded", line=line)
+
+
 def open_bytes(path: Path, *, packing: str = "") -> BinaryIO:
-    """The file's bytes, unpacked; the caller closes it. ``packing``: a key of :data:`PACKINGS`, or empty."""
+    """The file's bytes, unpacked; the caller closes it. ``packing``: a key of :data:`PACKINGS`, or empty.
+
+    Raises OSError, and Unreadable for what is no regular file.
+    """
+    # Not blocking: a FIFO that nobody writes to would be waited for without end.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise Unreadable("neither a file nor a folder, but a device or a pipe", "a regular file", "not-a-file")
+    file = os.fdopen(descriptor, "rb")
     if packing == ".gz":
-        return cast(BinaryIO, gzip.open(path, "rb"))
+        return cast(BinaryIO, _Unpacked(gzip.GzipFile(fileobj=file, mode="rb"), file, status.st_size))
     if packing == ".xz":
-        return cast(BinaryIO, lzma.open(path, "rb"))
+        return cast(BinaryIO, _Unpacked(lzma.open(file, "rb"), file, status.st_size))
     if packing == ".zst":
-        return cast(BinaryIO, pa.CompressedInputStream(pa.OSFile(str(path), "rb"), "zstd"))
-    return path.open("rb")
+        return cast(BinaryIO, _Unpacked(pa.CompressedInputStream(pa.PythonFile(file), "zstd"), file, status.st_size))
+    return file
+
+
+class _Unpacked:
+    """What a packed file unpacks to, as far as that is within the limits."""
+
+    def __init__(self, stream: Any, file: BinaryIO, packed: int) -> None:
+        self._stream, self._file = stream, file
+        self._packed, self._unpacked = packed, 0
+
+    def __enter__(self) -> _Unpacked:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        try:
+            self._stream.close()
+        finally:
+            self._file.close()
+
+    def read(self, size: int) -> bytes:
+        data = bytes(self._stream.read(size))
+        self._unpacked += len(data)
+        if self._unpacked > limits().unpacked:
+            raise too_much("packed bytes that unpack to more bytes", "unpacked")
+        check_ratio(self._packed, self._unpacked)
+        return data
+
+
+def check_ratio(packed: int, unpacked: int) -> None:
+    """Raises Unreadable where so much comes of so little that the file was made for it."""
+    if unpacked > max(LET_UNPACK, limits().ratio * packed):
+        raise too_much(f"{packed:,} packed bytes that unpack to {unpacked:,} and more, more times", "ratio")
 
 
 def read_some(stream: BinaryIO, size: int, *, packing: str = "") -> bytes:
@@ -70,7 +125,12 @@ def read_some(stream: BinaryIO, size: int, *, packing: str = "") -> bytes:
 
 
 def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+    """All of a file that has to be held as a whole."""
+    size = 0
     while piece := stream.read(1 << 20):
+        size += len(piece)
+        if size > limits().whole:
+            raise too_much("more bytes to be held at once", "whole")
         yield piece
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from collapse_audit.lineages.files.broken import Broken
-from collapse_audit.lineages.files.opening import Unreadable, open_bytes, read_some
+from collapse_audit.lineages.files.door import limits
+from collapse_audit.lineages.files.opening import Unreadable, open_bytes, read_some, too_much
 
 BLOCK_BYTES = 1024 * 1024
 BOM = b"\xef\xbb\xbf"
@@ -67,14 +68,20 @@ def raw_line_blocks(path: Path, *, packing: str, block_bytes: int) -> Iterator[b
 
 def _whole_lines(stream: BinaryIO, block_bytes: int, packing: str) -> Iterator[bytes]:
     pending: list[bytes] = []  # pieces of a line longer than a block; joined once
+    line, waiting = 1, 0
     while chunk := read_some(stream, block_bytes, packing=packing):
         end = chunk.rfind(b"\n") + 1
+        waiting += len(chunk) if end == 0 else chunk.index(b"\n")
+        if waiting > limits().line:
+            raise too_much("a line of more bytes", "line", line=line)
         if end == 0:
             pending.append(chunk)
             continue
         pending.append(chunk[:end])
         yield b"".join(pending)
+        line += chunk.count(b"\n")
         pending = [chunk[end:]] if end < len(chunk) else []
+        waiting = len(chunk) - end
     if pending:
         yield b"".join(pending)
 

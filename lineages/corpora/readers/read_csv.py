@@ -19,11 +19,9 @@ from typing import Any
 
 from collapse_audit.lineages.corpora.readers.blocks import Block, bad_utf8, first_repeated, raw_line_blocks
 from collapse_audit.lineages.files.broken import Broken
-from collapse_audit.lineages.files.opening import Unreadable
+from collapse_audit.lineages.files.door import limits
+from collapse_audit.lineages.files.opening import Unreadable, too_much
 
-# The csv module stops at 128 KiB a cell unless told otherwise. The limit still ends a quote that is never closed
-# before it swallows a huge file. It is a setting of the whole process, and only ever raised.
-_LARGEST_CELL = 256 * 1024 * 1024
 _ROWS_A_BLOCK = 4096
 _LOOKED_AT = 65536
 _ROWS_LOOKED_AT = 20
@@ -34,7 +32,9 @@ def csv_blocks(path: Path, *, packing: str, block_bytes: int, tabs: bool = False
 
     ``tabs``: cells are separated by tabs unless the first lines say otherwise.
     """
-    csv.field_size_limit(max(csv.field_size_limit(), _LARGEST_CELL))
+    # The csv module stops at 128 KiB a cell unless told otherwise. The limit still ends a quote that is never closed
+    # before it swallows a huge file. It is a setting of the whole process, and only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), min(limits().line, 2**31 - 1)))
     source = _Lines(path, packing=packing, block_bytes=block_bytes)
     delimiter = _delimiter(source.start(), tabs=tabs)
     rows = csv.reader(source, strict=True, delimiter=delimiter)
@@ -120,6 +120,8 @@ def _next_row(rows: Any) -> list[str] | Broken | None:
     try:
         row: list[str] | None = next(rows, None)
     except csv.Error as error:
+        if "field larger than field limit" in str(error):
+            raise too_much("a cell of more characters", "line", line=rows.line_num) from None
         return Broken(found=f"broken CSV ({error})", expected="rows of comma-separated cells", slug="broken-csv")
     return row
 
@@ -132,6 +134,8 @@ def _header(rows: Any, source: _Lines) -> list[str] | None:
     if broken or isinstance(header, Broken):
         assert broken is not None
         raise Unreadable(broken.found, broken.expected, broken.slug, line=1)
+    if len(header) > limits().columns:
+        raise too_much("more columns", "columns", line=1)
     repeated = first_repeated(header)
     if repeated is not None:
         raise Unreadable(f'two columns named "{repeated}"', "each column once", "duplicate-column", line=1)

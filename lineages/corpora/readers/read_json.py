@@ -14,10 +14,9 @@ from typing import Any, BinaryIO
 
 from collapse_audit.lineages.corpora.readers.blocks import BOM, Block, bad_utf8, refuse_other_formats
 from collapse_audit.lineages.corpora.readers.read_jsonl import DECODER, DuplicateKeyError, jsonl_blocks
-from collapse_audit.lineages.files.opening import Unreadable, open_bytes, read_some
+from collapse_audit.lineages.files.door import limits
+from collapse_audit.lineages.files.opening import Unreadable, open_bytes, read_some, too_much
 
-_LONGEST = 256 * 1024 * 1024
-"""Characters of one element: a quote that is never closed must not swallow a huge file."""
 _SPACE = " \t\r\n"
 _EXPECTED = "a JSON array of records, or an object that holds one"
 
@@ -129,7 +128,9 @@ class _Text:
                 value, end = DECODER.raw_decode(self.buffer, self.at)
             except json.JSONDecodeError as error:
                 cut_off = error.pos >= len(self.buffer) - 16 or error.msg.startswith("Unterminated string")
-                if cut_off and len(self.buffer) - self.at < _LONGEST and self.more():
+                if cut_off and len(self.buffer) - self.at > limits().line:  # a quote that is never closed
+                    raise too_much("an element of more characters", "line", line=self.line) from None
+                if cut_off and self.more():
                     continue
                 line = self.line + self.buffer.count("\n", self.at, error.pos)
                 raise Unreadable(f"broken JSON ({error.msg})", _EXPECTED, "broken-json", line=line) from None
@@ -194,7 +195,7 @@ def _members(text: _Text) -> Iterator[tuple[int, Any]]:
 def _is_lines(text: _Text) -> bool:
     """Whether the file holds one object a line: a second one follows the first, or the first is a record itself."""
     while "\n" not in text.buffer and text.more():
-        if len(text.buffer) > _LONGEST:
+        if len(text.buffer) > limits().line:
             return False
     first, _, rest = text.buffer[text.at :].partition("\n")
     try:

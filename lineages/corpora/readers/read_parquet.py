@@ -16,8 +16,10 @@ import pyarrow.parquet as pq
 from collapse_audit.lineages.corpora.readers.blocks import Block, first_repeated
 from collapse_audit.lineages.corpora.readers.records import no_text
 from collapse_audit.lineages.corpora.readers.shapes import ROOTS
+from collapse_audit.lineages.corpora.readers.unpacked import check_encoded, in_bearable_parts
 from collapse_audit.lineages.files.broken import Broken
-from collapse_audit.lineages.files.opening import Unreadable, open_bytes, read_some
+from collapse_audit.lineages.files.door import limits
+from collapse_audit.lineages.files.opening import Unreadable, open_bytes, read_some, too_much
 
 _MOST_ROWS = 8192
 
@@ -33,11 +35,16 @@ def parquet_blocks(
         # Without these two a row group (often the whole file) would be fetched before its first row is given out.
         with pq.ParquetFile(_source(path, packing=packing), pre_buffer=False, buffer_size=block_bytes) as file:
             columns = _columns(file.schema_arrow.names, fields, named)
-            first = 1
+            encoded = check_encoded(file, packed=path.stat().st_size, columns=columns)
+        # A value that many rows name stands in the file once: it stays so until it is known how large the rows are.
+        source = _source(path, packing=packing)
+        with pq.ParquetFile(source, pre_buffer=False, buffer_size=block_bytes, read_dictionary=encoded) as file:
             rows = _rows_a_block(file, block_bytes)
-            for batch in file.iter_batches(batch_size=rows, columns=columns, use_threads=False):
-                yield Block(lines=range(first, first + batch.num_rows), records=_records(batch))
-                first += batch.num_rows
+            batches = file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
+            first = 1
+            for part in in_bearable_parts(batches, packed=path.stat().st_size):
+                yield Block(lines=range(first, first + part.num_rows), records=_records(part))
+                first += part.num_rows
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise Unreadable(f"a damaged Parquet file ({reason})", "a Parquet file", "broken-parquet") from None
@@ -49,7 +56,9 @@ def arrow_blocks(
     """As :func:`parquet_blocks`, of an Arrow file: a stream (as ``save_to_disk`` writes) or one with a footer."""
     try:
         with _opened(path, packing) as file:
-            yield from reader_blocks(_batches(file), block_bytes, fields=fields, named=named)
+            batches = (batch.select(_columns(batch.schema.names, fields, named)) for batch in _batches(file))
+            parts = in_bearable_parts(batches, packed=path.stat().st_size)
+            yield from reader_blocks(parts, block_bytes, fields=fields, named=named)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise Unreadable(f"a damaged Arrow file ({reason})", "an Arrow file", "broken-arrow") from None
@@ -70,7 +79,7 @@ def reader_blocks(
 
 
 def _opened(path: Path, packing: str) -> Any:
-    return pa.memory_map(str(path), "r") if not packing else _source(path, packing=packing)
+    return _source(path, packing=packing) if packing else pa.memory_map(str(path), "r")
 
 
 def _batches(file: Any) -> Iterator[pa.RecordBatch]:
@@ -84,14 +93,16 @@ def _batches(file: Any) -> Iterator[pa.RecordBatch]:
 
 
 def _source(path: Path, *, packing: str) -> Any:
-    if not packing:
-        return path
     with open_bytes(path, packing=packing) as stream:
+        if not packing:
+            return path  # opened once all the same: what is no regular file goes no further
         return pa.BufferReader(read_some(stream, -1, packing=packing))
 
 
 def _columns(names: list[str], fields: frozenset[str], named: tuple[str, ...]) -> list[str]:
     """The columns to be read. All that could hold the text are, where none is called so."""
+    if len(names) > limits().columns:
+        raise too_much("more columns", "columns")
     wanted = fields | {path.split(".")[0].split("[")[0] for path in named} | set(named)
     if "text" not in names:
         wanted |= ROOTS
