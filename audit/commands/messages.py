@@ -33,6 +33,10 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "a file holds more than is read without being asked",
             "raise that limit, if the file is honest: `COLLAPSE_AUDIT_LIMITS=NAME=NUMBER`",
         ),
+        "too-many-generations": (
+            "there are more generations than are read without being asked",
+            "name those to audit, or raise the limit: `COLLAPSE_AUDIT_LIMITS=generations=NUMBER`",
+        ),
         "more-problems": ("a file has more problems than are listed", "correct those listed and run again"),
         "no-lineage": ("the path is no folder that holds a lineage", "give the folder that `lineage.toml` is in"),
         "no-corpus": ("the folder holds no file that is named as a corpus", "name files `reference.*`, `gen_0.*`, …"),
