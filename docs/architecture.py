@@ -1,4 +1,5 @@
-"""The map of the house, made from its imports: ``python -m docs.architecture`` writes it, ``--check`` holds it.
+"""The map of the house, made from its imports: ``python -m docs.architecture`` writes it, ``--check`` holds it, and
+``--figures`` prints its numbers.
 
 Every import counts: those inside functions, and those for the type checker alone. The check fails where files import
 each other in a circle, a file reaches 400 lines, a function 60 (its docstring aside), or the page is out of date.
@@ -15,14 +16,14 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from docs.markdown import table
+from docs.markdown import inline, table
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
 PARTS = {"audit": "collapse_audit", **{part: f"collapse_audit.{part}" for part in ("probes", "lineages", "reports")}}
 """Folders of the repository that are the package, and what they are imported as."""
-MOST_LINES, MOST_OF_A_FUNCTION, MOST_LEVELS = 400, 60, 8
-_MAP, _FIGURES = "map", "figures"
+MOST_LINES, MOST_OF_A_FUNCTION = 400, 60
+_START, _END = "<!-- map: made by docs/architecture.py -->\n", "<!-- map: end -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,19 +157,15 @@ def _levels(graph: Mapping[str, frozenset[str]]) -> dict[str, int]:
 
 
 def map_of(house: House) -> str:
-    """Every folder: what it holds in its own words, how large it is, and which folders it imports from."""
-    rows = []
-    for folder, below in house.folders.items():
-        inside = [module for module in house.modules.values() if module.folder == folder]
-        lines = sum(module.lines for module in inside)
-        rows.append((f"`{folder}`", _holds(house.root / folder), str(len(inside)), f"{lines:,}", _listed(below)))
-    return table(("folder", "holds", "files", "lines", "imports from"), rows)
+    """Every folder: what it holds in its own words, and which folders it imports from."""
+    rows = [(f"`{folder}`", _holds(house.root / folder), _listed(below)) for folder, below in house.folders.items()]
+    return table(("folder", "holds", "imports from"), rows)
 
 
 def _holds(folder: Path) -> str:
     file = folder / "__init__.py"
     doc = ast.get_docstring(ast.parse(file.read_text("utf-8"))) if file.is_file() else None
-    return (doc or "").split("\n")[0].split(": ", 1)[-1].rstrip(".:")
+    return inline((doc or "").split("\n")[0].rstrip(".:"))
 
 
 def _listed(folders: frozenset[str]) -> str:
@@ -190,7 +187,7 @@ def figures_of(house: House) -> str:
         ("largest file, lines", f"{largest.lines} (`{_short(largest.name)}`)"),
         ("longest function, lines", f"{longest[0][0]} (`{_short(longest[1])}`)"),
     ]
-    return table(("", "now"), rows)
+    return "".join(f"{what}: {number}\n" for what, number in rows)
 
 
 def _short(name: str) -> str:
@@ -198,21 +195,22 @@ def _short(name: str) -> str:
 
 
 def page(text: str, house: House) -> str:
-    """``text`` of the page with its made parts as the code has them."""
-    for mark, made in ((_MAP, map_of(house)), (_FIGURES, figures_of(house))):
-        start, end = f"<!-- {mark}: made by docs/architecture.py -->\n", f"<!-- {mark}: end -->"
-        before, _, rest = text.partition(start)
-        _, _, after = rest.partition(end)
-        text = f"{before}{start}\n{made.strip()}\n\n{end}{after}"
-    return text
+    """``text`` of the page with its map as the code has it."""
+    before, _, rest = text.partition(_START)
+    after = rest.partition(_END)[2]
+    return f"{before}{_START}\n{map_of(house).strip()}\n\n{_END}{after}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the page, or with ``--check`` hold house and page against the rules."""
     parser = argparse.ArgumentParser(prog="python -m docs.architecture", description="Make the map of the house.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where a rule does not hold")
-    check = parser.parse_args(argv).check
-    house = House(ROOT)
+    parser.add_argument("--figures", action="store_true", help="write nothing; print the numbers of the house")
+    options = parser.parse_args(argv)
+    check, house = options.check, House(ROOT)
+    if options.figures:
+        sys.stdout.write(figures_of(house))
+        return 0
     found = list(house.complaints())
     before = PAGE.read_text("utf-8")
     if not house.circles:

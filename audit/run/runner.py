@@ -17,7 +17,7 @@ from collapse_audit.run.overview.examples import examples
 from collapse_audit.run.overview.histograms import histograms
 from collapse_audit.run.overview.trends import seed_trends, told
 from collapse_audit.run.plan import Plan
-from collapse_audit.run.seed_audit import Family, Progress
+from collapse_audit.run.seed_audit import Progress, SeedAudit
 from collapse_audit.settings.config import AuditConfig
 from collapse_audit.verdicts.waivers import apply_waivers
 
@@ -46,17 +46,17 @@ def run(
     slopes: dict[str | None, tuple[Trend, ...]] = {}
     done = 0
     for seed in dict.fromkeys(comparison.seed for comparison in plan.comparisons):
-        family = Family(plan.of_seed(seed), config, cutter, plan, provenance, today)
-        measured, size = family.measure(progress, stop_at_first)
-        tables["copying"] += family.copies()
-        tables["histograms"] += histograms(family.comparisons, family.samples)
+        of_seed = SeedAudit(plan.of_seed(seed), config, cutter, plan, provenance, today)
+        measured, size = of_seed.measure(progress, stop_at_first)
+        tables["copying"] += of_seed.copies()
+        tables["histograms"] += histograms(of_seed.comparisons, of_seed.samples)
         if config.evidence == "texts":
-            tables["examples"] += examples(family.comparisons, family.samples)
+            tables["examples"] += examples(of_seed.comparisons, of_seed.samples)
         if not stop_at_first:
-            tables["decoding"] += family.decoding(probes)
-            slopes[seed] = seed_trends(family.comparisons, family.samples, config, probes, family.rule)
-        rules.add(family.rule.name if family.rule else "none")
-        notes.extend(family.notes)
+            tables["decoding"] += of_seed.decoding(probes)
+            slopes[seed] = seed_trends(of_seed.comparisons, of_seed.samples, config, probes, of_seed.rule)
+        rules.add(of_seed.rule.name if of_seed.rule else "none")
+        notes.extend(of_seed.notes)
         findings.extend(judged(measured, config, asked_for, size, today))
         done += len(dict.fromkeys(m.comparison.name for m in measured))
         if stop_at_first and any(f.gating and counted(f) is Outcome.FAIL for f in findings):

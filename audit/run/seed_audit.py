@@ -45,7 +45,7 @@ Progress = Callable[[str], None]
 """Called with a line of what is being done now, before it is done."""
 
 
-class Family:
+class SeedAudit:
     """The comparisons of one seed: their samples, read once each, and the number of tests they make."""
 
     def __init__(
