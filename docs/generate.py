@@ -26,6 +26,7 @@ from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.types import Probe
 from collapse_audit.settings import config
+from collapse_audit.settings.merged import CHECKS, range_of
 from collapse_audit.verdicts.exit_codes import ExitCode
 from docs.command_lines import commands_page
 from docs.markdown import block, inline, table
@@ -203,10 +204,10 @@ def config_page() -> str:
     settings = [
         (f"`{item.name}`", f"`{_toml(item.default)}`", _allowed(item.name), inline(told.get(item.name, "")))
         for item in dataclasses.fields(config.AuditConfig)
-        if item.name in config._CHECKS
+        if item.name in CHECKS
     ]
     margins = [
-        (f"`{probe.name}.{gate.statistic}`", _limit(gate), gate.unit, config._range(gate)[2], inline(gate.because))
+        (f"`{probe.name}.{gate.statistic}`", _limit(gate), gate.unit, range_of(gate)[2], inline(gate.because))
         for probe in BUILTIN
         for gate in probe.gates
     ]
@@ -218,7 +219,7 @@ def config_page() -> str:
 def _allowed(name: str) -> str:
     """What a setting may be, in the words with which anything else is refused."""
     try:
-        config._CHECKS[name](object())
+        CHECKS[name](object())
     except ValueError as allowed:
         return str(allowed)
     raise AssertionError(f"{name} allows anything")

@@ -32,7 +32,8 @@ from collapse_audit.probes.text.ngrams import take
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import Tokenizer, tokenizer
 from collapse_audit.probes.types import Probe
-from collapse_audit.settings.config import AuditConfig, GateSettings
+from collapse_audit.settings.config import AuditConfig
+from collapse_audit.settings.merged import GateSettings
 
 IntArray = npt.NDArray[np.int64]
 

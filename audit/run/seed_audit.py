@@ -37,7 +37,8 @@ from collapse_audit.reports.plain import plain
 from collapse_audit.run.judge import Measured, fails
 from collapse_audit.run.one_scorer import under_one_scorer
 from collapse_audit.run.plan import Comparison, Plan, Side
-from collapse_audit.settings.config import AuditConfig, GateSettings
+from collapse_audit.settings.config import AuditConfig
+from collapse_audit.settings.merged import GateSettings
 from collapse_audit.verdicts.sequential import can_reject, permutations_for
 
 T = TypeVar("T")

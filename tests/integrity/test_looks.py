@@ -14,7 +14,8 @@ from collapse_audit.in_training.look import take_look
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.probes.statistics.readings import Estimate
 from collapse_audit.reports.document import Outcome, Verdict
-from collapse_audit.settings.config import AuditConfig, GateSettings
+from collapse_audit.settings.config import AuditConfig
+from collapse_audit.settings.merged import GateSettings
 from collapse_audit.verdicts.sequential import alpha_at
 
 DIVERSITY = tuple(probe for probe in BUILTIN if probe.name == "diversity")

@@ -10,7 +10,8 @@ from collapse_audit.calibration.two_samples import sample_of, trial
 from collapse_audit.in_training.look import take_look
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.reports.document import Verdict
-from collapse_audit.settings.config import AuditConfig, GateSettings
+from collapse_audit.settings.config import AuditConfig
+from collapse_audit.settings.merged import GateSettings
 
 ALPHA = 0.5
 """So large that the rate can be told from nothing in few trainings; a look may spend 0.0025 of it."""
