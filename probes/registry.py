@@ -15,6 +15,7 @@ from collapse_audit.probes.diversity import diversity
 from collapse_audit.probes.integrity import integrity
 from collapse_audit.probes.label_coverage import label_coverage
 from collapse_audit.probes.label_divergence import label_divergence
+from collapse_audit.probes.length import length
 from collapse_audit.probes.perplexity import perplexity
 from collapse_audit.probes.prompts.compared import Compare
 from collapse_audit.probes.repetition import repetition
@@ -34,6 +35,7 @@ BUILTIN: tuple[Probe, ...] = (
     label_coverage,
     repetition,
     diversity,
+    length,
     perplexity,
     concentration,
     task_score,

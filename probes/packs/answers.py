@@ -308,6 +308,26 @@ def _rise(
     )
 
 
+def length(_probe: Asked, pair: PackedPair) -> Iterator[Reading]:
+    """A pack knows how many tokens its blocks hold, and not which texts are long."""
+    count = pair.blocks.count
+    tokens = [side.at[-1].tokens[:count].astype(np.float64) for side in (pair.before, pair.after)]
+    documents = [np.full(count, float(side.size)) for side in (pair.before, pair.after)]
+    means = [float(top.sum() / bottom.sum()) for top, bottom in zip(tokens, documents, strict=True)]
+    yield ratio_of_sums(
+        np.concatenate(tokens),
+        np.concatenate(documents),
+        design=pair.blocks,
+        relabellings=pair.drawn,
+        scale="log",
+        worse="lower",
+        share=True,
+        statistic="mean-length",
+        raw=dict(zip(("baseline", "generation"), means, strict=True)),
+    )
+    yield NotMeasured(statistic="long-texts", reason="a reference pack does not hold how long each text is")
+
+
 def scored(probe: Asked, pair: PackedPair) -> Iterable[Reading]:
     """On log-perplexities as the pack holds them, rounded."""
     return probe(pair.scored)

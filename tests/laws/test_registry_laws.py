@@ -238,6 +238,8 @@ TWO_WAYS = (
     "effective-tokens",
     "duplicates",
     "empty",
+    "mean-length",
+    "long-texts",
 )
 
 
@@ -331,6 +333,8 @@ DAMAGES: dict[str, Callable[[float], Columns]] = {
     "seq-rep-4": with_texts(lambda texts, k: [" ".join(["a b c d e"] * 3) for _ in texts[:k]] + texts[k:]),
     "looping": with_texts(lambda texts, k: [text + " so on" * 3 for text in texts[:k]] + texts[k:]),
     "duplicates": with_texts(lambda texts, k: [texts[-1]] * k + texts[k:]),
+    "mean-length": with_texts(lambda texts, k: [text.split()[0] for text in texts[:k]] + texts[k:]),
+    "long-texts": with_texts(lambda texts, k: [text.split()[0] for text in texts[:k]] + texts[k:]),
     "empty": with_texts(lambda texts, k: [""] * k + texts[k:]),
     "constant": with_texts(lambda texts, k: [texts[-1]] * k + texts[k:]),
     "unchanged": with_texts(lambda texts, k: healthy(150, 22)["texts"][:k] + texts[k:]),

@@ -1,0 +1,97 @@
+"""CA303: did texts get shorter, or did the long ones vanish?"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from collapse_audit.probes.packs import answers
+from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.design import FloatArray
+from collapse_audit.probes.statistics.lengths import MEASURABLE
+from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading
+from collapse_audit.probes.types import probe
+
+_LONG = 0.8
+"""Quantile of both sides' lengths together from which a text is long."""
+
+
+@probe(
+    name="length",
+    code="CA303",
+    needs=("text",),
+    gates=(
+        Gate(
+            statistic="mean-length",
+            unit="ratio",
+            worse="lower",
+            margin=0.75,
+            because="a quarter of the tokens a text gone; halves of real corpora, 500 texts each, stay above .84",
+            kind="move",
+        ),
+        Gate(
+            statistic="long-texts",
+            unit="ratio",
+            worse="lower",
+            margin=0.5,
+            because="half of the long texts gone; of 100 among 500, .65 is within chance",
+            kind="move",
+        ),
+    ),
+    source="Chung & Romano 2013, doi 10.1214/13-AOS1090 (the test of a ratio)",
+    since="0.2",
+    packed=answers.length,
+)
+def length(pair: Pair) -> Iterator[Reading]:
+    """Did texts get shorter, or did the long ones vanish?
+
+    What it measures
+        How many tokens a text holds on average, and how many texts are long.
+
+    Formula and unit
+        mean-length: ratio of the mean numbers of tokens, generation to baseline. long-texts: ratio of the shares of
+        texts of at least as many tokens as the longest fifth of both sides' texts together has. Prompts are not
+        counted.
+
+    Why it signals collapse
+        Models that were trained on what models wrote stop early, or always at the same place, and what only a long
+        text can say is said no more.
+
+    When it misleads
+        ``max_new_tokens``, a template or a prompt that asks for brevity make texts shorter and nothing is lost: so a
+        change beyond the margin is ``changed`` and no collapse by itself. Only where nothing is left, on average fewer
+        than 4 tokens of at least 16, it is a loss. Texts that grew longer do not gate.
+
+    Needs
+        Text.
+    """
+    tokens = pair.tokens.lengths.astype(np.float64)
+    side = pair.design.side[pair.design.block]
+    before, after = tokens[~side], tokens[side]
+    raw = {
+        "baseline": float(before.mean()),
+        "generation": float(after.mean()),
+        "median_baseline": float(np.median(before)),
+        "median_generation": float(np.median(after)),
+    }
+    mean = _ratio(pair, tokens, "mean-length", raw)
+    if isinstance(mean, Estimate) and after.mean() < MEASURABLE and before.mean() >= 4 * MEASURABLE:
+        mean = dataclasses.replace(mean, kind="loss", explanation="next to nothing is left of the texts")
+    yield mean
+    least = max(float(np.quantile(tokens, _LONG, method="higher")), 1.0)
+    long = (tokens >= least).astype(np.float64)
+    shares = {
+        "baseline": float(long[~side].mean()),
+        "generation": float(long[side].mean()),
+        "long_from_tokens": int(least),
+    }
+    yield _ratio(pair, long, "long-texts", shares)
+
+
+def _ratio(pair: Pair, of_texts: FloatArray, statistic: str, raw: dict[str, float]) -> Reading:
+    if not of_texts[~pair.design.side[pair.design.block]].any():
+        return NotMeasured(statistic=statistic, reason="no text of the baseline is that long")
+    # ``share``: where all texts are equally long their spread is 0, and what n texts may hide is 3/n all the same.
+    return pair.compare(of_texts, scale="log", worse="lower", share=True, statistic=statistic, raw=raw)
