@@ -30,6 +30,8 @@ _LONG = 0.8
             margin=0.75,
             because="a quarter of the tokens a text gone; halves of real corpora, 500 texts each, stay above .84",
             kind="move",
+            plain="length of texts",
+            says="the texts of {generation} have {value} of the length of those of {baseline}",
         ),
         Gate(
             statistic="long-texts",
@@ -38,6 +40,8 @@ _LONG = 0.8
             margin=0.5,
             because="half of the long texts gone; of 100 among 500, .65 is within chance",
             kind="move",
+            plain="long texts",
+            says="{generation} holds {value} of the long texts of {baseline}",
         ),
     ),
     source="Chung & Romano 2013, doi 10.1214/13-AOS1090 (the test of a ratio)",

@@ -29,7 +29,7 @@ from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.registry import follows_of
 from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Reading
 from collapse_audit.probes.text.labels import AUTO_SHARE, EU_TIRADS, LabelRule, label_rule
-from collapse_audit.probes.text.sample import Sample, read_sample
+from collapse_audit.probes.text.sample import Sample, read_sample, with_prompts_of
 from collapse_audit.probes.text.tokens import Tokenizer
 from collapse_audit.probes.trends.decoding import decoding_splits
 from collapse_audit.probes.types import Probe
@@ -81,6 +81,7 @@ class SeedAudit:
                 self._read(comparison.predecessor, progress)
             if comparison.control is not None:
                 self._read(comparison.control, progress)
+        self._share_prompts()
         self.samples, told = under_one_scorer(self.samples, self._compared())
         self.notes.extend(told)
         decisive = next((c for c in self.comparisons if c.gating), self.comparisons[0])
@@ -114,6 +115,17 @@ class SeedAudit:
                 'labels = "field": no record has a "label" or "labels"; name the field with --label FIELD, or find '
                 "classes in the texts with --labels regex:PATTERN"
             )
+
+    def _share_prompts(self) -> None:
+        """Where only one side of a comparison names its prompts, the other side's texts may begin with them too."""
+        for comparison in self.comparisons:
+            corpora = comparison.baseline.corpus, comparison.current.corpus
+            if isinstance(self.samples[corpora[0]], PackedSample):
+                continue
+            for one, other in (corpora, corpora[::-1]):
+                before = self.samples[one]
+                self.samples[one] = with_prompts_of(before, self.samples[other], self.cutter)
+                self.notes.extend(f"{one.shown}: {note}" for note in self.samples[one].notes[len(before.notes) :])
 
     def _compared(self) -> set[Corpus]:
         return {side.corpus for comparison in self.comparisons for side in (comparison.baseline, comparison.current)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +16,7 @@ from collapse_audit.probes.text.folding import differences, fold, fold_space, vi
 from collapse_audit.probes.text.labels import LabelRule, Labels
 from collapse_audit.probes.text.loops import loops
 from collapse_audit.probes.text.tokens import Tokenizer, Tokens
-from collapse_audit.probes.text.written import written
+from collapse_audit.probes.text.written import MOST_BEGIN, beginnings, without_prompts, written
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -123,6 +124,24 @@ def read_sample(
         kept, priorities = _smallest(kept, priorities, max_documents)
     table = pa.concat_tables(kept).combine_chunks()
     return _sample(table, name=name, digest=digest, n_read=n_read, tokenizer=tokenizer)
+
+
+def with_prompts_of(sample: Sample, other: Sample, tokenizer: Tokenizer) -> Sample:
+    """The sample without the prompts of ``other`` that most of its texts begin with, where it has none of its own."""
+    if sample.prompts is not None or other.prompts is None:
+        return sample
+    prompts = beginnings(sample.texts, other.prompts)
+    if sum(prompt is not None for prompt in prompts) < MOST_BEGIN * max(len(sample), 1):
+        return sample
+    texts, notes = without_prompts(sample.texts, prompts)
+    told = tuple(f"{note} (a prompt of {other.name}; the records here have none)" for note in notes)
+    return dataclasses.replace(
+        sample,
+        texts=texts,
+        tokens=tokenizer(visible(texts)),
+        prompts=pa.array(prompts, pa.string()),
+        notes=(*sample.notes, *told),
+    )
 
 
 def _smallest(

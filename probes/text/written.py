@@ -22,8 +22,8 @@ _BEGINNING = re.compile(r"\A(?:\s|<s>|<bos>|<\|begin_of_text\|>|<\|startoftext\|
 """What a tokenizer puts before a text."""
 _LONG = 8
 """Characters of a prompt that is looked for behind a heading: a shorter one stands there by chance."""
-_MOST = 0.5
-"""Share of a corpus' texts that must hold their prompts behind the same heading."""
+MOST_BEGIN = 0.5
+"""Share of a corpus' texts that must hold their prompts behind the same heading, or begin with another corpus' ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +89,23 @@ def without_prompts(
     return pa.array(left, pa.large_string()), tuple(told)
 
 
+def beginnings(texts: pa.LargeStringArray, prompts: pa.Array) -> list[str | None]:
+    """Which of ``prompts`` each text begins with, the longest one, or None; white space and what hides may differ."""
+    known = {
+        _squeezed(prompt): prompt for prompt in pc.unique(fold(prompts.cast(pa.large_string()).drop_null())).to_pylist()
+    }
+    lengths = sorted({len(key) for key in known if len(key) >= _LONG}, reverse=True)
+    heads = (_squeezed(_BEGINNING.sub("", text)) for text in visible(texts).to_pylist())
+    return [
+        next((known[head[:length]] for length in lengths if len(head) >= length and head[:length] in known), None)
+        for head in heads
+    ]
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
 def _after(text: str, prompt: str) -> str | None:
     """What follows ``prompt`` at the beginning of ``text``, or None where it does not stand there."""
     if text.startswith(prompt) and prompt.strip():
@@ -136,7 +153,7 @@ def _behind_heading(
     if not headings:
         return "", {}
     heading, count = headings.most_common(1)[0]
-    if count < _MOST * len(rows):
+    if count < MOST_BEGIN * len(rows):
         return "", {}
     return heading, {
         at: rows[at][found + len((prompts[at] or "").strip()) :]

@@ -7,7 +7,8 @@ from builders import sample
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.text.sample import Sample, with_prompts_of
+from collapse_audit.probes.text.tokens import WORDS
 from collapse_audit.probes.text.transcripts import last_turns
 
 CHATS = {
@@ -152,3 +153,16 @@ def test_prompts_that_differ_in_white_space_only_are_the_same_prompt() -> None:
     read = sample(["a", "b"], prompts=["Why  not?", "Why\nnot?\u200b"])
     assert read.prompts is not None
     assert read.prompts.to_pylist() == ["Why not?"] * 2
+
+
+def test_prompts_that_only_the_other_side_names_are_taken_away_too() -> None:
+    """One side is prompt and completion in two fields, the other one string without a field."""
+    told = sample(ANSWERS, prompts=QUESTIONS, name="told")
+    silent = sample([f"{q}\n {a}" for q, a in zip(QUESTIONS, reversed(ANSWERS), strict=True)])
+    read = with_prompts_of(silent, told, WORDS)
+    assert texts(read) == ANSWERS[::-1]
+    assert read.prompts is not None
+    assert read.prompts.to_pylist() == QUESTIONS
+    assert read.tokens.lengths.tolist() == sample(ANSWERS[::-1]).tokens.lengths.tolist()
+    assert with_prompts_of(sample(ANSWERS), told, WORDS).prompts is None
+    assert with_prompts_of(told, silent, WORDS) is told
