@@ -20,6 +20,7 @@ from collapse_audit.probes.models.contexts import Asked
 from collapse_audit.probes.models.model_facts import Fact
 from collapse_audit.probes.models.task_results import Evaluated
 from collapse_audit.probes.pairs.openings import Openings, shared_openings
+from collapse_audit.probes.pairs.units import Unit, UnitSetting, choose
 from collapse_audit.probes.statistics import estimates, tables
 from collapse_audit.probes.statistics.design import Design, FloatArray, IntArray, by_document, by_key
 from collapse_audit.probes.statistics.lengths import matched_length
@@ -29,7 +30,6 @@ from collapse_audit.probes.text.ngrams import take, truncated
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import Tokens
 
-_Keys = tuple[IntArray, IntArray]
 EvidenceLevel = Literal["none", "terms", "texts"]
 
 CURE = (
@@ -62,6 +62,8 @@ class Pair:
     tasks: Evaluated | None = None
     """What lm-eval measured on the two models; None where the baseline is no earlier generation."""
     evidence: EvidenceLevel = "terms"
+    unit: UnitSetting = "auto"
+    """What is resampled; ``auto`` asks the files."""
 
     def stream(self, purpose: str) -> np.random.Generator:
         """The only source of chance: a function of the user's seed, of what the two files hold, and of the purpose."""
@@ -69,14 +71,21 @@ class Pair:
         return np.random.default_rng(list(hashlib.sha256(key.encode()).digest()))
 
     @cached_property
+    def units(self) -> Unit:
+        """What moves together, and why: chosen from both files, the same whichever is called the baseline."""
+        return choose((self.baseline, self.generation), self.unit, self.seed)
+
+    @cached_property
     def design(self) -> Design:
-        """Who may swap places with whom: groups if both sides have them, else shared prompts, else documents."""
-        for kind in ("group", "prompt"):
-            columns = [getattr(sample, f"{kind}s") for sample in (self.baseline, self.generation)]
-            keys = _joint_keys(columns[0], columns[1], (len(self.baseline), len(self.generation)))
-            if keys is not None:
-                return by_key(*keys, kind, self.stream("design"))
-        return by_document(len(self.baseline), len(self.generation), self.stream("design"))
+        """Who may swap places with whom: groups, prompts, runs of neighbours, clusters or documents."""
+        chosen = self.units
+        if chosen.keys is None:
+            return by_document(len(self.baseline), len(self.generation), self.stream("design"))
+        words = {"blocks": chosen.described, "least": chosen.least}
+        if chosen.strata is not None:
+            words["strata"] = chosen.strata
+        baseline, generation = chosen.keys
+        return by_key(baseline, generation, chosen.kind, self.stream("design"), swapped=chosen.swapped, **words)
 
     @cached_property
     def relabellings(self) -> npt.NDArray[np.uint8]:
@@ -235,22 +244,3 @@ def _join(baseline: Tokens, generation: Tokens, kept: IntArray) -> Tokens:
 
 def _dictionary(baseline: pa.Array, generation: pa.Array) -> pa.DictionaryArray:
     return pa.concat_arrays([baseline, generation]).dictionary_encode()
-
-
-def _joint_keys(baseline: pa.Array | None, generation: pa.Array | None, sizes: tuple[int, int]) -> _Keys | None:
-    """Keys of both sides as integers, or None where no side has keys that tell its documents apart.
-
-    A document without a key stands for itself: dropping all keys because of one missing would break the clusters. A
-    side whose documents all share one key (one prompt for everything) has none to speak of.
-    """
-    sides = [
-        pa.nulls(n, pa.string()) if keys is None or len(keys.drop_null().unique()) < 2 else keys
-        for keys, n in zip((baseline, generation), sizes, strict=True)
-    ]
-    joint = _dictionary(*sides)
-    if not len(joint.dictionary):
-        return None
-    codes = joint.indices.fill_null(-1).to_numpy().astype(np.int64)
-    alone = codes < 0
-    codes[alone] = len(joint.dictionary) + np.arange(np.count_nonzero(alone))
-    return codes[: sizes[0]], codes[sizes[0] :]

@@ -7,7 +7,9 @@ of the same corpus rejects in more than half of all cases.
 * ``group`` (patient, source): a group's documents move together; a group present on both sides is a stratum of two
   blocks, so that its two halves are swapped with each other.
 * ``prompt``: answers to a prompt that both sides answered are swapped within that prompt (paired, more powerful).
-  A prompt on one side only is a cluster, as a group is.
+  A prompt on one side only is a cluster, as a group is, and so are a side's answers to a prompt where they are seen to
+  depend on each other.
+* Runs of neighbouring records and clusters (:mod:`collapse_audit.probes.pairs.units`) are keys like groups.
 
 Both sides keep equally many blocks in every stratum, drawn at random, because divergences and distinct counts have no
 protection against unequal n.
@@ -26,7 +28,7 @@ IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-Kind = Literal["document", "group", "prompt"]
+Kind = Literal["document", "group", "prompt", "run", "cluster"]
 
 MIN_UNITS = 10
 """Fewer units a side than this carry no interval: the central limit theorem is not to be had for ten texts."""
@@ -53,6 +55,10 @@ class Design:
     """Shape (units,): units of the same cell share an expectation, so influence is centred within it."""
     strata: str = "paired where both sides share them"
     """What strata are, in words."""
+    blocks: str | None = None
+    """What blocks are, in words, where the kind does not say it."""
+    least: int = MIN_UNITS
+    """Units a side without which there is no interval."""
 
     @property
     def paired(self) -> bool:
@@ -62,7 +68,15 @@ class Design:
     @property
     def described(self) -> str:
         """What was resampled, for the report."""
-        return f"{self.kind}s, {self.strata}" if self.paired else f"{self.kind}s"
+        blocks = self.blocks or f"{self.kind}s"
+        return f"{blocks}, {self.strata}" if self.paired else blocks
+
+    @property
+    def too_few(self) -> str:
+        """Why no interval exists, where that is because of the units that were found; else an empty text."""
+        if self.units >= self.least or self.least == MIN_UNITS:
+            return ""
+        return f"{self.units} {self.blocks} a side are too few: sample independent records, or give --group FIELD"
 
     @property
     def units(self) -> int:
@@ -81,9 +95,9 @@ class Design:
         """Standard error of an estimate from its influence values.
 
         ``influence`` has shape (K,), in units of the estimate: the estimate moves by about ``influence[k]`` when
-        block k is added once more. Infinite where a side has fewer than ``MIN_UNITS`` units.
+        block k is added once more. Infinite where a side has fewer than ``least`` units.
         """
-        if self.units < MIN_UNITS:
+        if self.units < self.least:
             return np.inf
         per_unit = np.bincount(self.unit, weights=influence, minlength=self.cell.size)
         size = np.bincount(self.cell)
@@ -118,15 +132,14 @@ class Design:
         """The design of the blocks where ``keep`` (shape (K,)) is True."""
         documents = keep[self.block]
         units, unit = np.unique(self.unit[keep], return_inverse=True)
-        return Design(
-            kind=self.kind,
+        return dataclasses.replace(
+            self,
             kept=self.kept[documents],
             block=(np.cumsum(keep) - 1)[self.block[documents]],
             side=self.side[keep],
             stratum=np.unique(self.stratum[keep], return_inverse=True)[1],
             unit=unit,
             cell=np.unique(self.cell[units], return_inverse=True)[1],
-            strata=self.strata,
         )
 
 
@@ -147,20 +160,40 @@ def by_document(n_baseline: int, n_generation: int, rng: np.random.Generator) ->
     )
 
 
-def by_key(baseline: IntArray, generation: IntArray, kind: Kind, rng: np.random.Generator) -> Design:
-    """Blocks and strata from the documents' keys (integers that mean the same on both sides), shapes (n,) and (m,)."""
+def by_key(
+    baseline: IntArray,
+    generation: IntArray,
+    kind: Kind,
+    rng: np.random.Generator,
+    *,
+    swapped: bool | None = None,
+    **words: Any,
+) -> Design:
+    """Blocks and strata from the documents' keys (integers that mean the same on both sides), shapes (n,) and (m,).
+
+    ``swapped``: whether the documents of a shared key change sides one by one (prompts, unless told otherwise), or all
+    of a side's together. ``words`` are further fields of the design.
+    """
+    swapped = kind == "prompt" if swapped is None else swapped
     key = np.concatenate((baseline, generation))
     on_generation = np.repeat([False, True], (baseline.size, generation.size))
     shared = np.isin(key, np.intersect1d(baseline, generation))
     # A block is one document where answers to a shared prompt are swapped one by one, else a whole (side, key).
-    alone = np.where(shared & (kind == "prompt"), np.arange(key.size), -1)
+    alone = np.where(shared & swapped, np.arange(key.size), -1)
     first, block = np.unique(np.stack((key, on_generation, alone)), axis=1, return_index=True, return_inverse=True)[1:]
     key, side, shared = key[first], on_generation[first], shared[first]
     # Stratum 0 holds whatever only one side has; every shared key is a stratum of its own.
     stratum = np.unique(np.concatenate(([-1], np.where(shared, key, -1))), return_inverse=True)[1][1:]
-    unit, cell = _units(key, side, shared, many_answers=kind == "prompt")
+    unit, cell = _units(key, side, shared, many_answers=swapped)
     full = Design(
-        kind=kind, kept=np.arange(block.size), block=block.ravel(), side=side, stratum=stratum, unit=unit, cell=cell
+        kind=kind,
+        kept=np.arange(block.size),
+        block=block.ravel(),
+        side=side,
+        stratum=stratum,
+        unit=unit,
+        cell=cell,
+        **words,
     )
     return equal_documents(full.restricted(equal_blocks(stratum, side, rng)), rng)
 

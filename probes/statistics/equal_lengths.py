@@ -7,6 +7,8 @@ into strata of equal length that hold equally many of each side, and sides are p
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from collapse_audit.probes.statistics.design import Design, FloatArray, IntArray, equal_blocks, equal_documents
@@ -49,9 +51,8 @@ def by_length(design: Design, lengths: FloatArray, rng: np.random.Generator) -> 
     length = np.bincount(block, weights=lengths) / np.bincount(block)
     stratum = _strata(length)
     number = np.arange(side.size)
-    full = Design(
-        kind=design.kind,
-        kept=design.kept,
+    full = dataclasses.replace(
+        design,
         block=block,
         side=side,
         stratum=stratum,

@@ -56,6 +56,8 @@ def estimate(
     low, upper = _interval(value, error, scale)
     hardest = max(error, deciding)
     reach = (Z + Z_POWER) * hardest
+    if design.too_few:
+        details.setdefault("explanation", design.too_few)
     detectable = reach if scale == "linear" else math.exp(reach if worse == "higher" else -reach)
     return Estimate(
         value=value,

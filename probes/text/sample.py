@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collapse_audit.probes.text.folding import differences, fold, fold_space, visible
+from collapse_audit.probes.statistics.dependence import Neighbours
 from collapse_audit.probes.text.labels import LabelRule, Labels
 from collapse_audit.probes.text.loops import loops
 from collapse_audit.probes.text.tokens import Tokenizer, Tokens
@@ -69,6 +70,11 @@ class Sample:
 
     @cached_property
     def _labels(self) -> dict[str, Labels]:
+        return {}
+
+    @cached_property
+    def order(self) -> dict[int, Neighbours]:
+        """What the order of the records says, by seed; filled where it is asked for."""
         return {}
 
     @cached_property
