@@ -48,7 +48,7 @@ class Prepared:
     @property
     def look(self) -> str:
         """Digest of all that p-values depend on: what has the same one is the same evidence."""
-        settings = ("alpha", "tokens", "labels", "permutations", "max_documents", "independent", "seed")
+        settings = ("alpha", "tokens", "labels", "permutations", "max_documents", "unit", "independent", "seed")
         facts = {name: getattr(self.config, name) for name in settings}
         facts |= {"tool": __version__, "lineage": self.lineage.digest}
         facts["comparisons"] = [

@@ -137,6 +137,7 @@ def _prepare(options: Namespace, source: str | list[str]) -> Prepared:
         seed=options.seed,
         allow_inconclusive=options.allow_inconclusive,
         fail_on_change=options.fail_on_change or (None if options.fail_on_change is None else True),
+        unit=options.unit,
         evidence=options.evidence,
         anytime=options.anytime,
     )

@@ -247,7 +247,9 @@ def _tables(report: AuditReport) -> list[Section]:
 
 def _about(report: AuditReport) -> list[tuple[str, str]]:
     lineage = report.lineage
-    told = [(key, inert(lineage[key])) for key in ("scheme", "baseline", "tokens", "labels") if lineage.get(key)]
+    told = [
+        (key, inert(lineage[key])) for key in ("scheme", "baseline", "tokens", "labels", "unit") if lineage.get(key)
+    ]
     if lineage.get("seeds"):
         told.insert(0, ("seeds", inert(", ".join(map(str, lineage["seeds"])))))
     if lineage.get("generations"):

@@ -143,7 +143,9 @@ def _folded(summary: str, body: str) -> str:
 
 def _about(report: AuditReport) -> str:
     lineage = report.lineage
-    known = [f"{key} {code(lineage[key])}" for key in ("scheme", "baseline", "tokens", "labels") if lineage.get(key)]
+    known = [
+        f"{key} {code(lineage[key])}" for key in ("scheme", "baseline", "tokens", "labels", "unit") if lineage.get(key)
+    ]
     if lineage.get("generations"):
         known.insert(0, generations(lineage["generations"]))
     return ": " + "; ".join(known) + "." if known else "."

@@ -24,6 +24,7 @@ from collapse_audit.lineages.simulation import damage
 from collapse_audit.lineages.simulation.chain import WordChain
 from collapse_audit.lineages.simulation.wright_fisher import wright_fisher
 from collapse_audit.probes.label_coverage import Survival
+from collapse_audit.probes.pairs.units import in_runs
 from collapse_audit.probes.statistics.design import MIN_UNITS
 from collapse_audit.probes.statistics.readings import Estimate, Gate, Reading
 from collapse_audit.probes.text.folding import visible
@@ -68,7 +69,7 @@ class Bench:
     """Documents a side; at most half of the baseline's."""
     probes: tuple[Probe, ...]
     config: AuditConfig
-    """Only ``permutations``, ``seed`` and ``tokens`` count: margins come in when trials are judged."""
+    """Only ``permutations``, ``seed``, ``tokens`` and ``unit`` count: margins come in when trials are judged."""
     rule: LabelRule | None = None
     trained_on_baseline: bool = False
     strengths: Strengths = Strengths()
@@ -131,19 +132,24 @@ class Bench:
         return Trial.from_json(Trial(scenario=scenario, index=index, readings=readings).to_json())
 
     @cached_property
+    def parted(self) -> Sample:
+        """The baseline; where its records depend on their neighbours, with runs of them as groups, which stay whole."""
+        return in_runs(self.baseline, self.config.seed) if self.config.unit in ("auto", "run") else self.baseline
+
+    @cached_property
     def documents(self) -> Sample:
         """The baseline with its labels in the records' field, so that no half has to look for them again."""
         if self.rule is None:
-            return dataclasses.replace(self.baseline, label_field=None)
+            return dataclasses.replace(self.parted, label_field=None)
         labels = self.baseline.labels(self.rule)
         names = np.array(labels.names, dtype=object)
         return dataclasses.replace(
-            self.baseline, label_field=pa.array([list(names[row]) for row in labels.carried], pa.list_(pa.string()))
+            self.parted, label_field=pa.array([list(names[row]) for row in labels.carried], pa.list_(pa.string()))
         )
 
     def halves(self, n: int, rng: np.random.Generator) -> tuple[Sample, Sample]:
         """Two disjoint random samples of ``n`` documents each (groups whole, so about ``n``)."""
-        first, second, _ = split(self.baseline, n, rng)
+        first, second, _ = split(self.parted, n, rng)
         return taken(self.documents, first), taken(self.documents, second)
 
     def chain(self, order: int) -> WordChain:
@@ -207,7 +213,7 @@ class Bench:
         return dataclasses.replace(baseline, nll=None), self.written(texts, like=other)
 
     def _copied(self, rng: np.random.Generator) -> tuple[Sample, Sample]:
-        first, second, _ = split(self.baseline, self.n, rng)
+        first, second, _ = split(self.parted, self.n, rng)
         places = np.array(damage.duplicate_indices(second.size, self.strengths.duplicates, rng), dtype=np.int64)
         return taken(self.documents, first), taken(self.documents, second[places], keys=second)
 
@@ -216,7 +222,7 @@ class Bench:
         assert self.lost_label is not None
         carried = self._carried(self.lost_label)
         n = min(self.n, (len(self.baseline) - int(carried.sum())) // 2)
-        first, second, left = split(self.baseline, n, rng)
+        first, second, left = split(self.parted, n, rng)
         spare, kept = left[~carried[left]], second[~carried[second]]
         return taken(self.documents, first), taken(
             self.documents, np.concatenate((kept, spare[: second.size - kept.size]))

@@ -77,6 +77,7 @@ def trial(
         trained_on_baseline=trained_on_baseline,
         others=(baseline,),
         evidence="none",
+        unit=config.unit,
     )
     readings: dict[tuple[str, str], Reading] = {}
     gates: dict[tuple[str, str], Gate] = {}

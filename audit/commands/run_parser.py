@@ -60,6 +60,12 @@ def _what_to_audit(parser: Parser) -> None:
     )
     what.add_argument("--labels", metavar="RULE", help="auto (default), eu-tirads, field, regex:PATTERN or none")
     what.add_argument("--tokens", metavar="TOKENS", help="words (default) or hf:FILE, a Hugging Face tokenizer.json")
+    what.add_argument(
+        "--unit",
+        choices=("auto", "group", "prompt", "run", "document"),
+        help="what is relabelled and resampled (default: group or prompt where records have one, runs of neighbouring "
+        "records where they depend on each other, else documents)",
+    )
     what.add_argument("--independent", action="store_true", default=None, help="no corpus was trained on another")
     what.add_argument(
         "--probes", action="append", default=[], metavar="FILE", help="a Python file with probes of yours"

@@ -32,6 +32,7 @@ def assembled(
     notes: list[str],
     tokens: str,
     labels: list[str],
+    units: list[str],
     tables: Mapping[str, list[dict[str, Any]]],
 ) -> AuditReport:
     """The report of judged ``findings``. ``tables``: fields of the report that are made from texts, by name."""
@@ -61,6 +62,7 @@ def assembled(
             "tokens": tokens,
             "labels": ", ".join(labels) or "none",
             "text": plan.text,
+            "unit": "; ".join(units) or "none",
         },
         config=config.echo(probes),
         seed=config.seed,

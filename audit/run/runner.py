@@ -42,6 +42,7 @@ def run(
     findings: list[Finding] = []
     notes = list(plan.notes)
     rules: set[str] = set()
+    units: dict[str, None] = {}
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in ("copying", "histograms", "examples", "decoding")}
     slopes: dict[str | None, tuple[Trend, ...]] = {}
     done = 0
@@ -56,6 +57,7 @@ def run(
             tables["decoding"] += of_seed.decoding(probes)
             slopes[seed] = seed_trends(of_seed.comparisons, of_seed.samples, config, probes, of_seed.rule)
         rules.add(of_seed.rule.name if of_seed.rule else "none")
+        units |= of_seed.units
         notes.extend(of_seed.notes)
         findings.extend(judged(measured, config, asked_for, size, today))
         done += len(dict.fromkeys(m.comparison.name for m in measured))
@@ -72,5 +74,6 @@ def run(
         notes=notes,
         tokens=cutter.name,
         labels=sorted(rules),
+        units=list(units),
         tables={**tables, "trends": told(slopes)},
     )

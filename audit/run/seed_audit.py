@@ -70,6 +70,7 @@ class SeedAudit:
         self.rule: LabelRule | None = None
         self.settled: dict[tuple[Corpus, int, bool], Mapping[Key, GateSettings]] = {}
         self.notes: list[str] = []
+        self.units: dict[str, None] = {}
 
     def measure(self, progress: Progress, stop_at_first: bool) -> tuple[list[Measured], int]:
         """Everything measured, and the size of the family of tests it was planned as."""
@@ -216,7 +217,9 @@ class SeedAudit:
             contexts=self._contexts(comparison) if any("contexts" in one.needs for one in comparison.probes) else None,
             tasks=self._tasks(comparison) if any("tasks" in probe.needs for probe in comparison.probes) else None,
             evidence=self.config.evidence,
+            unit=self.config.unit,
         )
+        self._tell_unit(pair, comparison)
         config = self._settle(comparison, progress)
         measured: list[Measured] = []
         for probe in comparison.probes:
@@ -237,6 +240,13 @@ class SeedAudit:
                 for gate, reading in zip(probe.gates, readings, strict=True)
             )
         return measured
+
+    def _tell_unit(self, pair: Pair, comparison: Comparison) -> None:
+        """Choose the unit before anything is tested, and say it. Raises UsageError where there is none as asked."""
+        blocks = pair.blocks if isinstance(pair, PackedPair) else pair.design
+        self.units[blocks.described] = None
+        if pair.units.why is not None:
+            self.notes.append(f"{comparison.current.corpus.shown}: {pair.units.why}")
 
     def _settle(self, comparison: Comparison, progress: Progress) -> AuditConfig:
         """The settings with every automatic margin settled on the baseline's own text, for this many documents."""
@@ -288,6 +298,7 @@ class SeedAudit:
                 follow=follow,
                 labels=self.rule,
                 trained_on_baseline=comparison.trained_on_baseline,
+                unit=self.config.unit,
             )
             about = {"seed": comparison.seed, "generation": comparison.generation}
             untold: dict[str, list[str]] = {}

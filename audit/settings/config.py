@@ -14,6 +14,7 @@ from collapse_audit.lineages.corpora.readers.fields import Reading, reading_of
 from collapse_audit.lineages.files.door import Refused, read_toml
 from collapse_audit.lineages.files.paths import locate
 from collapse_audit.lineages.model.lineage import Lineage
+from collapse_audit.probes.pairs.units import UnitSetting
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.types import Probe
 from collapse_audit.settings.merged import CHECKS, GateSettings, Merged, near
@@ -42,6 +43,9 @@ class AuditConfig:
     """At least; more are drawn where the family of tests needs them."""
     max_documents: int = 20_000
     """Documents of a corpus that are compared, drawn at random where there are more; 0 takes all."""
+    unit: UnitSetting = "auto"
+    """What is relabelled and resampled: ``group``, ``prompt``, ``run`` (of neighbouring records) or ``document``;
+    ``auto`` takes the first that the records have, and runs only where neighbours depend on each other."""
     evidence: Evidence = "terms"
     """What reports may quote: nothing, terms that stand in at least 5 documents, or whole texts."""
     independent: bool = False
@@ -91,7 +95,7 @@ class AuditConfig:
         """The settings in force, as every report shows them."""
         plain = {
             name: getattr(self, name)
-            for name in ("alpha", "baseline", "labels", "tokens", "permutations", "max_documents", "evidence")
+            for name in ("alpha", "baseline", "labels", "tokens", "permutations", "max_documents", "unit", "evidence")
         }
         plain |= {name: getattr(self, name) for name in ("independent", "allow_inconclusive", "anytime")}
         asked = self.fail_on_change

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from collapse_audit.lineages.corpora.readers.fields import FIELDS
+from collapse_audit.probes.pairs.units import UNITS
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.types import Probe
 from collapse_audit.verdicts.waivers import Waiver, read_waivers
@@ -74,6 +75,12 @@ def _evidence(value: Any) -> str:
     return str(value)
 
 
+def _unit(value: Any) -> str:
+    if value not in UNITS:
+        raise ValueError(", ".join(f'"{unit}"' for unit in UNITS[:-1]) + f' or "{UNITS[-1]}"')
+    return str(value)
+
+
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "alpha": _alpha,
     "baseline": _text,
@@ -81,6 +88,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "tokens": _text,
     "permutations": _whole(999),
     "max_documents": _whole(0),
+    "unit": _unit,
     "evidence": _evidence,
     "independent": _flag,
     "allow_inconclusive": _flag,

@@ -22,6 +22,7 @@ from collapse_audit.errors import UsageError
 from collapse_audit.probes.packs.pack import Pack, independent, kinds, rule_key, tokens_key
 from collapse_audit.probes.packs.sketch import NLL_STEP, UNCUT, Cut, Sketch, sketch
 from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.pairs.units import Unit, neighbours_of
 from collapse_audit.probes.statistics.design import MIN_UNITS, BoolArray, Design, IntArray
 from collapse_audit.probes.statistics.lengths import MATERIAL, SIGNIFICANT
 from collapse_audit.probes.statistics.readings import NotMeasured
@@ -174,6 +175,18 @@ class PackedPair(Pair):
     def before(self) -> Sketch:
         """The baseline's."""
         return self.pack.sketch
+
+    @cached_property
+    def units(self) -> Unit:
+        """Blocks of documents in random order, one of each group or prompt: of a pack no order is known."""
+        alone = self.generation.groups is None and self.generation.prompts is None
+        if not (alone and neighbours_of(self.generation, self.seed).dependent):
+            return Unit(kind="document")
+        return Unit(
+            kind="document",
+            why="records that stand next to each other resemble each other; beside a reference pack they are taken for "
+            "independent all the same: error bars may be too narrow",
+        )
 
     @cached_property
     def rows(self) -> IntArray:

@@ -239,6 +239,17 @@ def neighbours_of(sample: Sample, seed: int) -> Neighbours:
     return sample.order[seed]
 
 
+def in_runs(sample: Sample, seed: int) -> Sample:
+    """The sample with runs of neighbours as its groups where they depend on each other, and no key says better."""
+    if joint_keys([sample.groups], [len(sample)]) or joint_keys([sample.prompts], [len(sample)]):
+        return sample
+    order = neighbours_of(sample, seed)
+    if not order.dependent or len(sample) < 2 * order.run:
+        return sample
+    number = np.arange(len(sample)) * (len(sample) // order.run) // len(sample)
+    return dataclasses.replace(sample, groups=pa.array(number).cast(pa.string()))
+
+
 def joined(samples: Sequence[Sample]) -> Tokens:
     """Tokens of all samples, one after the other, in one vocabulary."""
     both = pa.concat_arrays([sample.tokens.vocabulary for sample in samples]).dictionary_encode()

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from collapse_audit.probes.text.folding import differences, fold, fold_space, visible
 from collapse_audit.probes.statistics.dependence import Neighbours
+from collapse_audit.probes.text.folding import differences, fold, fold_space, visible
 from collapse_audit.probes.text.labels import LabelRule, Labels
 from collapse_audit.probes.text.loops import loops
 from collapse_audit.probes.text.tokens import Tokenizer, Tokens

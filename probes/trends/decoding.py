@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from collapse_audit.probes.statistics.design import MIN_UNITS, FloatArray
+from collapse_audit.probes.pairs.units import UnitSetting
+from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import Scale, permutation_p
 from collapse_audit.probes.statistics.readings import NotMeasured, Z
 from collapse_audit.probes.text.labels import LabelRule
@@ -94,6 +95,7 @@ def decoding_splits(
     follow: Iterable[Follow],
     labels: LabelRule | None = None,
     trained_on_baseline: bool = False,
+    unit: UnitSetting = "auto",
 ) -> tuple[DecodingSplit | NotMeasured, ...]:
     """Split every statistic of ``follow``, or say why it cannot be.
 
@@ -107,6 +109,7 @@ def decoding_splits(
         seed=seed,
         label_rule=labels,
         trained_on_baseline=trained_on_baseline,
+        unit=unit,
     )
     return tuple(
         each if isinstance(each, NotMeasured) else _split(each, line)
@@ -118,7 +121,7 @@ def decoding_splits(
 def _split(each: Followed, line: Succession) -> DecodingSplit:
     covariance = line.layout.covariance(each.influence)
     np.fill_diagonal(covariance, np.maximum(np.diag(covariance), each.least_error**2))
-    enough = line.layout.units >= MIN_UNITS
+    enough = line.layout.units >= line.layout.least
     changes = np.round(each.replicates @ TRAINING[1:], _DECIMALS)
     if each.worse == "either":
         p_value = permutation_p(np.abs(changes), worse="higher")
@@ -137,7 +140,7 @@ def _split(each: Followed, line: Succession) -> DecodingSplit:
     known = bool(enough.all())
     return dataclasses.replace(
         split,
-        reason="" if known else f"no intervals: a side has fewer than {MIN_UNITS} independent texts",
+        reason="" if known else f"no intervals: a side has fewer than {line.layout.least} independent texts",
         total=_part(TOTAL, each, covariance, enough=known),
         decoding=_part(DECODING, each, covariance, enough=known),
         share=_share(each, covariance) if known else None,

@@ -7,6 +7,8 @@ generations" says that documents are exchangeable among the generations, so bloc
 * Without keys, every document is a block and all blocks lie in one stratum.
 * Answers to a prompt that several generations answered are permuted within that prompt, and so are the parts of a group
   (patient, source) that several generations hold: each such key is a stratum of its own.
+* Where answers to a prompt, or records that stand next to each other, are seen to depend on each other, all of a
+  generation's answers to a prompt, or runs of records, are the blocks (:mod:`collapse_audit.probes.pairs.units`).
 * A key of one generation alone is a cluster, which moves as a whole among the others of its kind.
 
 Every generation keeps equally many blocks, drawn at random, and of a shared prompt equally many answers.
@@ -23,10 +25,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from scipy.sparse import csr_array, diags_array
 
-from collapse_audit.probes.statistics.design import BoolArray, FloatArray, IntArray, Kind
+from collapse_audit.probes.pairs.units import Unit, UnitSetting, choose, joined
+from collapse_audit.probes.statistics.design import MIN_UNITS, BoolArray, FloatArray, IntArray, Kind
 from collapse_audit.probes.statistics.lengths import matched_length
 from collapse_audit.probes.statistics.tables import CountTable, count_table, products, side_sums
 from collapse_audit.probes.text.labels import LabelRule
@@ -59,6 +61,10 @@ class Layout:
     """Shape (K,): the independent unit of a block; one key in several columns is one unit."""
     cell: IntArray
     """Shape (units,): units of the same cell stand in the same columns and share an expectation."""
+    described: str = "documents"
+    """What is permuted."""
+    least: int = MIN_UNITS
+    """Units of a column without which there is no interval."""
 
     @property
     def columns(self) -> int:
@@ -130,6 +136,7 @@ class Succession:
     label_rule: LabelRule | None = None
     trained_on_baseline: bool = False
     """Whether the generations descend from a model trained on these very baseline texts."""
+    unit: UnitSetting = "auto"
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -148,7 +155,7 @@ class Succession:
     @cached_property
     def layout(self) -> Layout:
         """Blocks, columns, strata and units."""
-        return layout(self.samples, self.stream("layout"))
+        return layout(self.samples, self.stream("layout"), choose(self.samples, self.unit, self.seed))
 
     @cached_property
     def relabellings(self) -> npt.NDArray[np.uint8]:
@@ -167,12 +174,7 @@ class Succession:
     @cached_property
     def tokens(self) -> Tokens:
         """Tokens of the D documents in one vocabulary, cut to a common length where the generations' lengths differ."""
-        both = pa.concat_arrays([sample.tokens.vocabulary for sample in self.samples]).dictionary_encode()
-        code = both.indices.to_numpy()
-        starts = np.cumsum([0, *(len(sample.tokens.vocabulary) for sample in self.samples[:-1])])
-        ids = [code[start + sample.tokens.ids] for start, sample in zip(starts, self.samples, strict=True)]
-        lengths = np.concatenate([sample.tokens.lengths for sample in self.samples])
-        tokens = Tokens(np.concatenate(ids), np.concatenate(([0], np.cumsum(lengths))), both.dictionary)
+        tokens = joined(self.samples)
         tokens = take(tokens, self.layout.kept)
         column = self.layout.column[self.layout.block]
         by_length = sorted((tokens.lengths[column == g] for g in range(1, self.layout.columns)), key=np.mean)
@@ -242,24 +244,25 @@ def scaled(table: CountTable, kind: type[np.floating[Any]]) -> csr_array:
     return csr_array(table.counts.astype(kind) @ diags_array((1 / np.maximum(table.lengths, 1.0)).astype(kind)))
 
 
-def layout(samples: Sequence[Sample], rng: np.random.Generator) -> Layout:
-    """Lay out the baseline's sample and the generations'; at most ``MOST`` blocks a generation."""
-    kind, key = _keys(samples)
+def layout(samples: Sequence[Sample], rng: np.random.Generator, chosen: Unit) -> Layout:
+    """Lay out the baseline's sample and the generations' in ``chosen`` units; at most ``MOST`` blocks a generation."""
+    size, keys = sum(len(sample) for sample in samples), chosen.keys
+    key = np.arange(size) if keys is None else np.unique(np.concatenate(keys), return_inverse=True)[1].astype(np.int64)
     column = np.repeat(np.arange(len(samples)), [len(sample) for sample in samples])
     written = np.zeros((int(key.max()) + 1, len(samples)), dtype=np.bool_)
     written[key, column] = True
     shared = np.count_nonzero(written[:, 1:], axis=1) > 1
     # A block is one document where answers to a shared prompt are permuted one by one, else a whole (column, key).
-    alone = np.where(shared[key] & (kind == "prompt"), np.arange(key.size), -1)
+    alone = np.where(shared[key] & chosen.swapped, np.arange(key.size), -1)
     first, block = np.unique(np.stack((column, key, alone)), axis=1, return_index=True, return_inverse=True)[1:]
     key, column, block = key[first], column[first], block.ravel()
     # Stratum 0 is the baseline, 1 holds the clusters, and every key of several generations is one of its own.
     label = np.where(column == 0, 0, np.where(shared[key], 2 + key, 1))
     stratum = np.searchsorted(np.union1d(label, [0, 1]), label)
     keep = _equal(key, column, rng)
-    unit, cell = _units(key[keep], column[keep], answers=shared[key[keep]] & (kind == "prompt"))
+    unit, cell = _units(key[keep], column[keep], answers=shared[key[keep]] & chosen.swapped)
     return Layout(
-        kind=kind,
+        kind=chosen.kind,
         kept=np.flatnonzero(keep[block]),
         block=(np.cumsum(keep) - 1)[block[keep[block]]],
         column=column[keep],
@@ -267,29 +270,9 @@ def layout(samples: Sequence[Sample], rng: np.random.Generator) -> Layout:
         key=key[keep],
         unit=unit,
         cell=cell,
+        described=chosen.described or f"{chosen.kind}s",
+        least=chosen.least,
     )
-
-
-def _keys(samples: Sequence[Sample]) -> tuple[Kind, IntArray]:
-    """Groups if a sample has them, else prompts, else nothing; and a number a document, equal where its key is.
-
-    As in a pair, a document without a key stands for itself, and a sample whose documents all share one has none.
-    """
-    size = sum(len(sample) for sample in samples)
-    kinds: tuple[Kind, ...] = ("group", "prompt")
-    for kind in kinds:
-        told = []
-        for sample in samples:
-            keys = sample.groups if kind == "group" else sample.prompts
-            if keys is None or len(keys.drop_null().unique()) < 2:
-                keys = pa.nulls(len(sample))
-            told.append(keys.cast(pa.string()))
-        joint = pa.concat_arrays(told).dictionary_encode()
-        if len(joint.dictionary):
-            codes = joint.indices.fill_null(-1).to_numpy().astype(np.int64)
-            own = np.where(codes < 0, size + np.arange(size), codes)
-            return kind, np.unique(own, return_inverse=True)[1].astype(np.int64)
-    return "document", np.arange(size)
 
 
 def _equal(key: IntArray, column: IntArray, rng: np.random.Generator) -> BoolArray:

@@ -35,7 +35,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtrc, ndtr
 
-from collapse_audit.probes.statistics.design import MIN_UNITS, FloatArray
+from collapse_audit.probes.pairs.units import UnitSetting
+from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import Scale, permutation_p
 from collapse_audit.probes.statistics.readings import NotMeasured, Z
 from collapse_audit.probes.text.labels import LabelRule
@@ -125,6 +126,7 @@ def trends(
     follow: Iterable[Follow],
     labels: LabelRule | None = None,
     trained_on_definer: bool = False,
+    unit: UnitSetting = "auto",
 ) -> tuple[Trend | NotMeasured, ...]:
     """What ``follow`` follows over ``samples``, one a generation; ``generations`` rise, and 0 is not among them.
 
@@ -143,6 +145,7 @@ def trends(
         seed=seed,
         label_rule=labels,
         trained_on_baseline=trained_on_definer,
+        unit=unit,
     )
     return tuple(
         each if isinstance(each, NotMeasured) else _trend(each, line, tuple(generations), margins.get(each.gate))
@@ -156,7 +159,7 @@ def _trend(each: Followed, line: Succession, generations: tuple[int, ...], margi
     slopes = np.round(each.replicates @ weights, _DECIMALS)
     covariance = line.layout.covariance(each.influence)
     np.fill_diagonal(covariance, np.maximum(np.diag(covariance), each.least_error**2))
-    enough = line.layout.units >= MIN_UNITS
+    enough = line.layout.units >= line.layout.least
     slope, error = float(each.values[1:] @ weights), math.inf
     if enough[1:].all():
         # Without any spread (all alike) nothing is known of it: no interval either.
@@ -179,7 +182,7 @@ def _trend(each: Followed, line: Succession, generations: tuple[int, ...], margi
         values=tuple(_digits(value) for value in values[1:]),
         errors=tuple(_digits(value) for value in errors[1:]),
         baseline=None if each.no_baseline else _digits(values[0]),
-        permuted=f"{line.layout.kind}s",
+        permuted=line.layout.described,
         n=int(line.layout.documents[1:].min()),
         notes=(*each.notes, *(("not-a-line",) if bent else ())),
     )

@@ -235,7 +235,7 @@ def test_every_built_in_margin_is_echoed_with_its_reason() -> None:
     assert all(entry["reason"] and entry["unit"] and entry["origin"] == "default" for entry in echoed.values())
 
 
-SETTINGS = ("alpha", "baseline", "labels", "tokens", "permutations", "max_documents", "evidence")
+SETTINGS = ("alpha", "baseline", "labels", "tokens", "permutations", "max_documents", "unit", "evidence")
 SWITCHES = (
     "independent",
     "allow_inconclusive",

@@ -37,6 +37,7 @@ def seed_trends(
         margins={gate.statistic: config.gate(probe, gate).margin for probe in probes for gate in probe.gates},
         follow=follows_of(probes),
         labels=rule,
+        unit=config.unit,
         trained_on_definer=any(comparison.trained_on_baseline for comparison in gating),
     )
     return tuple(trend for trend in found if isinstance(trend, Trend))
