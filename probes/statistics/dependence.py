@@ -154,31 +154,51 @@ def within_prompts(
         swapped = np.empty_like(side)
         swapped[order] = side[np.lexsort((rng.random(prompt.size), prompt))]
         found[row] = _closer(columns, prompt, swapped, answers, starts)
-    p_value, there = _exact(found)
+    p_value, apart = _exact(found)
+    there = apart & _on_every_side(columns, prompt, side, answers, starts)
     size = float((answers**2).sum() / answers.sum())
     return Shared(p_value=p_value, inflation=1 + (size - 1) * float(found[0][there].max(initial=0.0)))
 
 
 def _closer(columns: Features, prompt: IntArray, side: IntArray, answers: IntArray, starts: IntArray) -> FloatArray:
     """Correlation of two answers of one side and prompt less that of one of either; the least of all sides, a view."""
+    within, across, alone = _products(columns, prompt, side, answers, starts)
+    pairs = (answers * (answers - 1)).sum(axis=0)
+    least = (within.sum(axis=0) / pairs[:, None]).min(axis=0)
+    either = across.sum(axis=0) / (answers.sum(axis=1) ** 2 - (answers**2).sum(axis=1)).sum()
+    return np.asarray((least - either) / np.maximum(alone.sum(axis=0) / answers.sum() - either, 1e-30))
+
+
+def _on_every_side(
+    columns: Features, prompt: IntArray, side: IntArray, answers: IntArray, starts: IntArray
+) -> npt.NDArray[np.bool_]:
+    """Whether prompts agree, a view, that two of one side are closer, on every side by itself. Swapping cannot say so:
+    where one side alone is dependent, it gives both of them a half of that."""
+    within, across, _ = _products(columns, prompt, side, answers, starts)
+    own = within / (answers * (answers - 1))[:, :, None]
+    either = across / (answers.sum(axis=1) ** 2 - (answers**2).sum(axis=1))[:, None]
+    excess = own - either[:, None]
+    error = excess.std(axis=0, ddof=1) / np.sqrt(len(excess))
+    return np.asarray((excess.mean(axis=0) > _APART * error).all(axis=0))
+
+
+def _products(
+    columns: Features, prompt: IntArray, side: IntArray, answers: IntArray, starts: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Sums of products, a prompt and view, of two answers of one side (P, S, views), of two sides (P, views), and of an
+    answer with itself; every side's mean is taken off first."""
     count, sides = answers.shape
-    totals = np.zeros((sides, columns.shape[1]))
+    own = np.empty_like(columns)
     for which in range(sides):
-        totals[which] = columns[side == which].mean(axis=0)
-    own = columns - totals[side].astype(np.float32)
+        own[side == which] = columns[side == which] - columns[side == which].mean(axis=0)
     cell = csr_array(
         (np.ones(side.size, np.float32), prompt * sides + side, np.arange(side.size + 1)), (side.size, count * sides)
-    )
-    sums = (cell.T @ own).reshape(count, sides, -1).astype(np.float64)
-    squares = (cell.T @ own**2).reshape(count, sides, -1).astype(np.float64).sum(axis=0)
-    pairs = (answers * (answers - 1)).sum(axis=0)
-    within = ((sums**2).sum(axis=0) - squares) / pairs[:, None]
-    whole = sums.sum(axis=1)
-    across = (whole**2).sum(axis=0) - (sums**2).sum(axis=(0, 1))
-    across = across / (answers.sum(axis=1) ** 2 - (answers**2).sum(axis=1)).sum()
-    alone = squares.sum(axis=0) / answers.sum()
-    added = [np.add.reduceat(part, starts, axis=-1) for part in (within, across, alone)]
-    return np.asarray((added[0].min(axis=0) - added[1]) / np.maximum(added[2] - added[1], 1e-30))
+    ).T
+    sums = (cell @ own).reshape(count, sides, -1).astype(np.float64)
+    squares = (cell @ own**2).reshape(count, sides, -1).astype(np.float64)
+    across = sums.sum(axis=1) ** 2 - (sums**2).sum(axis=1)
+    parts = [np.add.reduceat(part, starts, axis=-1) for part in (sums**2 - squares, across, squares.sum(axis=1))]
+    return parts[0], parts[1], parts[2]
 
 
 def clumps(code: IntArray, side: IntArray, rng: np.random.Generator, *, shuffles: int = SHUFFLES) -> Shared:
