@@ -89,7 +89,7 @@ def _choose(samples: list[Sample], setting: UnitSetting, seed: int) -> Unit:
         return _runs(samples, [neighbours_of(sample, seed) for sample in samples], forced=True)
     if min(sizes) < 2 * MIN_UNITS:
         return Unit(kind="document")
-    found = [_clumped(samples, seed), _ordered(samples, seed)]
+    found = [_ordered(samples, seed), _clumped(samples, seed)]
     return min(found, key=lambda unit: _units(unit, sizes))
 
 

@@ -1,4 +1,4 @@
-"""Do records depend on each other? Exactness by uniform p-values, variance ratios by hand, and what each guard is for."""
+"""Do records depend on each other? Uniform p-values, variance ratios by hand, and what each guard is for."""
 
 from __future__ import annotations
 
