@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from scipy.sparse import csr_array, diags_array
 
 from collapse_audit.probes.pairs.units import Unit, UnitSetting, choose, joined
