@@ -7,24 +7,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from collapse_audit.reports._exhibits import Exhibit, exhibits, raw
 from collapse_audit.reports._format import (
     WORDS,
-    Exhibit,
     Shown,
     alpha,
-    exhibits,
     generations,
     inert,
     named_margins,
     other_settings,
     percent,
-    raw,
     settings,
     shown_together,
     title,
     where,
 )
-from collapse_audit.reports._margins import standing, worst_first
+from collapse_audit.reports._gauge import Gauge
+from collapse_audit.reports._gauge import gauge as gauge_of
+from collapse_audit.reports._margins import worst_first
 from collapse_audit.reports._sections import Section, sections
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
 
@@ -68,8 +68,6 @@ _ROWS = 2000
 """Rows of one table."""
 _COLUMNS = ("margin", "unit", "reason", "origin")
 """Of the table of margins, the first columns."""
-_EDGE = 4.0
-"""Margins at which the small gauges end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,20 +98,6 @@ class Row:
     waiver: Mapping[str, str]
     card: str
     """Id of the card that holds it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gauge:
-    """An interval against its margin, in pixels of a strip 150 wide: no change at 30, the margin at 60."""
-
-    low: float
-    high: float
-    value: float
-    beyond: bool
-    """Whether the value lies beyond the strip's right end."""
-    before: bool
-    """Whether it lies beyond the left one."""
-    told: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,7 +312,7 @@ def _row(finding: Finding, card: str, numbers: Shown) -> Row:
         margin=f"{sign} {numbers.margin}" if numbers.margin else "",
         level="" if interval is None else percent(interval.level),
         method="" if interval is None else inert(interval.method),
-        gauge=_gauge(finding, numbers),
+        gauge=gauge_of(finding, numbers),
         reason=inert(finding.reason, limit=_PROSE),
         raw=_arrowed(raw(finding)),
         notes=tuple(map(inert, finding.notes)),
@@ -341,26 +325,6 @@ def _row(finding: Finding, card: str, numbers: Shown) -> Row:
 
 def _arrowed(facts: str) -> str:
     return facts.replace(" -> ", " → ")
-
-
-def _gauge(finding: Finding, numbers: Shown) -> Gauge | None:
-    placed = standing(finding)
-    if placed is None:
-        return None
-    value, low, high = placed
-    told = f"{numbers.value}, interval {numbers.interval or 'not known'}, margin {numbers.margin}"
-    return Gauge(
-        low=_pixel(-1.0 if low is None else low),
-        high=_pixel(_EDGE if high is None else high),
-        value=_pixel(value),
-        beyond=value >= _EDGE,
-        before=value < -1.0,
-        told=told,
-    )
-
-
-def _pixel(margins: float) -> float:
-    return round(30 + 30 * min(max(margins, -1.0), _EDGE), 1)
 
 
 def _legend(matrices: Sequence[Matrix]) -> list[tuple[str, str, str]]:

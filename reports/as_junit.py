@@ -22,7 +22,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 
-from collapse_audit.reports._format import WORDS, alpha, exhibits, inert, raw, sentence, settings, title, where
+from collapse_audit.reports._exhibits import exhibits, raw
+from collapse_audit.reports._format import WORDS, alpha, inert, sentence, settings, title, where
 from collapse_audit.reports.adding_up import fail_on_change, unwanted
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, cells, counted
 from collapse_audit.reports.plain import to_dict

@@ -9,16 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from collapse_audit.reports._exhibits import exhibits, raw
 from collapse_audit.reports._format import (
     WORDS,
     alpha,
-    exhibits,
     generations,
     inert,
     named_margins,
     other_settings,
     percent,
-    raw,
     settings,
     shown_together,
     title,

@@ -15,16 +15,15 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from collapse_audit.reports._exhibits import exhibits, raw
 from collapse_audit.reports._first_page import PROSE, VERDICT_STYLES, bullet, first_page, not_measured, title_line
 from collapse_audit.reports._format import (
     alpha,
-    exhibits,
     generations,
     inert,
     named_margins,
     other_settings,
     percent,
-    raw,
     sentence,
     shown,
     shown_together,

@@ -11,7 +11,8 @@ import pytest
 from collapse_audit.errors import ProbeError
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured
-from collapse_audit.reports._format import at_floor, exhibits, probability
+from collapse_audit.reports._exhibits import exhibits
+from collapse_audit.reports._format import at_floor, probability
 from collapse_audit.reports._format import sentence as numbers
 from collapse_audit.reports.document import Finding, Outcome
 from collapse_audit.verdicts.rule import judge

@@ -10,16 +10,14 @@ from examples import HOSTILE, finding
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collapse_audit.reports._exhibits import exhibit, exhibits, raw
 from collapse_audit.reports._format import (
     enough,
-    exhibit,
-    exhibits,
     generations,
     inert,
     number,
     percent,
     probability,
-    raw,
     sentence,
     settings,
     shown,
