@@ -259,6 +259,13 @@ def where(generation: int, seed: str | None) -> str:
     return inert(place(generation, seed))
 
 
+def degenerate(report: AuditReport, *, most: int = 3) -> list[str]:
+    """What a reader should know of the baselines before anything else, a sentence each."""
+    told = [inert(row["sentence"], limit=400) for row in report.baselines if row.get("sentence")]
+    rest = len(told) - most
+    return told if rest <= 0 else [*told[:most], f"and {rest} more baselines are degenerate"]
+
+
 def generations(numbers: Iterable[int]) -> str:
     """{1, 2, 3, 5} -> "generations 1-3, 5"; {4} -> "generation 4"."""
     ordered = sorted(set(numbers))

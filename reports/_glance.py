@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from collapse_audit.reports._format import inert, shown, title
+from collapse_audit.reports._format import degenerate, inert, shown, title
 from collapse_audit.reports._margins import worst_first
 from collapse_audit.reports.document import AuditReport, Finding, Outcome, Verdict, counted, worst
 
@@ -26,7 +26,7 @@ _DECISIVE = {
 }
 _REASONS = 3
 """Sentences that say why."""
-_FIRST = ("warning: ", "generation 0 is itself ")
+_FIRST = ("warning: ",)
 """How notes begin that belong to the first lines."""
 _LONGEST = 400
 _PROBLEMS = (Outcome.FAIL, Outcome.ERROR, Outcome.CHANGED, Outcome.INCONCLUSIVE)
@@ -62,15 +62,13 @@ def headline(report: AuditReport) -> tuple[str, tuple[str, ...]]:
     decisive = [finding for finding in gating if finding.outcome is _DECISIVE.get(report.verdict)]
     least = {(finding.probe, finding.statistic): finding for finding in reversed(worst_first(decisive))}
     reasons = [in_words(finding) for finding in worst_first(least.values())]
-    first = tuple(inert(note, limit=_LONGEST) for note in report.notes if note.startswith(_FIRST))
+    warnings = tuple(inert(note, limit=_LONGEST) for note in report.notes if note.startswith(_FIRST))
     if report.verdict is Verdict.PASS and reasons:
         reasons = [f"closest to its margin: {reasons[0]}"]
     if report.verdict is Verdict.CHANGED:
         reasons = reasons[:1]
     # A warning speaks of moves; where something was lost, it comes last.
-    warnings = tuple(note for note in first if note.startswith("warning: "))
-    others = tuple(note for note in first if note not in warnings)
-    return VERDICTS[report.verdict], (*others, *reasons[:_REASONS], *warnings)
+    return VERDICTS[report.verdict], (*degenerate(report), *reasons[:_REASONS], *warnings)
 
 
 def told_first(note: str) -> bool:

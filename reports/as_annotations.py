@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from collapse_audit.reports._format import alpha, inert, sentence, title, where
+from collapse_audit.reports._format import alpha, degenerate, inert, sentence, title, where
 from collapse_audit.reports._margins import worst_first
 from collapse_audit.reports.adding_up import fail_on_change, unwanted
 from collapse_audit.reports.document import AuditReport, Finding, Outcome
@@ -38,7 +38,8 @@ def render_all(reports: Sequence[AuditReport]) -> str:
                 levels["warning"].append(_told(report, finding))
     lines = [line for level, told in levels.items() for line in _fitting(level, told)]
     lines += [
-        _command("notice", _named(report, "collapse-audit"), inert(report.summary)) for report in reports[:_SHOWN]
+        _command("notice", _named(report, "collapse-audit"), "; ".join([inert(report.summary), *degenerate(report)]))
+        for report in reports[:_SHOWN]
     ]
     return "".join(f"{line}\n" for line in lines)
 

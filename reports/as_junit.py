@@ -23,7 +23,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 
 from collapse_audit.reports._exhibits import exhibits, raw
-from collapse_audit.reports._format import WORDS, alpha, inert, sentence, settings, title, where
+from collapse_audit.reports._format import WORDS, alpha, degenerate, inert, sentence, settings, title, where
 from collapse_audit.reports.adding_up import fail_on_change, unwanted
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, cells, counted
 from collapse_audit.reports.plain import to_dict
@@ -73,7 +73,7 @@ def _suite(report: AuditReport, seed: str | None, group: Sequence[Cell], *, name
     suite.append(_properties(report))
     suite.extend(cases)
     context = [_described(finding, report) for cell in group if not cell.gating for finding in cell.findings]
-    lines = [inert(line, limit=_REASON) for line in (report.summary, *report.notes)]
+    lines = [inert(line, limit=_REASON) for line in (report.summary, *degenerate(report), *report.notes)]
     ET.SubElement(suite, "system-out").text = "\n".join(["", *lines, *context, ""])
     return suite
 
@@ -88,6 +88,7 @@ def _properties(report: AuditReport) -> ET.Element:
         "summary": report.summary,
         "seed": report.seed,
     }
+    facts |= {"baseline": "; ".join(told)} if (told := degenerate(report)) else {}
     for name, value in (facts | settings(report.lineage, "lineage.")).items():
         ET.SubElement(properties, "property", name=name, value=inert(value, limit=_REASON))
     return properties

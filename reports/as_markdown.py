@@ -13,6 +13,7 @@ from collapse_audit.reports._exhibits import exhibits, raw
 from collapse_audit.reports._format import (
     WORDS,
     alpha,
+    degenerate,
     generations,
     inert,
     named_margins,
@@ -65,6 +66,7 @@ def render(report: AuditReport, *, longest: int = _LONGEST) -> str:
     blocks = [
         f"## collapse-audit: {_VERDICTS[report.verdict]}",
         f"**{prose(report.summary)}**",
+        *(f"**{prose(line)}**" for line in degenerate(report)),
         f"Lineage {code(report.lineage['name'])}{_about(report)}",
         *_problems(report),
         *_matrices(report),

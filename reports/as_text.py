@@ -19,6 +19,7 @@ from collapse_audit.reports._exhibits import exhibits, raw
 from collapse_audit.reports._first_page import PROSE, VERDICT_STYLES, bullet, first_page, not_measured, title_line
 from collapse_audit.reports._format import (
     alpha,
+    degenerate,
     generations,
     inert,
     named_margins,
@@ -74,6 +75,8 @@ def render(report: AuditReport, *, width: int = 80, color: bool = False, verbosi
 
 
 def _brief(report: AuditReport) -> Iterable[RenderableType]:
+    for line in degenerate(report):
+        yield Text(line, style="bold yellow")
     for outcome in (Outcome.FAIL, Outcome.ERROR, Outcome.CHANGED):
         for group in _problems(report, outcome):
             worst = worst_first(group)[0]

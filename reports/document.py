@@ -121,6 +121,9 @@ class AuditReport:
     summary: str
     """The verdict in one sentence, as it is printed on the last line."""
     findings: tuple[Finding, ...]
+    baselines: tuple[Mapping[str, Any], ...] = ()
+    """Of every baseline that gates: how many of its texts loop, repeat another, are empty, beside people's text where
+    there is some; with a ``sentence`` where it is itself degenerate. It changes no outcome."""
     stages: tuple[Mapping[str, Any], ...] = ()
     """Of every generation: how far, by which mechanism, and on which findings that rests."""
     trends: tuple[Mapping[str, Any], ...] = ()

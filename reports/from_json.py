@@ -27,7 +27,18 @@ from collapse_audit.reports.document import (
 )
 from collapse_audit.reports.plain import called
 
-_TABLES = ("stages", "trends", "survival", "recipe", "histograms", "copying", "decoding", "training", "examples")
+_TABLES = (
+    "baselines",
+    "stages",
+    "trends",
+    "survival",
+    "recipe",
+    "histograms",
+    "copying",
+    "decoding",
+    "training",
+    "examples",
+)
 """What older reports of the same format may lack."""
 _KIND_OF = {Outcome.FAIL: "loss", Outcome.CHANGED: "move"}
 """Outcomes that only one kind of statistic can have."""

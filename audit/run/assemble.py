@@ -12,6 +12,7 @@ from collapse_audit.probes.types import Probe
 from collapse_audit.reports.adding_up import added_up
 from collapse_audit.reports.document import AuditReport, Finding, Outcome, Verdict
 from collapse_audit.reports.plain import plain
+from collapse_audit.run.overview.baselines import with_losses
 from collapse_audit.run.overview.changed import moved
 from collapse_audit.run.overview.label_survival import survival
 from collapse_audit.run.overview.recipe_claims import recipe_claims
@@ -49,7 +50,8 @@ def assembled(
     )
     code = ExitCode(number)
     lineage = plan.lineage
-    from_texts: dict[str, Any] = {name: tuple(plain(rows, name)) for name, rows in tables.items()}
+    told = {**tables, "baselines": with_losses(tables["baselines"], findings)}
+    from_texts: dict[str, Any] = {name: tuple(plain(rows, name)) for name, rows in told.items()}
     return AuditReport(
         tool={"name": "collapse-audit", "version": __version__},
         lineage={

@@ -175,7 +175,7 @@ def id_part(name: str) -> str:
 
 def _require_baseline(lineage: Lineage, config: AuditConfig) -> None:
     """Refuse a baseline that the lineage does not have."""
-    if _reference(lineage) is not None or config.baseline == "previous":
+    if reference_side(lineage) is not None or config.baseline == "previous":
         return
     missing = ""
     if config.baseline == "reference":
@@ -201,7 +201,7 @@ def _baseline(
         return _against(lineage, entry, _side(earlier[-1]), gating=True)
     if config.baseline == "generation-0" and earlier and earlier[0].index == 0:
         return _against(lineage, entry, _side(earlier[0]), gating=True)
-    reference = _reference(lineage)
+    reference = reference_side(lineage)
     if reference is None:
         return None
     # Generation 0 against people's text is context, unless people's text is what the user wants to be compared with.
@@ -238,7 +238,8 @@ def _named(entry: GenerationEntry, part: str) -> str:
     return f"generation {entry.index} ({part})"
 
 
-def _reference(lineage: Lineage) -> Side | None:
+def reference_side(lineage: Lineage) -> Side | None:
+    """People's text: the part that nothing is trained on, where there is one."""
     if lineage.reference_holdout is not None:
         return Side(name="reference (held-out)", corpus=lineage.reference_holdout)
     if lineage.reference is not None:

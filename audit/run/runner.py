@@ -13,13 +13,17 @@ from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport, Finding, Outcome, counted
 from collapse_audit.run.assemble import assembled
 from collapse_audit.run.judge import judged
+from collapse_audit.run.overview.baselines import baselines
 from collapse_audit.run.overview.examples import examples
 from collapse_audit.run.overview.histograms import histograms
 from collapse_audit.run.overview.trends import seed_trends, told
-from collapse_audit.run.plan import Plan
+from collapse_audit.run.plan import Plan, reference_side
 from collapse_audit.run.seed_audit import Progress, SeedAudit
 from collapse_audit.settings.config import AuditConfig
 from collapse_audit.verdicts.waivers import apply_waivers
+
+_TABLES = ("baselines", "copying", "histograms", "examples", "decoding")
+"""Fields of the report that are made from texts."""
 
 
 def run(
@@ -43,13 +47,14 @@ def run(
     notes = list(plan.notes)
     rules: set[str] = set()
     units: dict[str, None] = {}
-    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in ("copying", "histograms", "examples", "decoding")}
+    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
     slopes: dict[str | None, tuple[Trend, ...]] = {}
     done = 0
     for seed in dict.fromkeys(comparison.seed for comparison in plan.comparisons):
         of_seed = SeedAudit(plan.of_seed(seed), config, cutter, plan, provenance, today)
         measured, size = of_seed.measure(progress, stop_at_first)
         tables["copying"] += of_seed.copies()
+        tables["baselines"] += baselines(of_seed.comparisons, of_seed.samples, reference_side(plan.lineage))
         tables["histograms"] += histograms(of_seed.comparisons, of_seed.samples)
         if config.evidence == "texts":
             tables["examples"] += examples(of_seed.comparisons, of_seed.samples)

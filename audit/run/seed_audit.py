@@ -36,7 +36,7 @@ from collapse_audit.probes.types import Probe
 from collapse_audit.reports.plain import plain
 from collapse_audit.run.judge import Measured, fails
 from collapse_audit.run.one_scorer import under_one_scorer
-from collapse_audit.run.plan import Comparison, Plan, Side
+from collapse_audit.run.plan import Comparison, Plan, Side, reference_side
 from collapse_audit.settings.config import AuditConfig
 from collapse_audit.settings.merged import GateSettings
 from collapse_audit.verdicts.sequential import can_reject, permutations_for
@@ -82,6 +82,9 @@ class SeedAudit:
                 self._read(comparison.predecessor, progress)
             if comparison.control is not None:
                 self._read(comparison.control, progress)
+        people = reference_side(self.plan.lineage)
+        if people is not None and any(comparison.gating for comparison in self.comparisons):
+            self._read(people, progress)  # the baseline is judged beside it
         self._share_prompts()
         self.samples, told = under_one_scorer(self.samples, self._compared())
         self.notes.extend(told)

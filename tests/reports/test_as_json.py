@@ -21,7 +21,7 @@ from collapse_audit.reports.from_json import schema
 # The fields as the contract lists them, and those that the dataclasses add.
 REPORT = (
     "format_version tool lineage config seed verdict exit_code stage findings trends environment summary notes "
-    "stages survival recipe histograms copying decoding training examples"
+    "baselines stages survival recipe histograms copying decoding training examples"
 )
 FINDING = (
     "probe code statistic seed generation baseline gating outcome value unit interval margin p_value p_adjusted "
