@@ -6,6 +6,11 @@ TEXT is any file of real text, a document a line (``--paragraphs``: blank-line s
 sentence ends). Every trial draws its documents anew. Each row is a known truth: ``null`` is two random halves of the
 human text, everything else is damage planted in a copy. Printed: how many trials in a hundred are called collapse, how
 many are inconclusive, how many were found by a probe that is there for that damage, which findings failed how often.
+
+    python benchmarks/real_text.py --folder DIR [--repeats 20] [--n 500 2000] [--only sorted lost]
+
+Every file of DIR is a source of its own (`loss_rows.py`). Rows are healthy, merely changed, or a loss; printed beside
+what should be said of them: how many trials in a hundred are collapse, changed, inconclusive and pass.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import loss_rows
 import numpy as np
 
 from collapse_audit.calibration.bench import auto_margins
@@ -27,7 +33,7 @@ from collapse_audit.lineages.simulation.chain import WordChain
 from collapse_audit.lineages.simulation.ngram import NGramModel
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.probes.text.labels import label_rule
-from collapse_audit.reports.document import Outcome
+from collapse_audit.reports.document import Outcome, worst
 from collapse_audit.settings.config import AuditConfig
 
 Texts = list[str]
@@ -132,6 +138,9 @@ SCENARIOS: dict[str, tuple[Scenario, tuple[str, ...]]] = {
 def main() -> None:
     """Run every scenario at every n and print the table."""
     options = _options()
+    if options.folder:
+        _folder(options)
+        return
     texts = read_texts(options)
     print(f"{len(texts)} documents, {np.mean([len(t.split()) for t in texts]):.0f} words each on average", flush=True)
     for n in options.n:
@@ -175,6 +184,36 @@ def _row(name: str, texts: Texts, n: int, options: argparse.Namespace) -> None:
     print(f"n={n:5d}  {name:22s} {rates}{by_name}  {took}  {most}", flush=True)
 
 
+def _folder(options: argparse.Namespace) -> None:
+    sources = loss_rows.read_folder(options.folder, min_words=options.min_words)
+    print(f"{len(sources)} sources of {[len(source) for source in sources]} sentences", flush=True)
+    for n in options.n:
+        for name, (row, wanted) in loss_rows.ROWS.items():
+            if options.only and not any(only in name for only in options.only):
+                continue
+            said: Counter[str] = Counter()
+            fired: Counter[str] = Counter()
+            for repeat in range(options.repeats):
+                sides = row(sources, n, np.random.default_rng([options.seed, n, repeat]))
+                samples = [sample_of(side, name=str(k)) for k, side in enumerate(sides)]
+                found = trial(*samples, config=AuditConfig(permutations=options.permutations, seed=repeat))
+                judged = {key: judgement.outcome for key, (_, judgement) in found.items() if judgement}
+                said[str(worst(judged.values()).value)] += 1
+                fired.update("/".join(key) for key, outcome in judged.items() if outcome is Outcome.FAIL)
+                fired.update(f"?{'/'.join(key)}" for key, o in judged.items() if o is Outcome.INCONCLUSIVE)
+            rates = "  ".join(
+                f"{word} {100 * said[outcome.value] / options.repeats:3.0f}"
+                for word, outcome in (
+                    ("collapse", Outcome.FAIL),
+                    ("changed", Outcome.CHANGED),
+                    ("inconclusive", Outcome.INCONCLUSIVE),
+                    ("pass", Outcome.PASS),
+                )
+            )
+            most = ", ".join(f"{key} {count}" for key, count in fired.most_common(6))
+            print(f"n={n:5d}  {name:24s} {rates}   wanted: {wanted}   {most}", flush=True)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     text_options(parser)
@@ -182,6 +221,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--permutations", type=int, default=999)
     parser.add_argument("--n", type=int, nargs="+", default=[200, 500, 1800])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="a folder of text files, each a source: the rows of loss_rows.py")
     parser.add_argument("--auto", action="store_true", help='with margin = "auto" everywhere, not the defaults')
     parser.add_argument("--only", nargs="+", help="only scenarios whose name contains one of these")
     return parser.parse_args()
@@ -189,7 +229,7 @@ def _options() -> argparse.Namespace:
 
 def text_options(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which text to read and how to cut it into documents."""
-    parser.add_argument("texts", nargs="+", type=Path)
+    parser.add_argument("texts", nargs="*", type=Path)
     parser.add_argument("--paragraphs", action="store_true", help="documents are separated by blank lines")
     parser.add_argument("--sentences", action="store_true", help="documents are sentences")
     parser.add_argument("--skip", default=r"^$", help="leave out documents that match this pattern (wikitext: '^ *=')")

@@ -30,7 +30,8 @@ SURE, LIKELY = 0.001, 0.01
 _BIN = 24
 """Texts a bin of rare numbers."""
 _WORD = r"[\p{L}\p{N}\p{So}]"
-_NUMBER = r"^[^\p{L}\p{So}]*\p{N}[^\p{L}\p{So}]*$"
+_NUMBER = r"^[^\p{L}\p{N}\p{So}]*\p{N}[^\p{L}\p{So}]*\p{L}{0,2}[^\p{L}\p{N}\p{So}]*$"
+"""Digits with their signs, and at most an ordinal's or a unit's two letters: 234  19th  1990s  5km."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,8 +202,10 @@ def influence(words: Told, design: Design) -> FloatArray:
 
 
 def _folded(vocabulary: pa.Array) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """Each type's code among the words, -1 for signs, and the words: case folded."""
+    """Each type's code among the words, -1 for signs, and the words: case folded, numbers as their digits."""
     folded = pc.utf8_lower(vocabulary)
+    digits = pc.replace_substring_regex(folded, pattern=r"[^\p{N}]+", replacement="")
+    folded = pc.if_else(pc.match_substring_regex(folded, _NUMBER), digits, folded)
     encoded = folded.filter(pc.match_substring_regex(folded, _WORD)).dictionary_encode()
     codes = pc.index_in(folded, value_set=encoded.dictionary).fill_null(-1).to_numpy().astype(np.int64)
     return codes, encoded.dictionary.to_pylist()
@@ -213,7 +216,7 @@ def _binned(names: list[str], frequency: IntArray) -> npt.NDArray[np.int64]:
     row = np.where(frequency >= LEAST, np.arange(frequency.size), -1)
     if not names:
         return row
-    number = pc.match_substring_regex(pa.array(names, pa.large_string()), _NUMBER).to_numpy(zero_copy_only=False)
+    number = pc.match_substring_regex(pa.array(names, pa.large_string()), r"^\p{N}+$").to_numpy(zero_copy_only=False)
     rare = np.flatnonzero(number & (frequency < LEAST) & (frequency > 0))
     bins = int(frequency[rare].sum()) // _BIN
     if bins:

@@ -86,6 +86,14 @@ def test_rare_numbers_are_told_together_and_all_of_them_becoming_one_is_a_loss()
     assert net(baseline, [f"in {5000 + k} it stays" for k in range(300)]) == pytest.approx(0, abs=0.03)
 
 
+def test_a_number_is_its_digits_whatever_ending_stands_with_them() -> None:
+    """1990s and 1990th are 1990; mp3 and 3rivers are words."""
+    assert net(["stays 1990s", "stays 1990", "stays 1990th"] * 10, ["stays 1990"] * 30) == 0
+    assert net(["stays mp3"] * 30, ["stays mp4"] * 30) == 0
+    words = told(pair(["mp3 3rivers 3"] * 10, ["mp3 3rivers 3rd"] * 10)).spelled
+    assert sorted(filter(None, words)) == ["3", "3rivers", "mp3"]
+
+
 def test_a_word_must_stand_in_ten_texts_and_then_be_gone_from_all() -> None:
     """9 texts on one side by chance: 1/512 > .001; 10: 1/1024. 3 of 23 are p = .0002, of 20 p = .0013."""
     assert critical(np.array([9, 10, 13, 20, 23, 100]), SURE).tolist() == [-1, 0, 0, 2, 3, 19]
