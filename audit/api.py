@@ -254,9 +254,8 @@ def audit(
 
     ::
 
-        audit("runs/latest")
-        audit(before=["…", "…"], after=frame)
-        audit(generations=["gen0.parquet", "gen1.parquet", texts], labels="none")
+        report = audit("runs/latest")
+        report = audit(before=["one text", "another"] * 50, after=["one text"] * 100)
 
     * ``path``: the folder of a lineage;
     * ``before``, ``after``: two corpora;

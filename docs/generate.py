@@ -1,4 +1,4 @@
-"""The pages that are made from the code: docs/probes/*, and docs/reference/{cli,config,exit-codes,messages}.md.
+"""The pages that are made from the code: docs/probes/*, and docs/reference/{cli,config,api,exit-codes,messages}.md.
 
 ::
 
@@ -15,12 +15,14 @@ import ast
 import dataclasses
 import inspect
 import itertools
+import re
 import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import collapse_audit
 from collapse_audit.commands.messages import MESSAGES
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.probes.statistics.readings import Gate
@@ -41,6 +43,7 @@ def pages() -> dict[str, str]:
     made["probes/index.md"] = probes_page()
     made["reference/cli.md"] = commands_page()
     made["reference/config.md"] = config_page()
+    made["reference/api.md"] = api_page()
     made["reference/exit-codes.md"] = exit_codes_page()
     made["reference/messages.md"] = messages_page()
     return {name: _MADE + text for name, text in made.items()}
@@ -243,6 +246,66 @@ def _toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+# Python
+
+_API = """\
+# Python
+
+`from collapse_audit import …`: these names, and no others, are promised. What a report holds:
+[the report](report-format.md). A probe of your own: [add a probe](../how-to/add-a-probe.md).
+"""
+
+
+def api_page() -> str:
+    """Every public name with its signature and its docstring."""
+    parts = [_API.rstrip()]
+    for name in collapse_audit.__all__:
+        thing = getattr(collapse_audit, name)
+        if name.startswith("__"):
+            continue
+        parts.append(f"## `{name}`")
+        if callable(thing) and not inspect.isclass(thing):
+            parts.append(block("text", _signature(name, thing)))
+        parts.append(_docstring(inspect.getdoc(thing) or ""))
+        if name == "audit":
+            told = _documented(config.AuditConfig) | _documented(config.Settings)
+            rows = [(f"`{key}`", inline(told.get(key, ""))) for key in config.Settings.__annotations__]
+            parts.append(table(("setting", ""), rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _docstring(doc: str) -> str:
+    """A docstring as Markdown: its lists, and what stands indented below ``::``."""
+    parts, code = [], False
+    doc = re.sub(r":(?:class|func|meth|data):`~?(?:\w+\.)*(\w+)`", r"``\1``", doc)
+    for paragraph in doc.split("\n\n"):
+        if paragraph.strip() == "::":
+            code = True
+        elif code:
+            parts.append(block("python", textwrap.dedent(paragraph)))
+            code = False
+        elif paragraph.startswith("* "):
+            items = paragraph[2:].split("\n* ")
+            parts.append("\n".join(f"- {inline(item)}" for item in items))
+        else:
+            parts.append(inline(paragraph))
+    return "\n\n".join(parts)
+
+
+def _signature(name: str, thing: Any) -> str:
+    """One parameter a line, as the source has them."""
+    parameters = inspect.signature(thing).parameters.values()
+    lines, starred = [], False
+    for one in parameters:
+        if one.kind is one.KEYWORD_ONLY and not starred:
+            lines.append("    *,")
+            starred = True
+        star = "**" if one.kind is one.VAR_KEYWORD else ""
+        default = "" if one.default is one.empty else f" = {one.default!r}"
+        lines.append(f"    {star}{one.name}: {one.annotation}{default},")
+    return "\n".join([f"{name}(", *lines, ")"])
 
 
 # Exit codes and messages

@@ -11,6 +11,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 ROOT = Path(__file__).parents[1]
 _SYLLABLES = ("ka", "lo", "mi", "ren", "su", "ta", "vo", "zi", "ba", "do")
 _WORDS = [a + b + c for a in _SYLLABLES for b in _SYLLABLES for c in ("", "n", "ra")]
@@ -27,9 +30,33 @@ def make(place: Path) -> Path:
         collapses = name in ("latest", "recursive")
         lineage(place / "runs" / name, seed=seed, words=(300, 60) if collapses else (300, 300))
     (place / "texts.txt").write_text("".join(f"{text}\n" for text in texts(99, 1500, 300)), "utf-8")
+    exports(place / "exports")
     lineage(place / "runs" / "tidy", seed=5, words=(300, 60))
     _write(place / "runs" / "tidy" / "gen_1.control.jsonl", texts(5099, _DOCUMENTS, 120))
     return place
+
+
+def exports(root: Path) -> None:
+    """What five programs write of 200 texts, before and after."""
+    root.mkdir()
+    ask = "Describe it."
+    for side, known in enumerate((300, 250)):
+        written = texts(700 + side, 200, known)
+        turns = [[{"role": "user", "content": ask}, {"role": "assistant", "content": text}] for text in written]
+        _lines(root / f"chat_{side}.jsonl", [{"messages": both} for both in turns])
+        bodies = [{"choices": [{"index": 0, "message": both[1]}]} for both in turns]
+        answers = [{"custom_id": str(n), "response": {"body": body}} for n, body in enumerate(bodies)]
+        _lines(root / f"batch_{side}.jsonl", answers)
+        asked = {"gen_args_0": {"arg_0": ask}}
+        samples = [{"doc": {}, "target": "gold", "arguments": asked, "resps": [[text]]} for text in written]
+        _lines(root / f"samples_{side}.jsonl", samples)
+        rows = ["id;report;size", *(f'{n};"{text}";1,5' for n, text in enumerate(written))]
+        (root / f"sheet_{side}.csv").write_bytes("\r\n".join([*rows, ""]).encode("utf-8-sig"))
+        (root / f"shards_{side}").mkdir()
+        for part in range(2):
+            half = written[100 * part : 100 * (part + 1)]
+            table = pa.table({"prompt": [ask] * 100, "completion": half})
+            pq.write_table(table, root / f"shards_{side}" / f"part-{part:05}-of-00002.parquet")
 
 
 def lineage(root: Path, *, seed: int, words: Sequence[int]) -> None:
@@ -45,6 +72,10 @@ def texts(seed: int, count: int, words: int) -> list[str]:
     rng = random.Random(seed)
     weights = [1 / (rank + 10) for rank in range(words)]
     return [" ".join(rng.choices(_WORDS[:words], weights, k=_LENGTH)) for _ in range(count)]
+
+
+def _lines(path: Path, records: Sequence[object]) -> None:
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records), "utf-8")
 
 
 def _write(path: Path, documents: Sequence[str]) -> None:

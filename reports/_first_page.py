@@ -58,6 +58,7 @@ def _head(report: AuditReport, *, width: int, most: int) -> Iterable[RenderableT
     about += [generations(lineage["generations"])] if lineage.get("generations") else []
     about += [f"against {inert(lineage['baseline'])}"] if lineage.get("baseline") else []
     yield Text(f"{inert(lineage['name'])}{': ' if about else ''}{', '.join(about)}", style="dim")
+    yield from (Text(inert(line, limit=PROSE), style="dim") for line in _guessed(report))
     said, reasons = headline(report)
     yield Text(f"{said}{':' if reasons and ':' not in said else ''}", style=VERDICT_STYLES[report.verdict])
     for reason in reasons[:most]:
@@ -68,9 +69,17 @@ def _head(report: AuditReport, *, width: int, most: int) -> Iterable[RenderableT
     yield legend(everything)
 
 
+def _guessed(report: AuditReport) -> Iterable[str]:
+    """What was told from names and first records, and may be wrong: it has to be seen before the verdict is."""
+    if report.lineage.get("text", "text") != "text":
+        yield f"text = {report.lineage['text']}"
+    yield from (note for note in report.notes if note.startswith("generations by") or " is taken as " in note)
+
+
 def _below(report: AuditReport, *, width: int, lines: int) -> Iterable[RenderableType]:
     """Under the matrix: the symptoms, as many as fit into ``lines``, and what is left for -v."""
-    rest = [*not_measured(report), *(Text(inert(n, limit=PROSE)) for n in report.notes if not told_first(n))]
+    notes = [note for note in report.notes if not told_first(note) and note not in {*_guessed(report)}]
+    rest = [*not_measured(report), *(Text(inert(n, limit=PROSE)) for n in notes)]
     rows = symptoms(report)
     fitting = max(lines - _FEWEST, _FEWEST)
     if rows:

@@ -141,7 +141,7 @@ def _header(report: AuditReport, *, verbose: bool) -> RenderableType:
     if len(lineage.get("seeds", ())) > 1:
         about.append(f"seeds {inert(', '.join(map(str, lineage['seeds'])))}")
     lines = {"lineage": inert(lineage["name"]) + (f" ({'; '.join(about)})" if about else "")}
-    lines |= {key: inert(lineage[key]) for key in ("baseline", "tokens", "labels", "unit") if lineage.get(key)}
+    lines |= {key: inert(lineage[key]) for key in ("baseline", "tokens", "labels", "unit", "text") if lineage.get(key)}
     asked = [f"seed {report.seed}"]
     asked += [
         f"{name} {config[key]}" for key, name in (("alpha", "alpha"), ("permutations", "permutations")) if key in config

@@ -51,7 +51,6 @@ def test_one_command_compares_two_of_them(tmp_path: Path, kind: str, capsys: pyt
     code = main([*paths, "--allow-inconclusive", "--independent", "-k", "repetition"])
     said = " ".join(capsys.readouterr().out.split())
     assert code in (0, 1)
-    assert f"0 = {paths[0]}"[:60] in said
     assert taken == "text" or f"text = {taken}" in said
 
 
