@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -48,6 +49,28 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Put every content at its path, or leave all of them as they were: nothing takes its name before all is written.
+
+    Raises OSError, of the path that it names, where one cannot be written.
+    """
+    temporaries = {path: _beside(path) for path in contents}
+    try:
+        for path, content in contents.items():
+            if path.is_dir() and not path.is_symlink():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+            with temporaries[path].open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, temporary in temporaries.items():
+            temporary.replace(path)
+    finally:
+        for temporary in temporaries.values():
+            with contextlib.suppress(OSError):
+                temporary.unlink()  # gone already, unless something failed
 
 
 def write_text(path: Path, text: str) -> None:

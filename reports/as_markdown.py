@@ -120,7 +120,12 @@ _ACTIVE = re.compile(r"[\\|<&`*~$#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])")
 """What acts anywhere in a sentence; a closing bracket only where a link or its definition would follow."""
 _LEADING = re.compile(r"^(\d*)([-+=>[]|(?<=\d)[.)](?=\s|$))")
 """What acts at the start of a line: list items, rules, headings, quotations, check boxes."""
-_NOTIFIES = re.compile(r"(?:@|\\#)(?=\w)|:(?=//)|\bwww(?=\.)", re.IGNORECASE)
+_NOTIFIES = re.compile(
+    r"(?:@|\\#)(?=\w)|:(?=//)|\bwww(?=\.)|(?<![^\W_])gh(?=-\d)|(?<![0-9a-z])[0-9a-f]{4}(?=[0-9a-f]{3,36}(?![0-9a-z]))",
+    re.IGNORECASE,
+)
+"""Where a comment breaks what GitHub would link: @name, #1, GH-1, addresses, and 7 to 40 hexadecimal digits (a
+commit)."""
 
 
 def _entity(character: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from collapse_audit.atomic import write_text
+from collapse_audit.atomic import write_text, write_together
 from collapse_audit.errors import UsageError
 from collapse_audit.reports import RENDERERS, as_html
 from collapse_audit.reports.document import AuditReport
@@ -20,9 +20,10 @@ def write_report(report: AuditReport, folder: Path, *, past: Sequence[Past] = ()
 
     The page shows how it went run over run where ``past`` holds the findings of earlier runs.
 
-    Everything is rendered before anything is written, and each file takes the place of an older one in one step, so
-    that a reader never meets half a file. Raises UsageError if the folder cannot be written to, and ProbeError, with
-    nothing written, if the report holds a number that is not finite.
+    Everything is rendered before anything is written, and everything is written before anything takes the place of an
+    older file, so that a full disk leaves the folder as it was: four files of one run, or of the one before. Raises
+    UsageError if the folder cannot be written to, and ProbeError, with nothing written, if the report holds a number
+    that is not finite.
     """
     texts = {
         folder / file: as_html.render(report, past=past) if name == "html" else RENDERERS[name](report)
@@ -38,8 +39,10 @@ def write_report(report: AuditReport, folder: Path, *, past: Sequence[Past] = ()
         ) from error
     except OSError as error:
         raise _unwritable(folder, error) from error
-    for path, text in texts.items():
-        write_file(path, text)
+    try:
+        write_together({path: text.encode("utf-8") for path, text in texts.items()})
+    except OSError as error:
+        raise _unwritable(Path(error.filename) if error.filename else folder, error) from error
     return tuple(texts)
 
 

@@ -247,6 +247,10 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "Probes and reports": {
         "error": ("something a person can act on went wrong", "do what the message says"),
+        "too-many-labels": (
+            "nearly every text has a label of its own",
+            "name coarser labels by `--labels regex:…`, another field by `--label FIELD`, or `--labels none`",
+        ),
         "probe": ("a probe crashed or broke its contract", "correct the probe; the message names what it returned"),
         "tracker": ("the report could not be logged", "check the tracker's settings; the message names the verdict"),
         "audit-in-training": ("an audit during a training could not be made", "do what the message says"),

@@ -388,6 +388,8 @@ def _measure(probe: Probe, pair: Pair, missing: NotMeasured | None) -> tuple[Rea
         for reading in readings:
             if isinstance(reading, Estimate):
                 plain([reading.raw, reading.evidence], "raw and evidence")  # refuses what no report can hold
+    except UsageError:
+        raise  # what the user can set otherwise, such as a rule that makes a label of every text
     except CollapseAuditError as error:
         return (str(error),) * len(probe.gates)
     except (Exception, SystemExit) as error:

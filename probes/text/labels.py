@@ -16,6 +16,8 @@ from collapse_audit.probes.text.eu_tirads import CATEGORIES, UNLABELLED_MENTION,
 
 _LONGEST_PATTERN = 10_000
 """Characters of a regular expression for labels."""
+MOST_CELLS = 10**8
+"""Texts times labels: a label that hardly any text carries tells nothing of collapse, and takes a column of its own."""
 AUTO_SHARE = 0.05
 """``auto`` takes EU-TIRADS where at least this share of the baseline's texts mention it."""
 
@@ -53,6 +55,13 @@ class LabelRule:
 
     def _table(self, rows: Sequence[tuple[str, ...]]) -> Labels:
         names = sorted({label for row in rows for label in row}.union(self.categories or ()))
+        if len(rows) * len(names) > MOST_CELLS:
+            raise UsageError(
+                f"{len(rows):,} texts carry {len(names):,} different labels by the rule {self.name!r}, a table of more "
+                f"than {MOST_CELLS:,} cells; name coarser labels (--labels regex:…), other ones (--label FIELD), or "
+                "none (--labels none)",
+                slug="too-many-labels",
+            )
         column = {label: k for k, label in enumerate(names)}
         carried = np.zeros((len(rows), len(names)), dtype=np.bool_)
         for d, row in enumerate(rows):

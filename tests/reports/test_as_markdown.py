@@ -120,6 +120,18 @@ def test_quoted_text_shows_exactly_what_it_says_in_a_cell(text: str) -> None:
         assert root.find(".//td/code").text_content() == inert(text)
 
 
+@pytest.mark.parametrize("text", ["GH-1", "see gh-12.", "at 0123abc", "f" * 40, "@org/team", "#1", "a/b#1"])
+def test_what_github_links_by_itself_is_parted_by_a_comment(text: str) -> None:
+    made = prose(text)
+    assert "<!-- -->" in made
+    assert made.replace("<!-- -->", "").replace("\\", "") == text
+
+
+@pytest.mark.parametrize("text", ["GHOST-1", "high-1", "abcdefg", "1,234,567", "facade", "f" * 41])
+def test_what_github_does_not_link_stays_as_it_is(text: str) -> None:
+    assert prose(text) == text
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_stays_in_its_cell(text: str) -> None:
     made = finding("tail-mass", 1, Outcome.FAIL, (0.5, 0.4, 0.6), reason=text, seed=text, notes=(text,))

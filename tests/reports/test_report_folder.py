@@ -80,6 +80,25 @@ def test_failed_write_leaves_the_older_file_and_no_litter(tmp_path: Path, monkey
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("at", [0, 1, 2, 3])
+def test_a_disk_that_fills_up_leaves_the_four_files_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    write_report(healthy(), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    synced: list[int] = []
+
+    def full(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) > at:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UsageError, match="No space left on device"):
+        write_report(collapsed(), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_folder_in_the_place_of_a_file_is_refused_without_litter(tmp_path: Path) -> None:
     (tmp_path / "report.json").mkdir()
     with pytest.raises(UsageError, match=r"cannot write the report to .*report\.json"):
