@@ -180,7 +180,7 @@ def _job(options: argparse.Namespace, progress: Callable[[str], None]) -> _Job:
     from collapse_audit.lineages.disk.load import load_lineage
     from collapse_audit.probes.registry import all_probes
     from collapse_audit.probes.text.tokens import tokenizer
-    from collapse_audit.run.seed_audit import label_rule_of, read_side
+    from collapse_audit.run.reading import label_rule_of, read_side
     from collapse_audit.settings.config import load_config
 
     lineage = load_lineage(options.lineage, needs_comparison=False, unfinished=True)

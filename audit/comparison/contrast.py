@@ -34,7 +34,8 @@ from collapse_audit.probes.text.tokens import Tokenizer, tokenizer
 from collapse_audit.reports._format import settings
 from collapse_audit.reports.document import AuditReport
 from collapse_audit.run.plan import Comparison
-from collapse_audit.run.seed_audit import Progress, read_side
+from collapse_audit.run.reading import read_side
+from collapse_audit.run.seed_audit import Progress
 from collapse_audit.verdicts.exit_codes import ExitCode
 
 _HARMLESS = frozenset({"permutations", "evidence", "allow_inconclusive", "waivers"})

@@ -28,7 +28,7 @@ from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import tokenizer
 from collapse_audit.reports.document import AuditReport, Finding
 from collapse_audit.run.plan import Comparison, Plan, Side
-from collapse_audit.run.seed_audit import read_side
+from collapse_audit.run.reading import read_side
 from collapse_audit.verdicts.history import open_history
 
 

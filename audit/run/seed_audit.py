@@ -4,39 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any, TypeVar
 
 from collapse_audit.calibration.bench import auto_margins
 from collapse_audit.calibration.settled import Key
-from collapse_audit.errors import CollapseAuditError, UsageError
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.checks.provenance import Provenance
 from collapse_audit.lineages.corpora.corpus import Corpus
-from collapse_audit.lineages.disk.pack import is_pack, read_pack
 from collapse_audit.lineages.measured.concentration import asked_of
 from collapse_audit.lineages.measured.lm_eval_results import read_results
-from collapse_audit.lineages.measured.scores import Scores, scores_beside, with_scores
+from collapse_audit.lineages.measured.scores import scores_beside
 from collapse_audit.lineages.model.lineage import GenerationEntry
 from collapse_audit.probes.models.contexts import Asked, Contexts, not_asked
 from collapse_audit.probes.models.model_facts import Fact
 from collapse_audit.probes.models.task_results import Evaluated, TaskResults, not_evaluated
-from collapse_audit.probes.packs.packed_pair import PackedPair, PackedSample, packed_rule, packed_sample
+from collapse_audit.probes.packs.packed_pair import PackedPair, PackedSample
 from collapse_audit.probes.pairs.copying import copied
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.registry import follows_of
-from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Reading
-from collapse_audit.probes.text.labels import AUTO_SHARE, EU_TIRADS, LabelRule, label_rule
-from collapse_audit.probes.text.sample import Sample, read_sample, with_prompts_of
+from collapse_audit.probes.statistics.readings import NotMeasured
+from collapse_audit.probes.text.labels import LabelRule
+from collapse_audit.probes.text.sample import Sample, with_prompts_of
 from collapse_audit.probes.text.tokens import Tokenizer
 from collapse_audit.probes.trends.decoding import decoding_splits
 from collapse_audit.probes.types import Probe
-from collapse_audit.reports.plain import plain
 from collapse_audit.run.judge import Measured, fails
+from collapse_audit.run.measure import measured_by
 from collapse_audit.run.one_scorer import under_one_scorer
 from collapse_audit.run.plan import Comparison, Plan, Side, reference_side
+from collapse_audit.run.reading import label_rule_of, read_side
 from collapse_audit.settings.config import AuditConfig
 from collapse_audit.settings.merged import GateSettings
 from collapse_audit.verdicts.sequential import can_reject, permutations_for
@@ -229,7 +227,7 @@ class SeedAudit:
             progress(f"{comparison.name}: {probe.name}")
             start = time.perf_counter()
             asked = probe.beside_pack() if isinstance(pair, PackedPair) else probe
-            readings = _measure(asked, pair, self._missing(probe, comparison))
+            readings = measured_by(asked, pair, self._missing(probe, comparison))
             seconds = (time.perf_counter() - start) / len(probe.gates)
             measured.extend(
                 Measured(
@@ -360,60 +358,3 @@ def _absent(what: str, there: Sequence[bool]) -> NotMeasured | None:
         reason=f"the records of the {side} carry no {what}, and the other side's do: score or label both, or neither",
         neutral=False,
     )
-
-
-def read_side(side: Side, config: AuditConfig, cutter: Tokenizer, scores: Sequence[Scores] = ()) -> Sample:
-    """The documents of ``side`` that are compared: the same ones each time. Raises InputError.
-
-    ``scores``: likelihoods that lie beside the corpus and not in its records.
-    """
-    if is_pack(side.corpus.path):
-        pack = read_pack(side.corpus.path, where=side.corpus.where)
-        return packed_sample(pack, name=side.name, digest=side.corpus.digest, tokens=cutter.name)
-    return read_sample(
-        with_scores(side.corpus.batches(), scores, side.corpus.where),
-        name=side.name,
-        digest=side.corpus.digest,
-        tokenizer=cutter,
-        max_documents=config.max_documents,
-        seed=config.seed,
-    )
-
-
-def _measure(probe: Probe, pair: Pair, missing: NotMeasured | None) -> tuple[Reading | str, ...]:
-    if missing is not None:
-        return tuple(dataclasses.replace(missing, statistic=gate.statistic) for gate in probe.gates)
-    try:
-        readings = probe(pair)
-        for reading in readings:
-            if isinstance(reading, Estimate):
-                plain([reading.raw, reading.evidence], "raw and evidence")  # refuses what no report can hold
-    except UsageError:
-        raise  # what the user can set otherwise, such as a rule that makes a label of every text
-    except CollapseAuditError as error:
-        return (str(error),) * len(probe.gates)
-    except (Exception, SystemExit) as error:
-        # One probe's defect is its own finding, and the others still count.
-        return (f"{type(error).__name__}: {error} ({_place(probe, error)})",) * len(probe.gates)
-    return readings
-
-
-def _place(probe: Probe, error: BaseException) -> str:
-    """Where the error came from: the last line of the probe's own file, or else the last of all."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = getattr(getattr(probe.measure, "__code__", None), "co_filename", None)
-    frame = next((frame for frame in reversed(frames) if frame.filename == own), frames[-1])
-    return f"{Path(frame.filename).name}, line {frame.lineno}"
-
-
-def label_rule_of(config: AuditConfig, plan: Plan, baseline: Sample) -> LabelRule | None:
-    """The label rule in force; ``auto`` looks at the baseline."""
-    classes = plan.lineage.label_classes
-    if isinstance(baseline, PackedSample):
-        return packed_rule(baseline.pack, config.labels, classes=classes)
-    if config.labels != "auto":
-        return label_rule(config.labels, classes=classes)
-    if baseline.label_field is not None:
-        return label_rule("field", classes=classes)
-    mentions = baseline.labels(EU_TIRADS).carried.any(axis=1)
-    return EU_TIRADS if mentions.mean() >= AUTO_SHARE else None

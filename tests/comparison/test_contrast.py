@@ -745,7 +745,7 @@ def test_label_rules_that_turn_out_different_are_refused(shelf: Path, tmp_path: 
 
 def test_automatic_margins_are_compared_by_the_default_ones(shelf: Path, lost: Contrasted) -> None:
     """Both levels have the margins of an audit with its defaults, and the notes say which stand in."""
-    found = compare(shelf / "keeps", shelf / "loses", sets=["token-divergence.margin=auto"])
+    found = compare(shelf / "keeps", shelf / "loses", sets=["token-divergence.JS-excess.margin=auto"])
     for level in ("recipe", "documents"):
         margins = [
             [(each.seed, each.generation, each.name, each.margin) for each in getattr(one, level)]

@@ -1,0 +1,45 @@
+"""A side of a comparison as a sample, and the label rule that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from collapse_audit.lineages.disk.pack import is_pack, read_pack
+from collapse_audit.lineages.measured.scores import Scores, with_scores
+from collapse_audit.probes.packs.packed_pair import PackedSample, packed_rule, packed_sample
+from collapse_audit.probes.text.labels import AUTO_SHARE, EU_TIRADS, LabelRule, label_rule
+from collapse_audit.probes.text.sample import Sample, read_sample
+from collapse_audit.probes.text.tokens import Tokenizer
+from collapse_audit.run.plan import Plan, Side
+from collapse_audit.settings.config import AuditConfig
+
+
+def read_side(side: Side, config: AuditConfig, cutter: Tokenizer, scores: Sequence[Scores] = ()) -> Sample:
+    """The documents of ``side`` that are compared: the same ones each time. Raises InputError.
+
+    ``scores``: likelihoods that lie beside the corpus and not in its records.
+    """
+    if is_pack(side.corpus.path):
+        pack = read_pack(side.corpus.path, where=side.corpus.where)
+        return packed_sample(pack, name=side.name, digest=side.corpus.digest, tokens=cutter.name)
+    return read_sample(
+        with_scores(side.corpus.batches(), scores, side.corpus.where),
+        name=side.name,
+        digest=side.corpus.digest,
+        tokenizer=cutter,
+        max_documents=config.max_documents,
+        seed=config.seed,
+    )
+
+
+def label_rule_of(config: AuditConfig, plan: Plan, baseline: Sample) -> LabelRule | None:
+    """The label rule in force; ``auto`` looks at the baseline."""
+    classes = plan.lineage.label_classes
+    if isinstance(baseline, PackedSample):
+        return packed_rule(baseline.pack, config.labels, classes=classes)
+    if config.labels != "auto":
+        return label_rule(config.labels, classes=classes)
+    if baseline.label_field is not None:
+        return label_rule("field", classes=classes)
+    mentions = baseline.labels(EU_TIRADS).carried.any(axis=1)
+    return EU_TIRADS if mentions.mean() >= AUTO_SHARE else None
