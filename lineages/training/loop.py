@@ -1,5 +1,15 @@
 """The one loop: for each seed and generation, train, write the next texts and a held-out sample, score, append.
 
+Read :func:`train`, then :meth:`_Generation.make`, which is the whole of a generation in five steps:
+
+1. data: the sources of its scheme, encoded (``examples``) and mixed (``schemes``);
+2. train: a LoRA adapter on the frozen base (``finetune``);
+3. write: the next texts and a held-out sample, by the new model (``generate``);
+4. score: how likely generation 0 finds each text (``score``);
+5. manifest: the corpora and one entry, appended (:mod:`collapse_audit.lineages.disk.write`).
+
+What must hold before and after each stands in ``guards`` and ``health``; what a run is, in ``run``.
+
 Everything that a generation needs lies in files that are whole or not there, so the loop has no state: it looks what is
 missing and makes it. Killed anywhere and run again it ends with the same lineage. It stops at the manifest: training
 and auditing meet only in the files.
@@ -156,9 +166,12 @@ class _Generation:
         if self.ranks.first:
             self._claim(sources)
         self.ranks.wait()
+        # 1. data
         examples = self._training_set(encoder, sources)
+        # 2. train
         adapter = finetune(self._work(), examples, recipe, self.ranks, self.progress)
         model, tokenizer = load_generation(self.base, recipe, writer=adapter, scorer=self._scorer(adapter))
+        # 3. write
         written = {
             role: self._write(model, tokenizer, role, purpose, prompts)
             for role, purpose in _SAMPLES
@@ -167,6 +180,7 @@ class _Generation:
         if self.index == 0 and recipe.task == "completion":
             ended = [record["ended"] for record in written["texts"]]
             guards.check_stops(ended, recipe.decoding.max_new_tokens, self.where)
+        # 4. score, and 5. the manifest
         if self.ranks.first:
             for role, records in written.items():
                 self._score(model, encoder, role, records)
