@@ -131,6 +131,7 @@ class Settings(TypedDict, total=False):
     allow_inconclusive: bool | None
     anytime: bool | None
     fail_on_change: bool | Sequence[str] | None
+    unit: str | None
     seed: int | None
     documents: str | None
     text: str | Sequence[str] | None
