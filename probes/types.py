@@ -94,6 +94,13 @@ def _at_best_inconclusive(reading: Reading, gate: Gate, told: str | None) -> Rea
     )
 
 
+def leading_gate(probe: Probe) -> Gate | None:
+    """The gate that a probe's name alone means: its only one, or its only move, of which the others say how much is
+    loss; None where it has several of one kind."""
+    gates = [gate for gate in probe.gates if gate.kind == "move"] or probe.gates
+    return gates[0] if len(gates) == 1 else None
+
+
 def _readings(name: str, result: object) -> tuple[Reading, ...]:
     if isinstance(result, Iterable) and not isinstance(result, str):
         readings = tuple(result)

@@ -181,9 +181,10 @@ class AuditedGeneration:
         return tuple(each for each in self.lineage.report.findings if (each.seed, each.generation) == place)
 
     def __getitem__(self, name: str) -> Finding:
-        """The finding ``probe/statistic``, or ``probe`` where it has a single statistic. Raises KeyError."""
+        """The finding ``probe/statistic``, or ``probe`` where it has one, or one move. Raises KeyError."""
         known = {f"{finding.probe}/{finding.statistic}": finding for finding in self.findings}
         of_probe = [finding for finding in self.findings if finding.probe == name]
+        of_probe = [finding for finding in of_probe if finding.kind == "move"] or of_probe
         if name in known:
             return known[name]
         if len(of_probe) == 1:

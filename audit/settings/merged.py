@@ -11,7 +11,7 @@ from typing import Any
 from collapse_audit.lineages.corpora.readers.fields import FIELDS
 from collapse_audit.probes.pairs.units import UNITS
 from collapse_audit.probes.statistics.readings import Gate
-from collapse_audit.probes.types import Probe
+from collapse_audit.probes.types import Probe, leading_gate
 from collapse_audit.verdicts.waivers import Waiver, read_waivers
 
 
@@ -178,8 +178,9 @@ class Merged:
         problems = []
         statistics = {gate.statistic: gate for gate in probe.gates}
         here = {key: value for key, value in table.items() if key in ("margin", "reason")}
-        if here and len(statistics) == 1:
-            problems.extend(self._gate(origin, probe, probe.gates[0], here))
+        leading = leading_gate(probe)
+        if here and leading is not None:
+            problems.extend(self._gate(origin, probe, leading, here))
         elif here:
             problems.append(
                 f"{origin}: probes.{probe.name} has several statistics; set the margin of one of them: "
