@@ -23,9 +23,10 @@ from collapse_audit.reports._format import (
     shown_together,
     title,
 )
+from collapse_audit.reports._glance import headline, symptoms
 from collapse_audit.reports._margins import worst_first
 from collapse_audit.reports._sections import sections
-from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
+from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured, worst
 from collapse_audit.reports.plain import to_dict
 
 _VERDICTS = {
@@ -45,6 +46,10 @@ _HEADINGS = {
 _WAIVED = "Waived"
 _ROWS = 200
 """Rows of one table; a pull-request comment holds 65,536 characters, and report.json holds the rest."""
+_SYMPTOMS = 22
+"""Symptoms shown before anything is unfolded."""
+_PROBES = 20
+"""Rows up to which the matrix of all seeds is shown before anything is unfolded."""
 _OPEN = 20
 """Problems up to which all of them are shown at once; of more, first a row a statistic."""
 _LONGEST = 1_000_000
@@ -57,7 +62,7 @@ _PLAIN = re.compile(r"[^\s`|\\<>&][^`|\\<>&]*")
 
 
 def render(report: AuditReport, *, longest: int = _LONGEST) -> str:
-    """``report`` as Markdown: the verdict, what failed, a matrix, and the rest folded away.
+    """``report`` as Markdown: verdict, why, symptoms and a matrix in at most 60 lines, and the rest folded away.
 
     Where that is more than ``longest`` bytes, the parts that do not fit are left out, and each says so in its place.
     Raises ProbeError, naming the finding, for a number that is not finite.
@@ -66,13 +71,21 @@ def render(report: AuditReport, *, longest: int = _LONGEST) -> str:
     blocks = [
         f"## collapse-audit: {_VERDICTS[report.verdict]}",
         f"**{prose(report.summary)}**",
+<<<<<<< HEAD
         *(f"**{prose(line)}**" for line in degenerate(report)),
+=======
+        *_said(report),
+>>>>>>> 1b0bebc (report.md fits a pull request: verdict, why, symptoms and a matrix, the rest folded)
         f"Lineage {code(report.lineage['name'])}{_about(report)}",
+        *_symptoms(report),
+        *_overview(report),
+        "<details>\n<summary>Everything: intervals, p-values, evidence, notes and settings</summary>",
         *_problems(report),
         *_matrices(report),
         *_sections(report),
         *_remarks(report),
         *_details(report),
+        "</details>",
     ]
     return "\n\n".join(_fitting(blocks, longest)) + "\n"
 
@@ -157,6 +170,51 @@ def _about(report: AuditReport) -> str:
     return ": " + "; ".join(known) + "." if known else "."
 
 
+def _said(report: AuditReport) -> Iterable[str]:
+    """The sentences that say why."""
+    reasons = headline(report)[1]
+    if reasons:
+        yield "\n".join(f"- {prose(reason)}" for reason in reasons)
+
+
+def _symptoms(report: AuditReport) -> Iterable[str]:
+    """One line a statistic that is not simply well."""
+    rows = [
+        [
+            "waived" if row.waived else _word(row.outcome, gating=True),
+            code(row.name),
+            row.value,
+            _margin(row.worst, row.margin),
+            row.where,
+        ]
+        for row in symptoms(report)
+    ]
+    if rows:
+        more = [f"\nand {len(rows) - _SYMPTOMS} more below"] if len(rows) > _SYMPTOMS else []
+        yield "\n".join([_table(["", "symptom", "worst value", "margin", "generations"], rows[:_SYMPTOMS]), *more])
+
+
+def _overview(report: AuditReport) -> Iterable[str]:
+    """One matrix for all seeds, which share a cell; left to the fold where there are too many probes."""
+    at: dict[str, dict[int, list[Cell]]] = {}
+    for cell in cells(report.findings):
+        at.setdefault(cell.probe, {}).setdefault(cell.generation, []).append(cell)
+    columns = sorted({generation for row in at.values() for generation in row})
+    if at and len(at) <= _PROBES:
+        rows = [[code(probe), *(_shared(row.get(each, [])) for each in columns)] for probe, row in at.items()]
+        yield _table(["probe", *(f"gen {each}" for each in columns)], rows)
+
+
+def _shared(group: Sequence[Cell]) -> str:
+    """The outcomes of one probe and generation over all seeds: ``**FAIL**``, or ``**FAIL** 2 of 3``."""
+    if not group:
+        return ""
+    outcome = worst(cell.outcome for cell in group)
+    many = sum(cell.outcome is outcome for cell in group)
+    told = "waived" if all(cell.waived for cell in group) else _word(outcome, gating=group[0].gating)
+    return told if many == len(group) else f"{told} {many} of {len(group)}"
+
+
 def _problems(report: AuditReport) -> Iterable[str]:
     counting = [finding for finding in report.findings if finding.gating and finding.waiver is None]
     waived = [finding for finding in report.findings if finding.waiver is not None]
@@ -188,18 +246,18 @@ def _by_statistic(groups: Mapping[tuple[str, str], Sequence[Finding]]) -> str:
     """A row a statistic: in how many comparisons, from which generation on, and the worst of them."""
     rows = []
     for group in groups.values():
-        worst = worst_first(group)[0]
-        numbers = shown_together(group)[[id(finding) for finding in group].index(id(worst))]
-        seed = "" if worst.seed is None else f", seed {code(worst.seed)}"
+        most = worst_first(group)[0]
+        numbers = shown_together(group)[[id(finding) for finding in group].index(id(most))]
+        seed = "" if most.seed is None else f", seed {code(most.seed)}"
         rows.append(
             [
-                code(title(worst)),
+                code(title(most)),
                 str(len(group)),
                 str(min(finding.generation for finding in group)),
-                f"{numbers.value} {prose(worst.unit)}".rstrip() if numbers.value else "",
+                f"{numbers.value} {prose(most.unit)}".rstrip() if numbers.value else "",
                 numbers.interval,
-                _margin(worst, numbers.margin),
-                f"generation {worst.generation}{seed}",
+                _margin(most, numbers.margin),
+                f"generation {most.generation}{seed}",
             ]
         )
     return _table(["finding", "comparisons", "from generation", "worst value", "interval", "margin", "worst in"], rows)

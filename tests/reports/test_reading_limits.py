@@ -7,7 +7,7 @@ from examples import report
 from rich.cells import cell_len
 
 from collapse_audit.probes.registry import BUILTIN
-from collapse_audit.reports import as_text
+from collapse_audit.reports import as_markdown, as_text
 from collapse_audit.reports.document import AuditReport, Finding, Interval, Outcome, Verdict
 
 TURNS = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.FAIL, Outcome.CHANGED)
@@ -69,3 +69,12 @@ def test_at_60_columns_no_row_of_a_table_is_broken(seeds: int) -> None:
     assert rows
     names = {f"{probe.name}/{gate.statistic}" for probe in BUILTIN for gate in probe.gates}
     assert {row[5:].split()[0] for row in rows} <= names | {probe.name for probe in BUILTIN}
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_page_for_a_pull_request_shows_60_lines_before_anything_is_unfolded(seeds: int) -> None:
+    text = as_markdown.render(everything_wrong(seeds))
+    visible, _, folded = text.partition("<details>\n")
+    assert len(visible.splitlines()) + 1 <= 60
+    assert folded.endswith("</details>\n")
+    assert folded.count("<details>") + 1 == folded.count("</details>")
