@@ -25,6 +25,7 @@ from collapse_audit.reports._format import (
 )
 from collapse_audit.reports._gauge import Gauge
 from collapse_audit.reports._gauge import gauge as gauge_of
+from collapse_audit.reports._glance import headline, told_first
 from collapse_audit.reports._margins import worst_first
 from collapse_audit.reports._sections import Section, sections
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
@@ -91,6 +92,8 @@ class Row:
     level: str
     method: str
     gauge: Gauge | None
+    sentence: str
+    """Inert, and without its seed, which stands beside it."""
     reason: str
     raw: str
     notes: tuple[str, ...]
@@ -157,6 +160,7 @@ def page(report: AuditReport) -> dict[str, Any]:
         "symbol": _SYMBOLS[mark],
         "summary": _summary(report),
         "degenerate": degenerate(report),
+        "said": headline(report)[1],
         "because": _because(report, rows),
         "facts": _facts(report),
         "about": _about(report),
@@ -174,7 +178,7 @@ def page(report: AuditReport) -> dict[str, Any]:
             (", ".join(dict.fromkeys(map(title, findings))), inert(reason, limit=_PROSE))
             for reason, findings in unmeasured(report.findings).items()
         ],
-        "notes": [inert(note, limit=_PROSE) for note in report.notes],
+        "notes": [inert(note, limit=_PROSE) for note in report.notes if not told_first(note)],
         "rows": [row for row in rows if row.numbers.value][:_ROWS],
         "left_out": max(0, sum(1 for row in rows if row.numbers.value) - _ROWS),
         "seeded": any(row.finding.seed is not None for row in rows),
@@ -315,6 +319,7 @@ def _row(finding: Finding, card: str, numbers: Shown) -> Row:
         level="" if interval is None else percent(interval.level),
         method="" if interval is None else inert(interval.method),
         gauge=gauge_of(finding, numbers),
+        sentence=inert(finding.sentence or finding.reason, limit=_PROSE),
         reason=inert(finding.reason, limit=_PROSE),
         raw=_arrowed(raw(finding)),
         notes=tuple(map(inert, finding.notes)),

@@ -8,6 +8,7 @@ through Jinja's escaping, and what may run from right to left stands in an eleme
 from __future__ import annotations
 
 import base64
+import collections
 import functools
 import hashlib
 import itertools
@@ -39,7 +40,12 @@ def render(report: AuditReport, *, past: Sequence[Past] = ()) -> str:
 
     styles = Styles()
     shelf = pictures(report)
-    drawings = iter(drawn([panel for picture in shelf for panel in picture.panels], styles, "p"))
+    made = drawn([panel for picture in shelf for panel in picture.panels], styles, "p")
+    drawings = iter(made)
+    # One picture a symptom stands beside its sentence, too: the first panel of that name is the statistic's own.
+    names = [panel.title for picture in shelf if picture.slug == "statistics" for panel in picture.panels]
+    symptoms = {panel.title: panel for picture in shelf if picture.slug == "statistics" for panel in picture.panels}
+    beside = dict(zip(names, drawn(list(symptoms.values()), styles, "s"), strict=True))
     history = runs(report, past)
     lines = drawn([run.panel for run in history], styles, "h")
     css = f"\n{_data('report.css')}\n{styles.css}\n"
@@ -47,6 +53,7 @@ def render(report: AuditReport, *, past: Sequence[Past] = ()) -> str:
         css=Markup(css),
         digest=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
         page=page(report),
+        drawn=collections.defaultdict(str, {name: Markup(svg) for name, svg in beside.items()}),
         pictures=[_shelved(picture, list(itertools.islice(drawings, len(picture.panels)))) for picture in shelf],
         runs=[(run, Markup(line)) for run, line in zip(history, lines, strict=True)],
     )

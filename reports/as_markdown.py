@@ -71,11 +71,8 @@ def render(report: AuditReport, *, longest: int = _LONGEST) -> str:
     blocks = [
         f"## collapse-audit: {_VERDICTS[report.verdict]}",
         f"**{prose(report.summary)}**",
-<<<<<<< HEAD
         *(f"**{prose(line)}**" for line in degenerate(report)),
-=======
         *_said(report),
->>>>>>> 1b0bebc (report.md fits a pull request: verdict, why, symptoms and a matrix, the rest folded)
         f"Lineage {code(report.lineage['name'])}{_about(report)}",
         *_symptoms(report),
         *_overview(report),
