@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from examples import finding, hostile, report
 from rich_report import rich
+from test_reading_limits import everything_wrong
 
 from collapse_audit.reports import as_html
 from collapse_audit.reports.document import AuditReport, Outcome, Verdict
@@ -201,3 +202,26 @@ def test_a_text_from_right_to_left_is_set_so(files: dict[str, str], open_tab: An
     page = open_tab(files["rich"], viewport=DESKTOP).page
     directions = [each.evaluate("each => getComputedStyle(each).direction") for each in page.locator(".texts p").all()]
     assert directions == ["rtl", "ltr"]
+
+
+# ------------------------------------------------------------------------------------------------------- how long it is
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_on_a_phone_it_is_no_longer_than_ten_screens_before_anything_is_unfolded(
+    open_tab: Any, tmp_path: Path, seeds: int
+) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(as_html.render(everything_wrong(seeds)), encoding="utf-8")
+    tab = open_tab(path.as_uri(), viewport=PHONE)
+    assert tab.page.evaluate("document.documentElement.scrollHeight") <= 10 * PHONE["height"]
+
+
+@pytest.mark.parametrize("name", ["rich", "long"])
+def test_it_opens_with_the_sentences_that_the_terminal_opens_with(
+    open_tab: Any, files: dict[str, str], name: str
+) -> None:
+    tab = open_tab(files[name], viewport=PHONE)
+    first = tab.page.inner_text("ul.said li >> nth=0")
+    assert first
+    assert tab.page.evaluate("document.querySelector('ul.said').getBoundingClientRect().top") < PHONE["height"]

@@ -72,7 +72,7 @@ def test_bad_usage_and_input_is_exit_4(
 def test_verbose_is_for_the_text_that_is_asked_for(
     stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["render", str(stored), "--html", str(tmp_path / "a.html"), "--text", "-v"]) == 0
+    assert main(["render", str(stored), "--html", str(tmp_path / "a.html"), "--text", "-vv"]) == 0
     assert "EVERY FINDING" in capsys.readouterr().out
 
 
