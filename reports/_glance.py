@@ -61,14 +61,20 @@ def headline(report: AuditReport) -> tuple[str, tuple[str, ...]]:
     gating = [finding for finding in report.findings if finding.gating and finding.waiver is None]
     decisive = [finding for finding in gating if finding.outcome is _DECISIVE.get(report.verdict)]
     least = {(finding.probe, finding.statistic): finding for finding in reversed(worst_first(decisive))}
-    reasons = [in_words(finding) for finding in worst_first(least.values())]
+    told = [in_words(finding) for finding in worst_first(least.values())]
     warnings = tuple(inert(note, limit=_LONGEST) for note in report.notes if note.startswith(_FIRST))
-    if report.verdict is Verdict.PASS and reasons:
-        reasons = [f"closest to its margin: {reasons[0]}"]
+    if report.verdict is Verdict.PASS and told:
+        told = [f"closest to its margin: {told[0]}"]
     if report.verdict is Verdict.CHANGED:
-        reasons = reasons[:1]
+        told = told[:1]
     # A warning speaks of moves; where something was lost, it comes last.
-    return VERDICTS[report.verdict], (*degenerate(report), *reasons[:_REASONS], *warnings)
+    return VERDICTS[report.verdict], (*degenerate(report), *told[:_REASONS], *warnings)
+
+
+def reasons(report: AuditReport) -> tuple[str, ...]:
+    """The sentences of :func:`headline` without those of :func:`degenerate`, where these stand by themselves."""
+    alone = degenerate(report)
+    return tuple(reason for reason in headline(report)[1] if reason not in alone)
 
 
 def told_first(note: str) -> bool:

@@ -25,7 +25,7 @@ from collapse_audit.reports._format import (
 )
 from collapse_audit.reports._gauge import Gauge
 from collapse_audit.reports._gauge import gauge as gauge_of
-from collapse_audit.reports._glance import headline, told_first
+from collapse_audit.reports._glance import reasons, told_first
 from collapse_audit.reports._margins import worst_first
 from collapse_audit.reports._sections import Section, sections
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
@@ -160,7 +160,7 @@ def page(report: AuditReport) -> dict[str, Any]:
         "symbol": _SYMBOLS[mark],
         "summary": _summary(report),
         "degenerate": degenerate(report),
-        "said": headline(report)[1],
+        "said": reasons(report),
         "because": _because(report, rows),
         "facts": _facts(report),
         "about": _about(report),

@@ -23,7 +23,7 @@ from collapse_audit.reports._format import (
     shown_together,
     title,
 )
-from collapse_audit.reports._glance import headline, symptoms
+from collapse_audit.reports._glance import reasons, symptoms
 from collapse_audit.reports._margins import worst_first
 from collapse_audit.reports._sections import sections
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured, worst
@@ -169,9 +169,9 @@ def _about(report: AuditReport) -> str:
 
 def _said(report: AuditReport) -> Iterable[str]:
     """The sentences that say why."""
-    reasons = headline(report)[1]
-    if reasons:
-        yield "\n".join(f"- {prose(reason)}" for reason in reasons)
+    told = reasons(report)
+    if told:
+        yield "\n".join(f"- {prose(reason)}" for reason in told)
 
 
 def _symptoms(report: AuditReport) -> Iterable[str]:
