@@ -31,6 +31,10 @@ class Measured:
     seconds: float
     permutations: int | None = None
     """Drawn for the reading's p-value."""
+    first_p: float | None = None
+    """The p-value of the first look, where some findings were looked at again."""
+    again: bool | None = None
+    """Whether this one was; None where nothing was."""
 
 
 def fails(measured: list[Measured], config: AuditConfig, size: int, today: date) -> bool:
@@ -48,6 +52,8 @@ def judged(
         alpha=config.alpha,
         planned=size,
         context={index for index in estimates if not measured[index].comparison.gating},
+        later={index for index, m in enumerate(measured) if m.again is False},
+        first_look={index: m.first_p for index, m in enumerate(measured) if m.first_p is not None},
     )
     # Who names a probe asks for what it can say: one that measured some of its statistics has answered.
     answered = {(measured[index].comparison.name, measured[index].probe.name) for index in estimates}

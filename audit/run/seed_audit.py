@@ -35,6 +35,7 @@ from collapse_audit.run.measure import measured_by
 from collapse_audit.run.one_scorer import under_one_scorer
 from collapse_audit.run.plan import Comparison, Plan, Side, reference_side
 from collapse_audit.run.reading import label_rule_of, read_side
+from collapse_audit.run.second_look import finer, looked_at_again
 from collapse_audit.settings.config import AuditConfig
 from collapse_audit.settings.merged import GateSettings
 from collapse_audit.verdicts.sequential import can_reject, permutations_for
@@ -105,7 +106,17 @@ class SeedAudit:
             measured.extend(self._compare(comparison, permutations, progress))
             if stop_at_first and fails(measured, self.config, size, self.today):
                 break
-        return measured, size
+        return self._looked_at_again(measured, permutations, progress), size
+
+    def _looked_at_again(self, measured: list[Measured], permutations: int, progress: Progress) -> list[Measured]:
+        draws = finer(permutations, self._most_documents())
+        if draws <= permutations:
+            return measured
+        return looked_at_again(
+            measured,
+            lambda comparison: self._compare(comparison, draws, progress),
+            alpha=self.config.alpha,
+        )
 
     def _check_labels(self) -> None:
         """Raises UsageError where labels are asked for by field and no record has one."""

@@ -23,6 +23,7 @@ def judge_family(
     planned: int = 0,
     context: Collection[K] = (),
     later: Collection[K] = (),
+    first_look: Mapping[K, float] | None = None,
     unit: str = "documents a side",
 ) -> dict[K, Judgement]:
     """The judgement of every estimate, in their order; ``gates`` holds the gate of each, with the margin in force.
@@ -30,12 +31,15 @@ def judge_family(
     Holm's correction is over all estimates with a p-value, but for ``context``, which belongs to no family: its own
     p-value stands in for the adjusted one. ``planned`` is how many tests there would have been, where fewer were made
     (a run that stopped at its first failure). Tests in ``later`` count as if they came last in Holm's order, where they
-    can reject nothing: their p-values were measured too coarsely to be any of the others' equals.
+    can reject nothing: their p-values were measured too coarsely to be any of the others' equals. Where all of a family
+    had a p-value before some were measured again (``first_look``), ``later`` ones are corrected by these among all.
     """
     p_values = {key: one.p_value for key, one in estimates.items() if one.p_value is not None and key not in context}
     first = {key: p for key, p in p_values.items() if key not in later}
     family = max(planned, len(p_values))
-    adjusted = dict.fromkeys(p_values, 1.0) | dict(zip(first, holm(list(first.values()), family=family), strict=True))
+    coarse = {key: p for key, p in (first_look or {}).items() if key in p_values}
+    adjusted = dict.fromkeys(p_values, 1.0) | dict(zip(coarse, holm(list(coarse.values()), family=family), strict=True))
+    adjusted |= dict(zip(first, holm(list(first.values()), family=family), strict=True))
     return {
         key: dataclasses.replace(
             judge(

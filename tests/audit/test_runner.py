@@ -213,7 +213,8 @@ def test_probes_whose_input_is_missing_make_no_family(two: Path) -> None:
 def test_seeds_are_families_of_their_own(tmp_path: Path) -> None:
     for seed in ("0", "1"):
         small_lineages.lineage(tmp_path / f"seed_{seed}", [f"a {seed}"], [f"b {seed}"], [f"c {seed}"])
-    report = run(tmp_path, stub("stub-a", in_turn([0.01, 0.02, 0.03, 0.04])))
+    chance = {"b 0": 0.01, "c 0": 0.02, "b 1": 0.03, "c 1": 0.04}  # the same, however often it is asked
+    report = run(tmp_path, stub("stub-a", lambda pair: replace(BAD, p_value=chance[pair.generation.texts[0].as_py()])))
     found = [(finding.seed, finding.generation, finding.p_adjusted) for finding in report.findings]
     # Seed 0: .01 * 2, .02 * 1. Seed 1: .03 * 2, .04 lifted to .06. As one family of four none would be as small.
     assert found == [("0", 1, 0.02), ("0", 2, 0.02), ("1", 1, 0.06), ("1", 2, 0.06)]

@@ -1,0 +1,75 @@
+"""Findings that hang on their p-value are measured again with more permutations: draws follow the need.
+
+The smallest p-value of B permutations is 1 / (B + 1), and Holm multiplies it by the number of findings: at the least B
+that lets anything be significant, a single permutation as bad as the observed one undoes it. So where the bound lies
+beyond the margin, which alone never depends on p, :data:`FINER` times as many are drawn, anew.
+
+This is exact. A finding can fail only where its bound lies beyond the margin, hence only by its second p-value, and
+P(second p <= t, looked at again) <= P(second p <= t) <= t under "no change", whatever the choice depends on (that of
+"beyond the margin" moves a little with the first draws). Holm's correction for them counts all others as if they came
+last in its order, which can only make theirs larger; the others keep the first look's, and none of them can fail.
+In-training looks do the same (:mod:`collapse_audit.in_training.look`), since their share of alpha is small.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from collapse_audit.probes.statistics.readings import Estimate
+from collapse_audit.reports.document import Outcome
+from collapse_audit.run.judge import Measured
+from collapse_audit.run.plan import Comparison
+from collapse_audit.verdicts.rule import judge
+
+FINER = 4
+"""Times as many permutations: the least that Holm can say becomes a quarter of alpha, at four times the price."""
+_CELLS = 1 << 28
+"""Blocks times permutations that are looked at in one comparison: memory and time stay bounded."""
+
+
+def finer(permutations: int, blocks: int) -> int:
+    """How many permutations the second look draws; no more than the first where there is no room for them."""
+    return max(permutations, min(FINER * permutations, _CELLS // max(blocks, 1)))
+
+
+def looked_at_again(
+    measured: Sequence[Measured],
+    compare: Callable[[Comparison], Sequence[Measured]],
+    *,
+    alpha: float,
+) -> list[Measured]:
+    """``measured`` with what hangs on its p-value measured anew by ``compare``, which draws more permutations."""
+    hanging = {_key(m) for m in measured if _hangs(m, alpha)}
+    anew: dict[tuple[str, str, str], Measured] = {}
+    for comparison in {m.comparison.name: m.comparison for m in measured}.values():
+        probes = tuple(p for p in comparison.probes if any(key[:2] == (comparison.name, p.name) for key in hanging))
+        if probes:
+            anew |= {_key(m): m for m in compare(dataclasses.replace(comparison, probes=probes))}
+    if not hanging:
+        return list(measured)
+    told = []
+    for m in measured:
+        again = anew.get(_key(m)) if _key(m) in hanging else None
+        if again is not None and isinstance(again.reading, Estimate):
+            seconds = m.seconds + again.seconds
+            told.append(dataclasses.replace(again, comparison=m.comparison, seconds=seconds, first_p=_p(m), again=True))
+        else:
+            told.append(dataclasses.replace(m, first_p=_p(m), again=False))
+    return told
+
+
+def _key(m: Measured) -> tuple[str, str, str]:
+    return m.comparison.name, m.probe.name, m.gate.statistic
+
+
+def _p(m: Measured) -> float | None:
+    return m.reading.p_value if isinstance(m.reading, Estimate) else None
+
+
+def _hangs(m: Measured, alpha: float) -> bool:
+    """Whether p decides: the finding would fail, or have changed, were p as small as can be."""
+    if not m.comparison.gating or not isinstance(m.reading, Estimate) or m.reading.p_value is None:
+        return False
+    least = judge(m.reading, m.gate, p_adjusted=0.0, alpha=alpha)
+    return least.outcome in (Outcome.FAIL, Outcome.CHANGED)
