@@ -23,8 +23,10 @@ from collapse_audit.probes.types import probe
 _SHOWN = 5
 _KEPT = 0.25
 """Share of the baseline's tokens that must be left after the cut for its repetition to be known."""
+_LONG = 3 * MEASURABLE
+"""Tokens of a text that is not short: texts cut to a half (``max_new_tokens``) have not degenerated."""
 _SHORT = 0.05
-"""Rise of the share of texts of fewer than 4 tokens from which nothing passes."""
+"""Texts of fewer than 4 tokens, less the baseline's of fewer than 12, as a share from which nothing passes."""
 _PRIVATE = 5
 """A term is shown only if at least this many documents hold it."""
 
@@ -72,8 +74,8 @@ def repetition(pair: Pair) -> Iterator[Reading]:
         length; never below the lower quartile of the shorter side. A text loops if a span of 1 to 100 tokens stands
         three times back to back anywhere in it, uncut, or a span of 1 to 500 characters that covers at least 48 (400
         where it holds no letter; a longer run of one sign counts for 8). Texts of fewer than 4 tokens cannot repeat
-        themselves: where they become more by more than one in twenty, or fewer than a quarter of the baseline's tokens
-        are left after the cut, nothing passes.
+        themselves: where they are more than the baseline's texts of fewer than 12 by one text in twenty, or less than a
+        quarter of the baseline's tokens is left after the cut, nothing passes.
 
     Why it signals collapse
         Probable continuations breed more of themselves: Shumailov et al. 2024 see phrases repeated over and over in
@@ -132,13 +134,13 @@ def _cut(pair: Pair, side: BoolArray) -> tuple[Tokens, int | None]:
 
 def _too_short(pair: Pair, side: BoolArray) -> str | None:
     """What to say where the generation's texts are too short to repeat themselves and the baseline's were not."""
-    short = pair.tokens.lengths < MEASURABLE
-    before, after = float(short[~side].mean()), float(short[side].mean())
+    lengths = pair.tokens.lengths
+    before, after = float((lengths[~side] < _LONG).mean()), float((lengths[side] < MEASURABLE).mean())
     if after - before <= _SHORT:
         return None
     return (
-        f"{after:.0%} of the generation's texts hold fewer than {MEASURABLE} tokens (baseline {before:.0%}): "
-        "they are too short to repeat themselves, and that is no health"
+        f"{after:.0%} of the generation's texts hold fewer than {MEASURABLE} tokens, and {before:.0%} of the "
+        f"baseline's fewer than {_LONG}: they are too short to repeat themselves, and that is no health"
     )
 
 
@@ -151,6 +153,7 @@ def _without_pass(reading: Reading, told: str | None) -> Reading:
         high=math.inf,
         minimum_detectable=None,
         n_needed=lambda _margin: math.inf,
+        notes=(*reading.notes, "too-short"),
         explanation="; ".join(filter(None, (reading.explanation, told))),
     )
 

@@ -232,6 +232,8 @@ class SeedAudit:
             unit=self.config.unit,
         )
         self._tell_unit(pair, comparison)
+        if pair.inseparable is not None:
+            self.notes.append(f"{comparison.name}: {pair.inseparable}")
         config = self._settle(comparison, progress)
         measured: list[Measured] = []
         for probe in comparison.probes:

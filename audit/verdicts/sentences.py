@@ -12,6 +12,10 @@ from collapse_audit.verdicts.rule import Judgement
 
 _TOO_MANY = 20
 """An n this many times what is there is not collected: then the sentence says what else helps."""
+_INSIDE = (
+    "but the same prompts stand inside the texts of both sides, and what the model wrote cannot be told from them: "
+    "give the prompt in a field (--prompt FIELD)"
+)
 _HELD_OUT = "hold texts out on both sides, or pass --independent if no corpus was trained on another"
 _ELSE = "a wider margin (collapse-audit calibrate proposes one) or another probe can tell"
 
@@ -114,6 +118,10 @@ def _wanted(gate: Gate) -> str:
 
 
 def _open(gate: Gate, reading: Estimate, judgement: Judgement, found: str) -> str:
+    if "prompts-inside" in reading.notes:
+        return f"{found}; {_INSIDE}"
+    if "too-short" in reading.notes:
+        return f"{found}; {reading.explanation}"
     one_sided = "one-sided" in reading.notes or not reading.can_fail
     n = min(reading.n_baseline, reading.n_generation)
     told = f"{found}; {count(n)} texts a side cannot tell {_wanted(gate)} from chance"
