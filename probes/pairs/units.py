@@ -19,6 +19,7 @@ import pyarrow as pa
 from collapse_audit.errors import UsageError
 from collapse_audit.probes.statistics.dependence import Neighbours, clumps, neighbours, within_prompts
 from collapse_audit.probes.statistics.design import MIN_UNITS, IntArray, Kind
+from collapse_audit.probes.text.ngrams import recoded
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import Tokens
 from collapse_audit.probes.text.views import views
@@ -37,6 +38,8 @@ _LIKE_COPIED = 1.25
 _WHOLE_PROMPTS = "prompts with all of their answers"
 _BIN = 10
 """Records a side among which documents are swapped where both files follow the same order."""
+_NAMES = 0x6F70656E
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 _FURTHEST = 4
 """How many times longer runs may be than the side needs that needs shorter ones."""
 
@@ -94,7 +97,7 @@ def _choose(samples: list[Sample], setting: UnitSetting, seed: int) -> Unit:
 
 
 def _units(unit: Unit, sizes: list[int]) -> int:
-    return min(sizes) if unit.keys is None or unit.swapped else min(np.unique(key).size for key in unit.keys)
+    return min(sizes) if unit.keys is None or unit.swapped else min(map(_distinct, unit.keys))
 
 
 def joint_keys(columns: Sequence[pa.Array | None], sizes: Sequence[int]) -> tuple[IntArray, ...] | None:
@@ -144,14 +147,14 @@ def _clumped(samples: list[Sample], seed: int) -> Unit:
     found = [("the same opening", _LIKE_SIZED, _openings(tokens, size)) for size in _OPENINGS]
     found.append(("the same text", _LIKE_COPIED, _codes([sample.folded for sample in samples])))
     for what, like, code in found:
-        clusters = [np.unique(code[side == which]).size / size for which, size in enumerate(sizes)]
-        if max(clusters) > like * min(clusters) or min(len(np.unique(part)) for part in _apart(code, sizes)) < 2:
+        clusters = [_distinct(code[side == which]) / size for which, size in enumerate(sizes)]
+        if max(clusters) > like * min(clusters) or min(map(_distinct, _apart(code, sizes))) < 2:
             continue
         shared = clumps(code, side, _stream(samples, seed, what))
         if not shared.dependent:
             continue
         keys = _apart(code, sizes)
-        fewest = min(np.unique(key).size for key in keys)
+        fewest = min(map(_distinct, keys))
         few = f", too few to tell anything: {_CURE}" if fewest < FEWEST else ""
         return Unit(
             kind="cluster",
@@ -263,14 +266,20 @@ def joined(samples: Sequence[Sample]) -> Tokens:
 def _openings(tokens: Tokens, size: int) -> IntArray:
     """A number a document, equal where the first ``size`` tokens are; one of its own where there are fewer."""
     documents = tokens.lengths.size
-    code = np.zeros(documents, dtype=np.int64)
+    names = np.random.default_rng(_NAMES).integers(0, 2**64, size=max(len(tokens.vocabulary), 1), dtype=np.uint64)
     long = tokens.lengths >= size
+    first, hashed = tokens.offsets[:-1][long], np.zeros(np.count_nonzero(long), dtype=np.uint64)
     for step in range(size):
-        next_token = np.zeros(documents, dtype=np.int64)
-        next_token[long] = tokens.ids[tokens.offsets[:-1][long] + step]
-        code = np.unique(code * max(len(tokens.vocabulary), 1) + next_token, return_inverse=True)[1].astype(np.int64)
+        hashed = hashed * _ODD + names[tokens.ids[first + step]]
+    code = np.empty(documents, dtype=np.int64)
+    code[long] = recoded(hashed.view(np.int64))
     code[~long] = documents + np.arange(np.count_nonzero(~long))
-    return np.unique(code, return_inverse=True)[1].astype(np.int64)
+    return recoded(code).astype(np.int64)
+
+
+def _distinct(codes: IntArray) -> int:
+    """How many different codes there are."""
+    return int(np.count_nonzero(np.diff(np.sort(codes)))) + 1
 
 
 def _codes(columns: Sequence[pa.Array]) -> IntArray:

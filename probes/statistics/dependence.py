@@ -32,6 +32,8 @@ Features = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 SHUFFLES = 99
+_FIRST = 19
+"""Shuffles after which a file that one of them beats is left alone: most independent files are."""
 LEVEL = 0.01
 """Of either corpus: the file as it is must beat every one of its shuffles, and both corpora must."""
 MATERIAL = 1.5
@@ -65,7 +67,10 @@ class Neighbours:
 
 
 def neighbours(views: Mapping[str, Features], rng: np.random.Generator, *, shuffles: int = SHUFFLES) -> Neighbours:
-    """Test the order of N records; every view has shape (N, columns). Cost: ``shuffles`` passes over the views."""
+    """Test the order of N records; every view has shape (N, columns).
+
+    Costs ``shuffles`` passes over the views, and a fifth of that for 19 of 20 files whose order is chance.
+    """
     sizes = [view.shape[1] for view in views.values()]
     joined = np.concatenate(list(views.values()), axis=1)
     joined = joined - joined.mean(axis=0)
@@ -78,6 +83,9 @@ def neighbours(views: Mapping[str, Features], rng: np.random.Generator, *, shuff
     found[0] = _log_variance_ratios(joined, scales, ends)
     for row in range(1, shuffles + 1):
         found[row] = _log_variance_ratios(joined[rng.permutation(count)], scales, ends)
+        if row == _FIRST and (p_value := _exact(found[: row + 1])[0]) > 1 / (row + 1):
+            # Beaten already: it will not be the first of all, and this p is exact itself.
+            return Neighbours(p_value=p_value, inflation=1.0, run=1, records=count)
     p_value, apart = _exact(found)
     ratio = np.exp(found[0])
     there = apart & (ratio > 1)
@@ -95,18 +103,23 @@ def _run(ratio: FloatArray, scales: list[int]) -> int:
 def _log_variance_ratios(columns: Features, scales: list[int], starts: IntArray) -> FloatArray:
     """ln VR of every scale and view; shape (scales, views). Columns must be centred."""
     count = len(columns)
-    alone = np.add.reduceat(np.einsum("ij,ij->j", columns, columns, dtype=np.float64), starts) / count
+    alone = np.add.reduceat(_squares(columns), starts) / count
     found = np.zeros((len(scales), len(starts)))
     sums = columns
     for row, scale in enumerate(scales):
         sums = sums[: len(sums) // 2 * 2]
         sums = sums[0::2] + sums[1::2]
-        squares = np.add.reduceat(np.einsum("ij,ij->j", sums, sums, dtype=np.float64), starts) / len(sums)
+        squares = np.add.reduceat(_squares(sums), starts) / len(sums)
         # Sums over runs drawn from a finite file vary a little less than m times as much as a record.
         expected = alone * scale * (count - scale) / max(count - 1, 1)
         told = (alone > _NOTHING) & (squares > 0)
         found[row, told] = np.log(squares[told] / expected[told])
     return found
+
+
+def _squares(columns: Features) -> FloatArray:
+    """Sum of squares of every column: the diagonal of one product, which is faster than summing columns."""
+    return np.asarray(np.diagonal(columns.T @ columns), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from collapse_audit.probes.text.tokens import Tokens
 
 Features = npt.NDArray[np.float32]
-_COLUMNS = 16
+_COLUMNS = 8
 """Random projections of a record's words. Products keep their expectation whatever their number."""
 _RARE = 5
 """Tokens of a type in the file up to which it is rare."""
