@@ -159,7 +159,7 @@ class Opener:
 
     def _dated(self, folder: str) -> str | None:
         """What lm_eval made of ``--output_path gen_k/lm_eval.json``: the file, or the folder if there are several."""
-        if os.path.lexists(self.root / folder / "lm_eval"):
+        if isinstance(locate(self.root, folder), Broken) or os.path.lexists(self.root / folder / "lm_eval"):
             return None
         found = [path.name for path in (self.root / folder).glob("lm_eval_*.json") if _DATED.search(path.name)]
         return None if not found else f"{folder}/{found[0]}" if len(found) == 1 else folder
