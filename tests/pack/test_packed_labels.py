@@ -213,7 +213,7 @@ def test_a_probe_of_ones_own_needs_texts_and_is_not_measured() -> None:
 
 def test_every_built_in_probe_that_says_how_is_answered() -> None:
     pair = packed_pair(
-        *(sample_of(texts(150, d), labels=[["a"]] * 150, nll=[3.0 + k % 5 for k in range(150)]) for d in (1, 2)),
+        *(sample_of(texts(150, d), labels=[["a"], ["b"]] * 75, nll=[3.0 + k % 5 for k in range(150)]) for d in (1, 2)),
         rule=FIELD,
     )
     for built in BUILTIN:
