@@ -79,7 +79,7 @@ def _guessed(report: AuditReport) -> Iterable[str]:
 def _below(report: AuditReport, *, width: int, lines: int) -> Iterable[RenderableType]:
     """Under the matrix: the symptoms, as many as fit into ``lines``, and what is left for -v."""
     notes = [note for note in report.notes if not told_first(note) and note not in {*_guessed(report)}]
-    rest = [*not_measured(report), *(Text(inert(n, limit=PROSE)) for n in notes)]
+    rest: list[Text] = [*not_measured(report), *(Text(inert(n, limit=PROSE)) for n in notes)]
     rows = symptoms(report)
     fitting = max(lines - _FEWEST, _FEWEST)
     if rows:
@@ -159,7 +159,7 @@ def title_line(report: AuditReport) -> RenderableType:
     return Rule(Text(tool, style="bold"), characters="=", style="none")
 
 
-def not_measured(report: AuditReport) -> Iterable[RenderableType]:
+def not_measured(report: AuditReport) -> Iterable[Text]:
     listed = [
         f"{', '.join(dict.fromkeys(map(title, findings)))} ({inert(reason, limit=PROSE)})"
         for reason, findings in unmeasured(report.findings).items()

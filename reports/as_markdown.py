@@ -26,17 +26,9 @@ from collapse_audit.reports._format import (
 from collapse_audit.reports._glance import reasons, symptoms
 from collapse_audit.reports._margins import worst_first
 from collapse_audit.reports._sections import sections
-from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured, worst
+from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, cells, unmeasured, worst
 from collapse_audit.reports.plain import to_dict
 
-_VERDICTS = {
-    Verdict.PASS: "PASS",
-    Verdict.COLLAPSE: "COLLAPSE",
-    Verdict.CHANGED: "CHANGED",
-    Verdict.INCONCLUSIVE: "INCONCLUSIVE",
-    Verdict.ERROR: "ERROR",
-    Verdict.NOT_MEASURED: "NOTHING MEASURED",
-}
 _HEADINGS = {
     Outcome.FAIL: "What failed",
     Outcome.ERROR: "Errors",
@@ -69,7 +61,7 @@ def render(report: AuditReport, *, longest: int = _LONGEST) -> str:
     """
     to_dict(report)  # refuses, by name, what no report may hold
     blocks = [
-        f"## collapse-audit: {_VERDICTS[report.verdict]}",
+        f"## collapse-audit: {report.verdict.value.replace('not_', 'nothing ').upper()}",
         f"**{prose(report.summary)}**",
         *(f"**{prose(line)}**" for line in degenerate(report)),
         *_said(report),

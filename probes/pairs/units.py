@@ -150,7 +150,7 @@ def _clumped(samples: list[Sample], seed: int) -> Unit:
         clusters = [_distinct(code[side == which]) / size for which, size in enumerate(sizes)]
         if max(clusters) > like * min(clusters) or min(map(_distinct, _apart(code, sizes))) < 2:
             continue
-        shared = clumps(code, side, _stream(samples, seed, what))
+        shared = clumps(code.astype(np.int64), side, _stream(samples, seed, what))
         if not shared.dependent:
             continue
         keys = _apart(code, sizes)
@@ -284,7 +284,7 @@ def _distinct(codes: IntArray) -> int:
 
 def _codes(columns: Sequence[pa.Array]) -> IntArray:
     joint = pa.concat_arrays(columns).dictionary_encode()
-    return joint.indices.to_numpy().astype(np.int64)
+    return np.asarray(joint.indices.to_numpy(), dtype=np.int64)
 
 
 def _apart(codes: IntArray, sizes: Sequence[int]) -> tuple[IntArray, ...]:

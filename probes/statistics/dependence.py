@@ -150,7 +150,7 @@ def within_prompts(
     """Do answers of one side to one prompt depend on each other, on every side? Arrays of N answers; 0 <= side < S."""
     sides = int(side.max()) + 1
     answers = np.bincount(prompt * sides + side, minlength=sides * (int(prompt.max()) + 1)).reshape(-1, sides)
-    several = (answers >= 2).all(axis=1)
+    several = np.asarray(np.all(answers >= 2, axis=1))
     if np.count_nonzero(several) < 2:
         return NOTHING_SHARED
     kept = several[prompt]

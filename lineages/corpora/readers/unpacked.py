@@ -73,7 +73,7 @@ def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 
 def _size(batch: pa.RecordBatch) -> int:
-    return batch.num_rows * _A_ROW + sum(_bytes(column) for column in batch.columns)
+    return int(batch.num_rows * _A_ROW + sum(_bytes(column) for column in batch.columns))
 
 
 def _bytes(array: pa.Array) -> int:
