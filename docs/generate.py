@@ -1,4 +1,4 @@
-"""The pages that are made from the code: docs/probes/*, and docs/reference/{cli,config,api,exit-codes,messages}.md.
+"""The pages made from the code: docs/probes/*, and docs/reference/{cli,config,api,exit-codes,messages,limits}.md.
 
 ::
 
@@ -24,6 +24,7 @@ from typing import Any
 
 import collapse_audit
 from collapse_audit.commands.messages import MESSAGES
+from collapse_audit.lineages.files.door import Limits
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.types import Probe
@@ -46,6 +47,7 @@ def pages() -> dict[str, str]:
     made["reference/api.md"] = api_page()
     made["reference/exit-codes.md"] = exit_codes_page()
     made["reference/messages.md"] = messages_page()
+    made["reference/limits.md"] = limits_page()
     return {name: _MADE + text for name, text in made.items()}
 
 
@@ -217,6 +219,30 @@ def config_page() -> str:
     rows = table(("setting", "default", "allowed", ""), settings)
     gates = table(("finding", "fails where", "unit", "allowed", "why"), margins)
     return "\n".join([_SETTINGS, rows, _MARGINS, gates, ""])
+
+
+_LIMITS = """# Limits
+
+What is read of a lineage is bounded, so that a small file cannot take a machine's memory or an hour of its time. What
+is beyond a limit is refused with exit code 4; the message names the file, the limit and this variable, by which a user
+(and no lineage) raises it:
+
+```
+COLLAPSE_AUDIT_LIMITS=line=1e8,ratio=2000 collapse-audit runs/latest
+```
+"""
+_FIXED = """
+Two limits cannot be raised. Texts times labels are at most 100,000,000: name coarser labels. A pattern for labels has
+at most 10,000 characters, and RE2 holds it to 8 MB of automaton. A tokenizer's file is read by a process of its own,
+with bounded memory and time.
+"""
+
+
+def limits_page() -> str:
+    """How much is read of what strangers wrote, and how to have more of it read."""
+    told = _documented(Limits)
+    rows = [(f"`{one.name}`", f"{one.default:,}", inline(told[one.name])) for one in dataclasses.fields(Limits)]
+    return "\n".join([_LIMITS, table(("limit", "default", ""), rows), _FIXED])
 
 
 def _allowed(name: str) -> str:

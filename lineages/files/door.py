@@ -52,12 +52,8 @@ class Limits:
     """Levels of tables and lists in a JSON or TOML file."""
     keys: int = 10**5
     """Keys of a TOML file, dotted parts included."""
-    name: int = 512
-    """Characters of a name: of a task, a column, a label, a seed."""
     columns: int = 1000
     """Columns of a table."""
-    labels: int = 20_000
-    """Different labels of a lineage."""
     generations: int = 2000
     """Generations of a lineage, over all seeds."""
 
