@@ -227,7 +227,7 @@ What is read of a lineage is bounded, so that a small file cannot take a machine
 is beyond a limit is refused with exit code 4; the message names the file, the limit and this variable, by which a user
 (and no lineage) raises it:
 
-```
+```text
 COLLAPSE_AUDIT_LIMITS=line=1e8,ratio=2000 collapse-audit runs/latest
 ```
 """
