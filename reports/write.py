@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from collapse_audit.atomic import write_text, write_together
+from collapse_audit.atomic import write_together
 from collapse_audit.errors import UsageError
 from collapse_audit.reports import RENDERERS, as_html
 from collapse_audit.reports.document import AuditReport
@@ -52,7 +52,7 @@ def write_file(path: Path, text: str) -> None:
     Raises UsageError if that is not possible; an older file at ``path`` is then as it was.
     """
     try:
-        write_text(path, text)
+        write_together({path: text.encode("utf-8")})
     except OSError as error:
         raise _unwritable(path, error) from error
 

@@ -14,7 +14,7 @@ from stub_probes import BAD, FINE, by_place, constant, explodes, run, stub
 
 from collapse_audit import audit
 from collapse_audit.api import prepare
-from collapse_audit.errors import InputError
+from collapse_audit.errors import InputError, UsageError
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.readings import NotMeasured, Reading
 from collapse_audit.reports.as_json import render
@@ -122,7 +122,6 @@ def labelled(labels: list[str], *, texts: int = 30) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("baseline", "generation", "rule", "reason"),
     [
-        ([], [], "field", "the records carry no labels"),
         (["a"], ["a"], "regex:never", "no text of the baseline carries a label (labels = regex:never)"),
         (["a"], ["a"], "none", "the records carry no labels and no label rule applies"),
     ],
@@ -134,6 +133,12 @@ def test_labels_that_are_not_there_are_said_to_be_missing(
     found = by_place(audit(root, labels=rule))
     for probe in ("label-divergence", "label-coverage"):
         assert (found[1, probe].outcome, found[1, probe].reason) == (Outcome.NOT_MEASURED, reason)
+
+
+def test_labels_asked_for_by_field_where_no_record_has_one_are_bad_usage(tmp_path: Path) -> None:
+    root = small_lineages.lineage(tmp_path, labelled([]), labelled([]))
+    with pytest.raises(UsageError, match='no record has a "label" or "labels"; name the field with --label FIELD'):
+        audit(root, labels="field")
 
 
 @pytest.mark.parametrize(("baseline", "generation", "which"), [([], ["a"], "baseline"), (["a"], [], "generation")])
@@ -338,7 +343,7 @@ def test_the_summary_says_verdict_count_first_place_and_exit_code(two: Path) -> 
     assert unclear.summary == ("inconclusive: 2 of 2 findings are inconclusive, first stub-a in generation 1 [exit 0]")
     nothing = run(two, constant("stub-a", NotMeasured(reason="no")), select="stub")
     assert nothing.summary == "not_measured: no probe found what it needs [exit 5]"
-    assert audit(two, select="nothing-of-this-name").summary == (
+    assert audit(two, select="token-divergence and not token-divergence").summary == (
         "not_measured: nothing was selected that has a baseline [exit 5]"
     )
 
