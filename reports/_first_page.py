@@ -79,7 +79,7 @@ def _guessed(report: AuditReport) -> Iterable[str]:
 def _below(report: AuditReport, *, width: int, lines: int) -> Iterable[RenderableType]:
     """Under the matrix: the symptoms, as many as fit into ``lines``, and what is left for -v."""
     notes = [note for note in report.notes if not told_first(note) and note not in {*_guessed(report)}]
-    rest: list[Text] = [*not_measured(report), *(Text(inert(n, limit=PROSE)) for n in notes)]
+    rest: list[Text] = [*_waivers(report), *not_measured(report), *(Text(inert(n, limit=PROSE)) for n in notes)]
     rows = symptoms(report)
     fitting = max(lines - _FEWEST, _FEWEST)
     if rows:
@@ -91,6 +91,13 @@ def _below(report: AuditReport, *, width: int, lines: int) -> Iterable[Renderabl
     yield from (_cut(line, width) for line in rest[:remarks])
     more = f", and {len(rest) - remarks} notes" if len(rest) > remarks else ""
     yield _cut(Text(f"-v shows intervals, p-values and evidence{more}", style="dim"), width)
+
+
+def _waivers(report: AuditReport) -> Iterable[Text]:
+    """Who accepts what was found, until when and why, each said once."""
+    waivers = [finding.waiver for finding in report.findings if finding.waiver is not None]
+    said = (f"waived until {one['expires']} by {one['owner']}: {one['reason']}" for one in waivers)
+    return [Text(inert(line, limit=PROSE)) for line in dict.fromkeys(said)]
 
 
 def bullet(line: str) -> RenderableType:

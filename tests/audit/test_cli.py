@@ -48,7 +48,7 @@ def test_exit_2_interrupted(shelf: Path, tmp_path: Path, capsys: pytest.CaptureF
 def test_exit_3_a_probe_crashed(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(shelf / "healthy", "--probes", shelf / "crashing.py") == 3
     shown = capsys.readouterr()
-    assert shown.out.splitlines()[-1].startswith("error: 2 of 24 findings could not be measured, first crashing")
+    assert shown.out.splitlines()[-1].startswith("error: 2 of 30 findings could not be measured, first crashing")
     assert "ZeroDivisionError: no such luck" in shown.out
     assert shown.err == ""
 
@@ -59,7 +59,7 @@ def test_exit_3_a_defect_of_the_tool(
     def broken(*_: object, **__: object) -> None:
         raise AssertionError("this cannot happen")
 
-    monkeypatch.setattr("collapse_audit.run.assemble.overall", broken)
+    monkeypatch.setattr("collapse_audit.run.assemble.added_up", broken)
     assert command(shelf / "healthy") == 3
     shown = capsys.readouterr()
     assert shown.out == ""

@@ -128,7 +128,7 @@ def test_items_run_in_several_processes(pytester: pytest.Pytester, shelf: Path) 
     assert mine == {"test_mine[collapsed-generation-1]": "passed"}
     assert items == {probe: outcome for (_, probe), outcome in junit(Path("cli.xml")).items()}
     result.stdout.fnmatch_lines(
-        ["collapse: * of 11 findings failed, first token-divergence in generation 1 [[]exit 1]"]
+        ["collapse: * of 14 findings failed, first token-divergence in generation 1 [[]exit 1]"]
     )
     assert result.ret == 1
 
