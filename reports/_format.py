@@ -107,9 +107,12 @@ _ALMOST_ONE = 0.9999
 
 
 def at_floor(finding: Finding) -> bool:
-    """Whether no relabelling came near what was seen: its p-value is the least that its permutations can show."""
+    """Whether no relabelling came near what was seen: its p-value is the least that its permutations can show.
+
+    One that is less still was no permutation's (label coverage counts exactly), and has no floor.
+    """
     p, drawn = finding.p_value, finding.permutations
-    return p is not None and drawn is not None and p * (drawn + 1) < 1 + 1e-9
+    return p is not None and drawn is not None and abs(p * (drawn + 1) - 1) < 1e-9
 
 
 def floor_of(finding: Finding) -> str:

@@ -142,6 +142,7 @@ def test_a_p_value_at_its_floor_is_shown_as_such() -> None:
     assert "p = .001, the least" not in numbers(finding(1 / 1000, 1280))
     assert "p < .001, the least that 999 permutations can show" in numbers(finding(1 / 1000, 999))
     assert not at_floor(finding(2 / 1281, 1280))
+    assert not at_floor(finding(1e-14, 1280))  # counted exactly, as label coverage does: no permutation was drawn
     assert not at_floor(finding(1 / 1281, None))
 
 
