@@ -254,6 +254,8 @@ def audit(
 
     ::
 
+        from collapse_audit import audit
+
         report = audit("runs/latest")
         report = audit(before=["one text", "another"] * 50, after=["one text"] * 100)
 
