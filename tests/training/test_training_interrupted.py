@@ -23,7 +23,7 @@ for _name in ("torch", "peft", "bitsandbytes", "accelerate", "filelock"):
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-class Killed(BaseException):
+class Killed(SystemExit):
     """The process is gone: nothing catches this."""
 
 
