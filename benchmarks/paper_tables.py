@@ -72,9 +72,13 @@ def kl_table(runs: Sequence[Measured]) -> str:
     rows = []
     for run in runs:
         for k, paper in enumerate(PUBLISHED[run.name].kl, start=1):
-            raw = [f.raw for f in run.findings(k, "token-divergence")]
+            raw = [f.raw for f in run.findings(k, "token-divergence") if f.statistic == "JS-excess"]
             words = [[r[f"kl_{way}_less_bias"] for r in raw] for way in ("baseline_generation", "generation_baseline")]
-            labels = [f.value for f in run.findings(k, "label-divergence") if f.value is not None]
+            labels = [
+                f.value
+                for f in run.findings(k, "label-divergence")
+                if f.statistic == "KL-excess" and f.value is not None
+            ]
             ours = (*(spread(values, 2) for values in words), spread(labels, 3), str(len(raw)))
             rows.append([run.name, f"M1→M{k + 1}", f"{paper:.2f} (table {PUBLISHED[run.name].table})", *ours])
     header = ("words, KL(M1‖Mk)", "words, KL(Mk‖M1)", "labels, KL(M1‖Mk)", "seeds")

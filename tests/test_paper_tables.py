@@ -222,7 +222,7 @@ def test_the_verdict_counts_the_gating_findings_of_the_audit(lineage: Callable[.
     (row,) = rows(paper_tables.verdict_table([run]))
     assert run.report is not None
     gating = [f for f in run.report.findings if f.gating]
-    counted = sum(int(row[c]) for c in ("fail", "inconclusive", "pass", "not measured", "error"))
+    counted = sum(int(row[c]) for c in ("fail", "changed", "inconclusive", "pass", "not measured", "error"))
     assert counted == len(gating)
     assert row["verdict, stage"].startswith("collapse, ")
     assert (row["first in generation"], row["seeds"]) == ("1", "1")

@@ -24,7 +24,9 @@ def texts(seed: int, count: int = 200) -> list[str]:
 
 def stuck(healthy: list[str], share: float) -> list[str]:
     many = round(share * len(healthy))
-    return [f"{text} and so and so and so and so" for text in healthy[:many]] + healthy[many:]
+    made = [f"{text} and so and so and so and so" for text in healthy[:many]] + healthy[many:]
+    random.Random(0).shuffle(made)  # in order, neighbours would depend on each other
+    return made
 
 
 def lineage(root: Path, **corpora: list[str]) -> Path:

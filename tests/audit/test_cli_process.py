@@ -66,9 +66,13 @@ def test_a_full_disk_is_said_in_one_line(shelf: Path) -> None:
 
 
 def test_a_terminal_that_knows_no_cyrillic_gets_escapes(tmp_path: Path) -> None:
-    root = lineage(tmp_path / "cyrillic", ["узел щитовидной железы " * 10] * 50 + documents(1, 150), documents(2, 200))
+    root = lineage(
+        tmp_path / "cyrillic",
+        ["узел щитовидной железы " * 10] * 50 + documents(1, 150),
+        documents(2, 200, vocabulary=40),
+    )
     done = subprocess.run(
-        command(root),
+        command(root, "-v"),
         capture_output=True,
         check=False,
         env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},

@@ -79,6 +79,8 @@ LINE: dict[str, Any] = {
 }
 """The line of FINDING, written out by hand from the documented format."""
 
+OUTCOMES = "pass, fail, changed, inconclusive, not_measured, error"
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -276,8 +278,14 @@ def test_a_disk_that_is_full_leaves_the_file_as_it_was(file: Path, monkeypatch: 
         (line(generation=-1), "found generation = -1; expected a whole number from 0"),
         (line(n_baseline=1.5), "found n_baseline = 1.5; expected a whole number from 0, or no such key"),
         (line(gating=1), "found gating = 1; expected true or false"),
-        (line(outcome="failed"), "found outcome = 'failed'; expected pass, fail, inconclusive, not_measured, error"),
-        (line(outcome=["fail"]), "found outcome = ['fail']; expected pass, fail, inconclusive, not_measured, error"),
+        (
+            line(outcome="failed"),
+            "found outcome = 'failed'; expected pass, fail, changed, inconclusive, not_measured, error",
+        ),
+        (
+            line(outcome=["fail"]),
+            "found outcome = ['fail']; expected pass, fail, changed, inconclusive, not_measured, error",
+        ),
         (line(worse="up"), "found worse = 'up'; expected higher or lower"),
         (line(seed=3), "found seed = 3; expected text, or no such key"),
         (b'{"alpha":1,"alpha":2}\n', 'found b\'{"alpha":1,"alpha":2}\' (a key stands there twice); expected one'),

@@ -52,7 +52,7 @@ def test_fixtures_give_what_was_measured(pytester: pytest.Pytester, shelf: Path,
         """
     )
     result = audited(pytester, shelf / "healthy", arguments=["test_mine.py", "-v"])
-    result.assert_outcomes(passed=8 + 12, skipped=2 * WITHOUT_INPUT)
+    result.assert_outcomes(passed=8 + 14, skipped=2 * WITHOUT_INPUT)
     result.stdout.fnmatch_lines(["*test_values[[]healthy-generation-2] PASSED*"])
     result.stdout.fnmatch_lines(["*test_lineage[[]healthy] PASSED*"])
 
@@ -95,7 +95,9 @@ def test_fixtures_offer_every_finding_whatever_is_selected(pytester: pytest.Pyte
     )
     result = audited(pytester, shelf / "collapsed", arguments=["test_mine.py", "-k", "test_mine or tail-mass"])
     result.assert_outcomes(passed=1, failed=1, deselected=PROBES - 1)
-    result.stdout.fnmatch_lines(["*p = .001, Holm p = .001; *"])  # the item alone is a family of one
+    result.stdout.fnmatch_lines(
+        ["*p < .0003, the least that 3,996 permutations can show; Holm p = .0003; *"]
+    )  # a family of one
 
 
 def test_an_unknown_finding_is_a_key_error_that_names_the_known_ones(pytester: pytest.Pytester, shelf: Path) -> None:

@@ -124,7 +124,7 @@ def once_and_twice() -> tuple[Pair, Pair]:
 
     def comparison(*columns: Columns) -> Pair:
         made = [sample(c["texts"], labels=c["labels"], nll=c["nll"]) for c in columns]
-        return pair(*made, labels="field", permutations=9)
+        return pair(*made, labels="field", permutations=9, unit="document")
 
     return comparison(*sides), comparison(*map(twice, sides))
 
@@ -151,7 +151,8 @@ def test_doubling_both_corpora_leaves_every_share_and_distance_as_it_was(once_an
 def test_doubling_leaves_js_as_it_was_where_every_type_has_its_bin() -> None:
     sides = [spell(np.random.default_rng(seed).zipf(1.6, size=(40, 2)).clip(max=60)) for seed in (3, 4)]
     once, doubled = (
-        estimate(token_divergence, pair(*(side * times for side in sides), permutations=9)) for times in (1, 2)
+        estimate(token_divergence, pair(*(side * times for side in sides), permutations=9, unit="document"))
+        for times in (1, 2)
     )
     assert doubled.raw["js"] == pytest.approx(once.raw["js"], rel=1e-9)
     assert doubled.raw["tokens_baseline"] == 2 * once.raw["tokens_baseline"]
@@ -187,7 +188,9 @@ def test_doubling_is_pseudo_replication_and_makes_p_values_too_small() -> None:
         rows = spell(np.random.default_rng(seed).zipf(1.6, size=(40, 3)).clip(max=60))
         sides = rows[:20], rows[20:]
         for times in (1, 2):
-            p = estimate(token_divergence, pair(*(side * times for side in sides), permutations=99)).p_value
+            p = estimate(
+                token_divergence, pair(*(side * times for side in sides), permutations=99, unit="document")
+            ).p_value
             assert p is not None
             if times == 1:
                 once += p <= 0.05

@@ -41,7 +41,7 @@ texts = "gen_1/texts.jsonl"
 
 
 def test_the_schema_is_a_schema_and_every_field_says_what_it_expects() -> None:
-    schema = json.loads(files("collapse_audit.lineages").joinpath("manifest.schema.json").read_text("utf-8"))
+    schema = json.loads(files("collapse_audit.lineages.disk").joinpath("manifest.schema.json").read_text("utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     tables = [schema, *schema["$defs"].values(), schema["properties"]["reference"]]
     fields = [field for table in tables for field in table.get("properties", {}).values()]

@@ -72,7 +72,7 @@ def test_files_have_the_permissions_of_any_new_file(tmp_path: Path) -> None:
         ([], "found no record; expected at least one record [no-record]"),
         (
             [{"text": "a"}, {"txt": "b"}],
-            ':2: found no "text" (keys: "txt"); expected a "text"; rename "txt" if that is it',
+            ':2: found no "text" (keys: "txt"); expected a "text"',
         ),
         ([{"text": "a", "id": 1}, {"text": "b", "id": "1"}], ":2: found the id '1' again; expected each id once"),
         ([{"text": "\ud800"}], ":1: found half of a surrogate pair in text (character 1)"),

@@ -216,7 +216,7 @@ def test_groups_are_resampled_whole() -> None:
     assert found.method.endswith("; groups")
     assert (found.n_baseline, found.n_generation) == (60, 60)
     # Taken for sixty documents a side, the same texts are a false alarm: the twelve patients do not support it.
-    alone = estimate(token_divergence, pair(*(side.texts.to_pylist() for side in sides)))
+    alone = estimate(token_divergence, pair(*(side.texts.to_pylist() for side in sides), unit="document"))
     assert alone.p_value == 1 / 200
     assert found.p_value is not None
     assert found.p_value > 0.05

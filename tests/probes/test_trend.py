@@ -597,7 +597,7 @@ def test_n_effective_is_read_off_heterozygosity_alone_and_only_where_it_falls() 
     falling = [
         [["a"]] * round(60 * s) + [[f"w{i % 9}"] for i in range(60 - round(60 * s))] for s in (0.1, 0.1, 0.3, 0.5, 0.7)
     ]
-    found = measured(samples(falling), count=199)
+    found = measured(samples(falling), count=199, unit="document")
     trend = found["heterozygosity"]
     assert trend.established
     assert trend.n_effective is not None
@@ -608,7 +608,7 @@ def test_n_effective_is_read_off_heterozygosity_alone_and_only_where_it_falls() 
     assert trend.n_effective == pytest.approx(by_hand, rel=1e-6)
     assert trend.n_effective[1] < trend.n_effective[0] < trend.n_effective[2]
     assert all(other.n_effective is None for name, other in found.items() if name != "heterozygosity")
-    rising = measured(samples([falling[0], *falling[:0:-1]]), count=199)["heterozygosity"]
+    rising = measured(samples([falling[0], *falling[:0:-1]]), count=199, unit="document")["heterozygosity"]
     assert rising.slope > 0
     assert not rising.established
     assert rising.n_effective is None

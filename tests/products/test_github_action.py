@@ -121,7 +121,7 @@ def test_the_runner_takes_nothing_that_is_printed_for_a_command(job: Job) -> Non
     for name in ("gen_0.jsonl", "gen_1.jsonl"):
         (job.workspace / "bad" / name).write_text('{"text": 1}\n', "utf-8")
     marks = set()
-    for path, said in (("tiny", "- INCONCLUSIVE -"), ("tiny", "token-divergence  "), ("bad", "gen_0.jsonl:1: found")):
+    for path, said in (("tiny", "Inconclusive:"), ("tiny", "token-divergence  "), ("bad", "gen_0.jsonl:1: found")):
         job.inputs = {"path": path}
         run(job)
         outside, mark, inside = [], "", []
