@@ -207,11 +207,12 @@ def each_finding_table(runs: Sequence[Measured]) -> str:
 
 def verdict_table(runs: Sequence[Measured]) -> str:
     """What collapse-audit says of each lineage with its default settings, and in how many findings."""
-    outcomes = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS, Outcome.NOT_MEASURED, Outcome.ERROR)
+    known = (Outcome.FAIL, Outcome.CHANGED, Outcome.INCONCLUSIVE)
+    outcomes = (*known, Outcome.PASS, Outcome.NOT_MEASURED, Outcome.ERROR)
     rows = []
     for run in runs:
         if run.report is None:
-            rows.append([run.name, "not there yet", *["–"] * 8])
+            rows.append([run.name, "not there yet", *["–"] * 9])
             continue
         counts = Counter(f.outcome for f in run.report.findings if f.gating)
         failed = [f for f in run.report.findings if f.gating and f.outcome is Outcome.FAIL]

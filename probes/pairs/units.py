@@ -42,6 +42,9 @@ _NAMES = 0x6F70656E
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _FURTHEST = 4
 """How many times longer runs may be than the side needs that needs shorter ones."""
+_COMMON = 0.1
+"""Records whose text or opening the other side has too are answers of few kinds, as labels are, and no clusters: if
+more than this share are, how often each side has which is what may have been lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +152,8 @@ def _clumped(samples: list[Sample], seed: int) -> Unit:
     for what, like, code in found:
         clusters = [_distinct(code[side == which]) / size for which, size in enumerate(sizes)]
         if max(clusters) > like * min(clusters) or min(map(_distinct, _apart(code, sizes))) < 2:
+            continue
+        if _on_several(code, side) > _COMMON:
             continue
         shared = clumps(code.astype(np.int64), side, _stream(samples, seed, what))
         if not shared.dependent:
@@ -275,6 +280,12 @@ def _openings(tokens: Tokens, size: int) -> IntArray:
     code[long] = recoded(hashed.view(np.int64))
     code[~long] = documents + np.arange(np.count_nonzero(~long))
     return recoded(code).astype(np.int64)
+
+
+def _on_several(code: IntArray, side: IntArray) -> float:
+    """Share of the records whose code stands on more than one side."""
+    pairs = np.unique(np.stack((code, side)), axis=1)[0]
+    return float(np.isin(code, pairs[1:][pairs[1:] == pairs[:-1]]).mean())
 
 
 def _distinct(codes: IntArray) -> int:

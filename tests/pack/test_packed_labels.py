@@ -222,7 +222,7 @@ def test_every_built_in_probe_that_says_how_is_answered() -> None:
         if built.packed is not None:
             found = answered(pair)
             assert isinstance(found[0], Estimate)
-            told = "a reference pack does not tell"
+            told = "a reference pack does not "
             assert all(isinstance(one, Estimate) or one.reason.startswith(told) for one in found)
 
 
