@@ -32,12 +32,14 @@ def written(n: int, rng: np.random.Generator, *, prefix: str = "w", p: FloatArra
 
 
 def languages(shares: dict[str, float], n: int, rng: np.random.Generator) -> Side:
+    """``n`` texts of several languages, in no order: a file sorted by language holds a handful of runs and no more."""
     counts = rng.multinomial(n, np.array(list(shares.values())) / sum(shares.values()))
-    return [
+    texts = [
         text
         for name, count in zip(shares, counts, strict=True)
         for text in (written(count, rng, prefix=name) if count else [])
     ]
+    return [texts[place] for place in rng.permutation(n)]
 
 
 FIVE = dict.fromkeys("abcde", 1.0)

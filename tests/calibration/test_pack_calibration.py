@@ -101,7 +101,8 @@ def failures(pair: PackedPair) -> list[str]:
     tested = [key for key, one in found.items() if one.p_value is not None]
     adjusted = dict(zip(tested, holm([found[key].p_value or 1.0 for key in tested]), strict=True))
     judged = {key: judge(one, GATES[key], p_adjusted=adjusted.get(key), alpha=0.05) for key, one in found.items()}
-    return [key for key, judgement in judged.items() if judgement.outcome == "fail"]
+    # A loss fails, a move beyond its margin has changed.
+    return [key for key, judgement in judged.items() if judgement.outcome in ("fail", "changed")]
 
 
 def test_sharpened_words_fail_beside_a_pack_and_unchanged_ones_do_not() -> None:

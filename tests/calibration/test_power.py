@@ -40,7 +40,7 @@ def rates(
         for key, (reading, judgement) in found.items():
             if isinstance(reading, Estimate) and judgement is not None and reading.p_value is not None:
                 rejected[key] += reading.p_value <= 0.05
-                failed[key] += judgement.outcome is Outcome.FAIL
+                failed[key] += judgement.outcome in (Outcome.FAIL, Outcome.CHANGED)  # a loss fails, a move has changed
     return rejected, failed
 
 
