@@ -6,7 +6,7 @@ import numpy as np
 
 from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.pairs.tail import cross_fitted, head, occurrences, tail_p, tail_ratio
+from collapse_audit.probes.pairs.tail import cross_fitted, head, lone, occurrences, tail_p, tail_ratio
 from collapse_audit.probes.prompts import compared
 from collapse_audit.probes.statistics.design import MIN_UNITS, BoolArray
 from collapse_audit.probes.statistics.estimates import ratio_error
@@ -57,8 +57,9 @@ def tail_mass(pair: Pair) -> Reading:
         martingale under resampling), so tail mass down means sharpening, and coverage down at equal mass means drift.
 
     When it misleads
-        Junk tokens are "rare": where the generation's mass of unseen types is over 1.25 times the baseline's, only tail
-        types seen in A count, and the finding says so. The interval is that of the tail which this baseline defines,
+        Junk tokens are "rare": where the generation's mass of unseen types that no second text holds is over 1.25 times
+        the baseline's, these do not count, and the finding says so. Junk that comes again and again counts as tail. The
+        interval is that of the tail which this baseline defines,
         not of the language's. Against its own training texts a generation seems to lose tail mass that it has not lost:
         the finding may then pass but not fail.
 
@@ -99,7 +100,7 @@ def _held_out(pair: Pair) -> tuple[float, float]:
     counts, tokens = pair.words.on(defining), pair.words.lengths[compared]
     design = pair.design.restricted(compared)
     tail = ~head(counts, pair.stream("tail-mass ties"))
-    everything, novel = (occurrences(pair.words, types)[compared] for types in (tail, counts == 0))
+    everything, novel = (occurrences(pair.words, types)[compared] for types in (tail, lone(pair.words, counts)))
     drawn = design.relabellings(pair.permutations, pair.stream("tail-mass"))
     both = everything[design.side].any() and everything[~design.side].any()
     error = ratio_error(everything, tokens, design=design, scale="log") if both else 0.0

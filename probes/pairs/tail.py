@@ -19,7 +19,7 @@ HEAD = 0.90
 HALVINGS = 20
 """How often the baseline is halved: from one halving to 20, the spread between seeds falls by a factor of 3 to 5."""
 JUNK = 1.25
-"""From this ratio of novel mass on, there are so many unseen types that they must not count as tail."""
+"""From this ratio of novel mass on, there are so many lone types that they must not count as tail."""
 
 
 def head(counts: FloatArray | IntArray, rng: np.random.Generator) -> BoolArray:
@@ -42,10 +42,19 @@ def occurrences(table: CountTable, types: BoolArray) -> FloatArray:
     return np.asarray(table.counts.T @ types.astype(np.float64))
 
 
+def lone(table: CountTable, counts: FloatArray) -> BoolArray:
+    """Types that ``counts`` (V,), of whatever defines a tail, do not hold, and of all blocks one alone; shape (V,).
+
+    Gibberish seldom comes twice. The words of another subject do: they are a tail as good as the one they replace,
+    and were they left out, a subject that moved would look like a tail that was lost. No relabelling changes them.
+    """
+    return (counts == 0) & (table.frequency == 1)
+
+
 def cross_fitted(
     table: CountTable, *, baseline: BoolArray, unit: IntArray, key: IntArray, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """Tokens of the tail in every block, and those of types that its definition does not hold; each of shape (K,).
+    """Tokens of the tail in every block, and those of types that are :func:`lone`; each of shape (K,).
 
     Types that are rare in the sample that defines rarity come back at another rate, so no text may stand in the tail
     that it defined. The baseline's units are halved at random, time and again; each half defines a tail, which is
@@ -63,7 +72,9 @@ def cross_fitted(
         aside = np.isin(unit, half)
         counts = table.on(aside & baseline)
         if counts.any():
-            sums += np.stack([occurrences(table, types) for types in (~head(counts, rng), counts == 0)]) * ~aside
+            sums += (
+                np.stack([occurrences(table, types) for types in (~head(counts, rng), lone(table, counts))]) * ~aside
+            )
             times += ~aside
     everything, novel = np.divide(sums, times, out=np.zeros_like(sums), where=times > 0)
     return everything, novel
@@ -94,7 +105,7 @@ def halves(units: IntArray, rng: np.random.Generator) -> list[IntArray]:
 def known_tail(
     everything: FloatArray, novel: FloatArray, tokens: FloatArray, baseline: BoolArray
 ) -> tuple[FloatArray, bool]:
-    """The tail that counts, and whether that is only what its definition holds; per-block sums, shape (K,).
+    """The tail that counts, and whether lone types are left out of it; per-block sums, shape (K,).
 
     Decided on all that is not ``baseline`` together, so that no relabelling of it changes the answer.
     """
@@ -108,7 +119,7 @@ def tail_p(
 ) -> float:
     """p-value of "the tail's share did not fall" under the relabellings ``drawn``; per-block sums, shape (K,).
 
-    Exact where the definition of the tail knows of no block that is relabelled: whether unseen types count is decided
+    Exact where the definition of the tail knows of no block that is relabelled: whether lone types count is decided
     anew under every relabelling.
     """
     both, known = (
@@ -132,13 +143,13 @@ def tail_ratio(
 ) -> Reading:
     """Share of ``everything`` outside the head in ``tokens``, generation over baseline; per-block sums, shape (K,).
 
-    ``novel``: those of it that whatever defined the tail does not hold. Where there are too many, they do not count.
+    ``novel``: those of it that are :func:`lone`. Where there are too many, they do not count.
     ``deciding``: the standard error behind ``p_value``, where it is not the interval's.
     """
     junk = bool(_junk(novel, tokens, design.side[None].astype(np.uint8))[0])
     top = everything - novel if junk else everything
     if not top[~design.side].any():
-        held = "hold all of its tokens but unseen ones, left out as junk" if junk else "hold all of its tokens"
+        held = "hold all of its tokens but lone ones, left out as junk" if junk else "hold all of its tokens"
         return NotMeasured(reason=f"the baseline has no rare tail: its most frequent types {held}")
     shares = {
         f"{name}_mass_{which}": float(mass[on].sum() / tokens[on].sum())
@@ -161,7 +172,7 @@ def tail_ratio(
 
 
 def _junk(novel: FloatArray, tokens: FloatArray, drawn: npt.NDArray[np.uint8]) -> BoolArray:
-    """Under every relabelling: does the generation write so many unseen types that they must not count as tail?"""
+    """Under every relabelling: does the generation write so many lone types that they must not count as tail?"""
     baseline, generation = side_sums(np.stack((novel, tokens), axis=1), drawn)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(generation[:, 0] / generation[:, 1] > JUNK * baseline[:, 0] / baseline[:, 1])

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from collapse_audit.errors import UsageError
-from collapse_audit.probes.statistics.dependence import Neighbours, clumps, neighbours, within_prompts
+from collapse_audit.probes.statistics.dependence import LIKELY, Neighbours, clumps, neighbours, within_prompts
 from collapse_audit.probes.statistics.design import MIN_UNITS, IntArray, Kind
 from collapse_audit.probes.text.ngrams import recoded
 from collapse_audit.probes.text.sample import Sample
@@ -173,12 +173,14 @@ def _clumped(samples: list[Sample], seed: int) -> Unit:
 
 
 def _ordered(samples: list[Sample], seed: int) -> Unit:
-    """Runs of neighbours where neighbours resemble each other on more than half of the sides, on both of two."""
+    """Runs of neighbours where neighbours resemble each other on more than half of the sides, on both of two: on one of
+    them clearly, on the others likely."""
     found = [neighbours_of(sample, seed) for sample in samples]
-    dependent = [each for each in found if each.dependent]
-    if 2 * len(dependent) <= len(found):
+    clear = [each for each in found if each.dependent]
+    dependent = [each for each in found if each.likely]
+    if not clear or 2 * len(dependent) <= len(found):
         why = None
-        if dependent:
+        if clear:
             names = ", ".join(s.name for s, each in zip(samples, found, strict=True) if each.dependent)
             why = (
                 f"records of {names} that stand next to each other resemble each other, and the other side's do not: "
@@ -190,7 +192,7 @@ def _ordered(samples: list[Sample], seed: int) -> Unit:
 
 def _same_order(samples: list[Sample], seed: int) -> Unit | None:
     """Documents, swapped among those at the same place of the files, where the sides follow the same order: what is
-    left of it when the mean of all sides is taken off then has none."""
+    left of it when the mean of all sides is taken off then shows none, not even a likely one."""
     least = min(len(sample) for sample in samples)
     count = least // _BIN
     if count < 2:
@@ -202,7 +204,7 @@ def _same_order(samples: list[Sample], seed: int) -> Unit | None:
         start += len(sample)
     for rows in here[1:] if len(here) == 2 else here:
         left = {name: view[rows] - sum(view[other] for other in here) / len(here) for name, view in told.items()}
-        if neighbours(left, rng).dependent:
+        if neighbours(left, rng).p_value <= LIKELY:
             return None
     return Unit(
         kind="document",

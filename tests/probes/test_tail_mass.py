@@ -204,6 +204,27 @@ def test_junk_tokens_do_not_hide_a_lost_tail() -> None:
     assert noisy.raw["novel_mass_generation"] > 1.25 * noisy.raw["novel_mass_baseline"]
 
 
+def other_tail(n: int, seed: int, *, gamma: float = 1.0) -> list[str]:
+    """The same law, and from the 60th word on words of its own."""
+    return [" ".join(w if int(w[1:]) < 60 else f"x{w}" for w in text.split()) for text in texts(n, seed, gamma=gamma)]
+
+
+def test_the_words_of_another_subject_are_no_lost_tail() -> None:
+    """Both sides follow one law and the 60 most frequent words are the same. Of what was frequent below them nothing
+    is left, so most of the known tail is gone, and more than it has come."""
+    for sides in ((texts(300, 15), other_tail(300, 16)), (other_tail(300, 17), texts(300, 18))):
+        found = estimate(tail_mass, pair(*sides))
+        assert "unseen-types-left-out" not in found.notes
+        assert found.low > 1
+
+
+def test_another_subject_with_a_thinner_tail_has_lost_it() -> None:
+    found = estimate(tail_mass, pair(texts(300, 19), other_tail(300, 20, gamma=1.6), permutations=999))
+    assert found.high < 0.8
+    assert found.p_value is not None
+    assert found.p_value <= 0.01
+
+
 def test_the_test_is_exact_even_where_the_junk_rule_changes_its_mind() -> None:
     """A text in seven holds a word of its own, eight times: novel mass is bursty, and chance alone triggers the rule.
 

@@ -10,6 +10,7 @@ import pytest
 
 from collapse_audit.errors import UsageError
 from collapse_audit.probes.pairs.units import FEWEST, Unit, choose
+from collapse_audit.probes.statistics.dependence import Neighbours
 from collapse_audit.probes.statistics.readings import Estimate
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.token_divergence import token_divergence
@@ -74,6 +75,16 @@ def test_dependence_on_one_side_alone_is_said_and_changes_nothing() -> None:
         assert found.kind == "document"
         assert found.keys is None
         assert "--unit run" in str(found.why)
+
+
+@pytest.mark.parametrize(
+    ("p_values", "kind"), [((0.01, 0.05), "run"), ((0.05, 0.05), "document"), ((0.01, 0.06), "document")]
+)
+def test_one_file_must_show_its_order_clearly_and_the_other_likely(p_values: tuple[float, float], kind: str) -> None:
+    sides = [sample(in_stretches(200, 8, 30, side), name=f"side {side}") for side in range(2)]
+    for side, p_value in zip(sides, p_values, strict=True):
+        side.order[0] = Neighbours(p_value=p_value, inflation=4.0, run=4, records=200)
+    assert unit(*sides).kind == kind
 
 
 def test_damage_in_one_stretch_does_not_make_runs_of_its_own_length() -> None:
