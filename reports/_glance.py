@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from collapse_audit.reports._format import degenerate, inert, shown, title
 from collapse_audit.reports._margins import worst_first
-from collapse_audit.reports.document import AuditReport, Finding, Outcome, Verdict, counted, worst
+from collapse_audit.reports.document import UNIT_NOTE, AuditReport, Finding, Outcome, Verdict, counted, worst
 
 VERDICTS = {
     Verdict.PASS: "No collapse found",
@@ -68,7 +68,15 @@ def headline(report: AuditReport) -> tuple[str, tuple[str, ...]]:
     if report.verdict is Verdict.CHANGED:
         told = told[:1]
     # A warning speaks of moves; where something was lost, it comes last.
-    return VERDICTS[report.verdict], (*degenerate(report), *told[:_REASONS], *warnings)
+    return VERDICTS[report.verdict], (*degenerate(report), *_units(report), *told[:_REASONS], *warnings)
+
+
+def _units(report: AuditReport) -> Iterable[str]:
+    """What was resampled in place of texts because the files showed it: n is smaller then than it looks."""
+    notes = [note for note in report.notes if note.startswith(UNIT_NOTE)]
+    for note in notes[:1]:
+        more = f" (and {len(notes) - 1} files more)" if len(notes) > 1 else ""
+        yield inert(note.removeprefix(UNIT_NOTE), limit=_LONGEST) + more
 
 
 def reasons(report: AuditReport) -> tuple[str, ...]:

@@ -48,6 +48,10 @@ class Stage(StrEnum):
     UNDETERMINED = "undetermined"
 
 
+UNIT_NOTE = "unit: "
+"""How a note begins that says what was resampled in place of documents because the files showed it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
     """A two-sided interval; each end is the one-sided bound that the verdict uses. None: unbounded on that side."""
@@ -87,6 +91,10 @@ class Finding:
     """How many were drawn for the p-value, where it is one of permutation: it can be no less than 1 / (n + 1)."""
     n_baseline: int | None = None
     n_generation: int | None = None
+    n_units: int | None = None
+    """Independent units on the smaller side, where they are not documents."""
+    units: str | None = None
+    """What these are: ``runs of 64 neighbouring records``, ``groups``."""
     minimum_detectable: float | None = None
     n_needed: int | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)

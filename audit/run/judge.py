@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from collapse_audit.probes.statistics.design import Units
 from collapse_audit.probes.statistics.readings import LEVEL, Estimate, Gate, NotMeasured, Reading
 from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import Finding, Interval, Outcome, counted
@@ -29,6 +30,8 @@ class Measured:
     reading: Reading | str
     """An estimate, "not measured", or what went wrong."""
     seconds: float
+    units: Units | None = None
+    """What n counts, where that is not documents."""
     permutations: int | None = None
     """Drawn for the reading's p-value."""
     first_p: float | None = None
@@ -93,8 +96,15 @@ def _finding(m: Measured, asked_for: frozenset[str], judgement: Judgement | None
         return Finding(outcome=outcome, reason=reason, sentence=sentence_without(gate, m.reading), **common)
     assert judgement is not None, "every estimate is judged"
     common["sentence"] = sentence(
-        gate, m.reading, judgement, generation=m.comparison.generation, baseline=m.comparison.baseline.name
+        gate,
+        m.reading,
+        judgement,
+        generation=m.comparison.generation,
+        baseline=m.comparison.baseline.name,
+        units=m.units,
     )
+    if m.units is not None:
+        common |= {"n_units": m.units.count, "units": m.units.name}
     common["permutations"] = None if m.reading.p_value is None else m.permutations
     return _estimated(m.reading, judgement, common)
 

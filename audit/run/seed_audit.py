@@ -24,12 +24,14 @@ from collapse_audit.probes.packs.packed_pair import PackedPair, PackedSample
 from collapse_audit.probes.pairs.copying import copied
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.registry import follows_of
+from collapse_audit.probes.statistics.design import Units
 from collapse_audit.probes.statistics.readings import NotMeasured
 from collapse_audit.probes.text.labels import LabelRule
 from collapse_audit.probes.text.sample import Sample, with_prompts_of
 from collapse_audit.probes.text.tokens import Tokenizer
 from collapse_audit.probes.trends.decoding import decoding_splits
 from collapse_audit.probes.types import Probe
+from collapse_audit.reports.document import UNIT_NOTE
 from collapse_audit.run.judge import Measured, fails
 from collapse_audit.run.measure import measured_by
 from collapse_audit.run.one_scorer import under_one_scorer
@@ -231,7 +233,7 @@ class SeedAudit:
             evidence=self.config.evidence,
             unit=self.config.unit,
         )
-        self._tell_unit(pair, comparison)
+        units = self._tell_unit(pair, comparison)
         if pair.inseparable is not None:
             self.notes.append(f"{comparison.name}: {pair.inseparable}")
         config = self._settle(comparison, progress)
@@ -250,17 +252,20 @@ class SeedAudit:
                     reading=reading,
                     seconds=seconds,
                     permutations=permutations,
+                    units=units,
                 )
                 for gate, reading in zip(probe.gates, readings, strict=True)
             )
         return measured
 
-    def _tell_unit(self, pair: Pair, comparison: Comparison) -> None:
+    def _tell_unit(self, pair: Pair, comparison: Comparison) -> Units | None:
         """Choose the unit before anything is tested, and say it. Raises UsageError where there is none as asked."""
         blocks = pair.blocks if isinstance(pair, PackedPair) else pair.design
         self.units[blocks.described] = None
         if pair.units.why is not None:
-            self.notes.append(f"{comparison.current.corpus.shown}: {pair.units.why}")
+            about = UNIT_NOTE if blocks.dependent is not None and blocks.dependent.found else ""
+            self.notes.append(f"{about}{comparison.current.corpus.shown}: {pair.units.why}")
+        return blocks.dependent
 
     def _settle(self, comparison: Comparison, progress: Progress) -> AuditConfig:
         """The settings with every automatic margin settled on the baseline's own text, for this many documents."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+from collapse_audit.probes.statistics.design import Units
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured
 from collapse_audit.reports._format import count, number, percent
 from collapse_audit.reports.document import Outcome, about, enough
@@ -17,11 +18,17 @@ _INSIDE = (
     "give the prompt in a field (--prompt FIELD)"
 )
 _HELD_OUT = "hold texts out on both sides, or pass --independent if no corpus was trained on another"
+_INDEPENDENT = "records that are independent of each other would tell more, or give --group FIELD"
 _ELSE = "a wider margin (collapse-audit calibrate proposes one) or another probe can tell"
 
 
-def sentence(gate: Gate, reading: Estimate, judgement: Judgement, *, generation: int, baseline: str) -> str:
-    """What an estimate says: its value against its margin, and where nobody can tell, what would help."""
+def sentence(
+    gate: Gate, reading: Estimate, judgement: Judgement, *, generation: int, baseline: str, units: Units | None = None
+) -> str:
+    """What an estimate says: its value against its margin, and where nobody can tell, what would help.
+
+    ``units``: what is independent, where that is not texts.
+    """
     found = _found(gate, reading.value, generation, baseline)
     match judgement.outcome:
         case Outcome.FAIL:
@@ -29,7 +36,7 @@ def sentence(gate: Gate, reading: Estimate, judgement: Judgement, *, generation:
         case Outcome.CHANGED:
             return f"{found}; {_limit(gate)}, and a move alone is no loss"
         case Outcome.INCONCLUSIVE:
-            return _open(gate, reading, judgement, found)
+            return _open(gate, reading, judgement, found, units)
         case _:
             return f"{found}{_bound(gate, reading)}; {_limit(gate)}"
 
@@ -117,15 +124,16 @@ def _wanted(gate: Gate) -> str:
     return f"a change of {_shown(gate, abs(gate.margin), change=True)} in {name}"
 
 
-def _open(gate: Gate, reading: Estimate, judgement: Judgement, found: str) -> str:
+def _open(gate: Gate, reading: Estimate, judgement: Judgement, found: str, units: Units | None) -> str:
     if "prompts-inside" in reading.notes:
         return f"{found}; {_INSIDE}"
     if "too-short" in reading.notes:
         return f"{found}; {reading.explanation}"
     one_sided = "one-sided" in reading.notes or not reading.can_fail
     n = min(reading.n_baseline, reading.n_generation)
-    told = f"{found}; {count(n)} texts a side cannot tell {_wanted(gate)} from chance"
-    cure = _HELD_OUT if one_sided else _ELSE
+    several = "texts" if units is None else f"texts ({count(units.count)} {units.name})"
+    told = f"{found}; {count(n)} {several} a side cannot tell {_wanted(gate)} from chance"
+    cure = _HELD_OUT if one_sided else _INDEPENDENT if units is not None and units.found else _ELSE
     needed = judgement.n_needed
     if needed is None:
         return f"{told}, and more alone may not; {cure}"

@@ -37,6 +37,18 @@ _FIXED_STRATUM = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Units:
+    """Independent units that are not documents."""
+
+    count: int
+    """On the smaller side."""
+    name: str
+    """``runs of 64 neighbouring records``."""
+    found: bool
+    """Whether the files showed them, and nobody named them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
     """The exchange structure of a comparison: D documents in K blocks, baseline documents first."""
 
@@ -70,6 +82,13 @@ class Design:
         """What was resampled, for the report."""
         blocks = self.blocks or f"{self.kind}s"
         return f"{blocks}, {self.strata}" if self.paired else blocks
+
+    @property
+    def dependent(self) -> Units | None:
+        """What n counts where documents are not the independent units; None where they are."""
+        if self.kind == "document" or (self.kind == "prompt" and self.blocks is None):
+            return None  # answers are swapped one by one within their prompt
+        return Units(count=self.units, name=self.blocks or f"{self.kind}s", found=self.kind in ("run", "cluster"))
 
     @property
     def too_few(self) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from collapse_audit.errors import ProbeError
 from collapse_audit.probes.registry import BUILTIN
+from collapse_audit.probes.statistics.design import Units
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured
 from collapse_audit.reports._exhibits import exhibits
 from collapse_audit.reports._format import at_floor, probability
@@ -21,13 +22,36 @@ from collapse_audit.verdicts.sentences import sentence, sentence_without
 GATES = {f"{probe.name}/{gate.statistic}": gate for probe in BUILTIN for gate in probe.gates}
 
 
-def told(gate: Gate | str, value: float, low: float, high: float, *, p: float = 0.001, **details: Any) -> str:
+def told(
+    gate: Gate | str,
+    value: float,
+    low: float,
+    high: float,
+    *,
+    p: float = 0.001,
+    units: Units | None = None,
+    **details: Any,
+) -> str:
     gate = GATES[gate] if isinstance(gate, str) else gate
     found = Estimate(
         value=value, low=low, high=high, method="m", p_value=p, n_baseline=750, n_generation=750, **details
     )
     judgement = judge(found, gate, p_adjusted=p, alpha=0.05)
-    return sentence(gate, found, judgement, generation=4, baseline="generation 0 (held-out)")
+    return sentence(gate, found, judgement, generation=4, baseline="generation 0 (held-out)", units=units)
+
+
+def test_an_open_question_counts_what_is_independent() -> None:
+    runs = Units(count=7, name="runs of 64 neighbouring records", found=True)
+    groups = Units(count=12, name="groups", found=False)
+    assert told("tail-coverage/distinct-types", 0.9, 0.85, 0.95, units=runs).endswith(
+        "; 750 texts (7 runs of 64 neighbouring records) a side cannot tell a loss of 10% in distinct words from "
+        "chance, and more alone may not; records that are independent of each other would tell more, or give "
+        "--group FIELD"
+    )
+    assert "; 750 texts (12 groups) a side cannot tell" in told(
+        "tail-mass/tail-mass-ratio", 0.8, 0.7, 0.9, units=groups
+    )
+    assert "--group" not in told("tail-mass/tail-mass-ratio", 0.8, 0.7, 0.9, units=groups)
 
 
 def test_a_failure_says_what_is_left_and_what_is_allowed() -> None:

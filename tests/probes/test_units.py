@@ -11,6 +11,7 @@ import pytest
 from collapse_audit.errors import UsageError
 from collapse_audit.probes.pairs.units import FEWEST, Unit, choose
 from collapse_audit.probes.statistics.dependence import Neighbours
+from collapse_audit.probes.statistics.design import Units
 from collapse_audit.probes.statistics.readings import Estimate
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.token_divergence import token_divergence
@@ -51,6 +52,21 @@ def unit(*texts: list[str] | Sample, setting: str = "auto", seed: int = 0) -> Un
 
 def test_independent_records_are_documents() -> None:
     assert unit(plain(300, 1), plain(300, 2)) == Unit(kind="document")
+    assert pair(plain(30, 1), plain(30, 2)).design.dependent is None
+
+
+def test_what_n_counts_is_said_where_it_is_not_documents() -> None:
+    """60 runs of 32 of 2,000 records at most; 30 groups of 4; answers of a prompt that are swapped are documents."""
+    runs = pair(in_stretches(2000, 8, 3), in_stretches(2000, 8, 4)).design.dependent
+    assert runs is not None
+    assert runs.found
+    assert runs.name.startswith("runs of ")
+    length = int(runs.name.split()[2])
+    assert runs.count == 2000 // length
+    named = [str(i // 4) for i in range(120)]
+    sides = [sample(plain(120, 40 + k), groups=[f"{k}{g}" for g in named], name=str(k)) for k in range(2)]
+    groups = pair(*sides).design.dependent
+    assert groups == Units(count=30, name="groups", found=False)
 
 
 def test_dependent_neighbours_make_runs_of_both_files() -> None:
