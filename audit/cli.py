@@ -267,8 +267,10 @@ def _list(argv: Sequence[str]) -> int:
 
 
 def _explain(argv: Sequence[str]) -> int:
-    parser = Parser(prog="collapse-audit explain", description="Explain a probe, or an error.", allow_abbrev=False)
-    parser.add_argument("probe", metavar="PROBE", help="name or code of a probe, or the slug of an error")
+    parser = Parser(
+        prog="collapse-audit explain", description="Explain a probe, an error, or settings.", allow_abbrev=False
+    )
+    parser.add_argument("probe", metavar="PROBE", help="name or code of a probe, slug of an error, or settings")
     parser.add_argument(
         "--probes", action="append", default=[], metavar="FILE", help="a Python file with probes of yours"
     )
@@ -276,10 +278,15 @@ def _explain(argv: Sequence[str]) -> int:
     from collapse_audit.commands.explain import page
     from collapse_audit.commands.messages import message
     from collapse_audit.probes.registry import all_probes, find
+    from collapse_audit.settings.schema import EDITOR_SCHEMA
 
     known = all_probes(Path(file) for file in options.probes)
-    told = None if options.probe in {probe.name for probe in known} else message(options.probe)
-    write(told or page(find(options.probe, known)))
+    if options.probe in {probe.name for probe in known}:
+        write(page(find(options.probe, known)))
+    elif options.probe == "settings":
+        write(EDITOR_SCHEMA.read_text("utf-8"))
+    else:
+        write(message(options.probe) or page(find(options.probe, known)))
     return ExitCode.PASS
 
 

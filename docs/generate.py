@@ -1,4 +1,5 @@
-"""The pages made from the code: docs/probes/*, and docs/reference/{cli,config,api,exit-codes,messages,limits}.md.
+"""The pages made from the code: docs/probes/*, docs/reference/{cli,config,api,exit-codes,messages,limits}.md, and
+audit/settings/collapse-audit.schema.json, for editors.
 
 ::
 
@@ -29,8 +30,9 @@ from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.types import Probe
 from collapse_audit.settings import config
-from collapse_audit.settings.merged import CHECKS, range_of
+from collapse_audit.settings.schema import gate_settings, setting_names, settings_schema
 from collapse_audit.verdicts.exit_codes import ExitCode
+from docs import editors
 from docs.command_lines import commands_page
 from docs.markdown import block, inline, table
 
@@ -48,7 +50,8 @@ def pages() -> dict[str, str]:
     made["reference/exit-codes.md"] = exit_codes_page()
     made["reference/messages.md"] = messages_page()
     made["reference/limits.md"] = limits_page()
-    return {name: _MADE + text for name, text in made.items()}
+    texts = {name: _MADE + text for name, text in made.items()}
+    return texts | {f"../audit/settings/{editors.FILE}": editors.schema_text(_documented(config.AuditConfig))}
 
 
 def outdated() -> dict[str, str | None]:
@@ -79,7 +82,7 @@ def _put(path: Path, text: str | None) -> None:
     if text is None:
         path.unlink()
     else:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
 
 
@@ -182,6 +185,10 @@ margin = "auto"
 enabled = false
 ```
 
+An editor that knows JSON Schema completes and checks the file (VS Code with Even Better TOML, for one): write the
+schema beside it with `collapse-audit explain settings > collapse-audit.schema.json`, and begin it with the line
+`#:schema ./collapse-audit.schema.json`.
+
 In a `pyproject.toml` the same keys stand under `[tool.collapse-audit]`; on the command line one of them is
 `--set tail-coverage.margin=0.85`; in Python they are arguments of `audit(…)`.
 
@@ -209,10 +216,10 @@ def config_page() -> str:
     settings = [
         (f"`{item.name}`", f"`{_toml(item.default)}`", _allowed(item.name), inline(told.get(item.name, "")))
         for item in dataclasses.fields(config.AuditConfig)
-        if item.name in CHECKS
+        if item.name in setting_names() and item.name not in ("fields", "waivers")
     ]
     margins = [
-        (f"`{probe.name}.{gate.statistic}`", _limit(gate), gate.unit, range_of(gate)[2], inline(gate.because))
+        (f"`{probe.name}.{gate.statistic}`", _limit(gate), gate.unit, _range(gate), inline(gate.because))
         for probe in BUILTIN
         for gate in probe.gates
     ]
@@ -247,11 +254,11 @@ def limits_page() -> str:
 
 def _allowed(name: str) -> str:
     """What a setting may be, in the words with which anything else is refused."""
-    try:
-        CHECKS[name](object())
-    except ValueError as allowed:
-        return str(allowed)
-    raise AssertionError(f"{name} allows anything")
+    return str(editors.resolved(settings_schema(()), name)["description"])
+
+
+def _range(gate: Gate) -> str:
+    return str(gate_settings(gate)["margin"]["description"]).partition(" (")[0]
 
 
 def _documented(kind: type[Any]) -> dict[str, str]:

@@ -13,11 +13,13 @@ from collapse_audit.errors import UsageError
 from collapse_audit.lineages.corpora.readers.fields import Reading, reading_of
 from collapse_audit.lineages.files.door import Refused, read_toml
 from collapse_audit.lineages.files.paths import locate
+from collapse_audit.lineages.files.schema import near
 from collapse_audit.lineages.model.lineage import Lineage
 from collapse_audit.probes.pairs.units import UnitSetting
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.types import Probe
-from collapse_audit.settings.merged import CHECKS, GateSettings, Merged, near
+from collapse_audit.settings.merged import GateSettings, Merged
+from collapse_audit.settings.schema import setting_names
 from collapse_audit.verdicts.waivers import Waiver, of_lineage
 
 Evidence = Literal["none", "terms", "texts"]
@@ -181,10 +183,7 @@ def load_config(
     if overrides:
         sources.append(("the command line", {k: v for k, v in overrides.items() if v is not None}))
     for origin, table in sources:
-        if isinstance(table, Mapping):
-            problems.extend(merged.add(origin, table))
-        else:
-            problems.append(f"{origin}: {table!r}; allowed: a table of settings")
+        problems.extend(merged.add(origin, table))
     if problems:
         raise UsageError("\n".join(problems), slug="config")
     return AuditConfig(
@@ -202,7 +201,7 @@ def _of_lineage(origin: str, table: Any, root: Path) -> tuple[Any, list[str]]:
     if not isinstance(table, Mapping):
         return table, []
     allowed = {key: value for key, value in table.items() if key in OF_LINEAGE}
-    known = {*CHECKS, "probes", "waivers", "history"}
+    known = {*setting_names(), "history"}
     problems = [
         f"{origin}: {key}: a lineage may describe its data ({', '.join(OF_LINEAGE)}), never decide its verdict; {_OWN}"
         for key in table
@@ -258,4 +257,4 @@ def _set(item: str) -> dict[str, Any]:
     table: Any = value
     for part in reversed(path):
         table = {part: table}
-    return table if len(path) == 1 or path[0] == "probes" else {"probes": table}
+    return table if len(path) == 1 or path[0] in setting_names() else {"probes": table}

@@ -9,18 +9,19 @@ import contextlib
 import dataclasses
 import json
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
 from collapse_audit.errors import InputError, UsageError
 from collapse_audit.lineages.files.problems import ProblemList, shorten
-from collapse_audit.reports.document import Finding, Outcome
+from collapse_audit.lineages.files.schema import Misfit, Schema
+from collapse_audit.reports.document import Finding
 
 FORMAT = 1
 """Version of the lines."""
+_SCHEMA = Schema.file("collapse_audit.verdicts", "history.schema.json", whole="the line")
 PATIENCE = 600.0
 """Seconds to wait for another audit that has the history open."""
 _START = b'{"alpha":'
@@ -155,10 +156,10 @@ def _loaded(path: Path) -> tuple[History, int]:
     if tail and not torn:
         lines.append(tail)
     problems = ProblemList(str(path))
-    entries = []
+    entries, seen = [], _Seen()
     for number, line in enumerate(lines, start=1):
         try:
-            entries.append(_line(line))
+            entries.append(_line(line, seen))
         except _WrongLineError as wrong:
             problems.add(wrong.found, wrong.expected, "history-line", line=number)
     if len(problems):
@@ -182,28 +183,47 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _line(line: bytes) -> Entry:
+def _line(line: bytes, seen: _Seen) -> Entry:
     try:
         data = json.loads(line.decode("utf-8"), object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:  # bad UTF-8 and broken JSON are both
         raise _WrongLineError(f"{shorten(line)} ({error})", "one finding as a JSON object") from None
     if not isinstance(data, dict):
         raise _WrongLineError(shorten(data), "one finding as a JSON object")
-    version = data.pop("format", None)
+    version = data.get("format")
     if version != FORMAT:
         newer = isinstance(version, int) and version > FORMAT
         hint = "; a newer collapse-audit wrote this line, so upgrade" if newer else ""
         raise _WrongLineError(f"format = {shorten(version)}", f"{FORMAT}{hint}")
-    unknown = [key for key in data if key not in _CHECKS]
-    if unknown:
-        raise _WrongLineError(f"the key {shorten(unknown[0])}", f"one of {', '.join(_CHECKS)}")
-    missing = [key for key, check in _CHECKS.items() if check.required and key not in data]
+    misfits = list(seen.misfits(data))
+    missing = [misfit.value for misfit in misfits if misfit.kind == "missing"]
     if missing:
         raise _WrongLineError(f"no {', no '.join(missing)}", "every key of a finding that was written")
-    for key, value in data.items():
-        if not _CHECKS[key].holds(value):
-            raise _WrongLineError(f"{key} = {shorten(value)}", _CHECKS[key].allowed)
-    return Entry(**data)
+    for misfit in misfits:
+        key = misfit.path[0]
+        if misfit.kind == "unknown":
+            raise _WrongLineError(f"the key {shorten(key)}", f"one of {', '.join(misfit.known)}")
+        raise _WrongLineError(f"{key} = {shorten(misfit.value)}", misfit.allowed)
+    return Entry(**{key: value for key, value in data.items() if key != "format"})
+
+
+class _Seen:
+    """Lines held against the schema. It asks something of the keys and of each value by itself, so a value that stood
+    under its key before is not looked at twice: a history repeats itself, and most of a long one's reading is this."""
+
+    def __init__(self) -> None:
+        self._keys: set[frozenset[str]] = set()
+        self._values: set[tuple[str, str]] = set()
+
+    def misfits(self, line: Mapping[str, Any]) -> Iterator[Misfit]:
+        """What is wrong with a line."""
+        keys, values = frozenset(line), {(key, repr(value)) for key, value in line.items()}
+        new = {key: line[key] for key, _ in values - self._values} if keys in self._keys else line
+        misfits = [misfit for misfit in _SCHEMA.misfits(new) if new is line or misfit.kind != "missing"]
+        if not misfits:
+            self._keys.add(keys)
+            self._values |= values
+        yield from misfits
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -211,49 +231,6 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(data) != len(pairs):
         raise ValueError("a key stands there twice")
     return data
-
-
-@dataclass(frozen=True, slots=True)
-class _Check:
-    """What a key may hold."""
-
-    holds: Callable[[Any], bool]
-    allowed: str
-    required: bool = True
-
-
-def _number(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return -sys.float_info.max <= value <= sys.float_info.max  # False for NaN and for what no float can hold
-
-
-def _within(value: Any, low: float, high: float) -> bool:
-    return _number(value) and low <= value <= high
-
-
-def _count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-_TEXT = _Check(lambda value: isinstance(value, str), "text")
-_FLAG = _Check(lambda value: isinstance(value, bool), "true or false")
-_NUMBER = _Check(_number, "a finite number, or no such key", required=False)
-_CHANCE = _Check(lambda value: _within(value, 0, 1), "a number from 0 to 1, or no such key", required=False)
-_DOCUMENTS = _Check(_count, "a whole number from 0, or no such key", required=False)
-_CHECKS: dict[str, _Check] = {
-    **dict.fromkeys(("look", "time", "tool", "lineage", "digest", "probe", "code", "statistic", "baseline"), _TEXT),
-    "unit": _TEXT,
-    "alpha": dataclasses.replace(_CHANCE, allowed="a number from 0 to 1", required=True),
-    "seed": dataclasses.replace(_TEXT, allowed="text, or no such key", required=False),
-    "generation": dataclasses.replace(_DOCUMENTS, allowed="a whole number from 0", required=True),
-    **dict.fromkeys(("gating", "waived"), _FLAG),
-    "outcome": _Check(lambda value: value in list(Outcome), ", ".join(Outcome)),
-    "worse": _Check(lambda value: value in ("higher", "lower"), "higher or lower"),
-    **dict.fromkeys(("value", "low", "high", "margin"), _NUMBER),
-    **dict.fromkeys(("level", "p_value", "p_adjusted"), _CHANCE),
-    **dict.fromkeys(("n_baseline", "n_generation"), _DOCUMENTS),
-}
 
 
 # ------------------------------------------------------------------------------------------------------------- writing
@@ -315,7 +292,7 @@ def _written(entry: Entry) -> bytes:
     text = json.dumps({"format": FORMAT, **data}, sort_keys=True, allow_nan=False, separators=(",", ":"))
     line = text.encode("ascii")
     try:
-        _line(line)  # what cannot be read back would make the whole history unreadable, for good
+        _line(line, _Seen())  # what cannot be read back would make the whole history unreadable, for good
     except _WrongLineError as wrong:
         found = f"{entry.lineage}: {wrong.found}, which a history cannot hold; expected {wrong.expected}"
         raise UsageError(found, slug="history") from None

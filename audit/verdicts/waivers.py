@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
+from collapse_audit.lineages.files.problems import shorten
+from collapse_audit.lineages.files.schema import Misfit, Schema, near
 from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import Finding, Outcome
 
@@ -16,8 +17,8 @@ WAIVED = "waived"
 """Note of a finding that a waiver in force keeps from deciding."""
 EXPIRED = "waiver-expired"
 """Note of a finding that counts again."""
+SCHEMA = Schema.file("collapse_audit.verdicts", "waivers.schema.json", whole="waivers")
 _REQUIRED = ("probe", "owner", "reason", "expires")
-_KEYS = ("probe", "statistic", "generation", "seed", "lineage", "owner", "reason", "expires")
 _ACCEPTABLE = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.CHANGED)
 """What a waiver accepts. Inconclusive is less evidence of the same damage: were it not covered, a waived finding that
 gets better would break a build that it did not break before. A change breaks one where it is asked to. An error is a
@@ -84,101 +85,62 @@ def read_waivers(table: Any, origin: str, probes: Iterable[Probe]) -> tuple[tupl
 
     ``table`` is the setting's value as TOML gives it, ``origin`` what messages call the source.
     """
-    if not isinstance(table, list | tuple):
-        return (), [f"{origin}: waivers = {table!r}; allowed: a list of tables, each starting with [[waivers]]"]
+    misfits = list(SCHEMA.misfits(table))
+    if any(not misfit.path for misfit in misfits):
+        return (), [f"{origin}: waivers = {shorten(table)}; allowed: {misfits[0].allowed}"]
     known = tuple(probes)
     waivers: list[Waiver] = []
     problems: list[str] = []
-    for number, entry in enumerate(table, start=1):
-        place = f"{origin}: waiver {number}"
-        if not isinstance(entry, Mapping):
-            problems.append(f"{place} = {entry!r}; allowed: a table with {', '.join(_REQUIRED)}")
-            continue
-        values, wrong = _values(entry, known)
-        problems.extend(f"{place}: {complaint}" for complaint in wrong)
-        if not wrong:
-            waivers.append(Waiver(**values, origin=origin))
+    for number, entry in enumerate(table):
+        place = f"{origin}: waiver {number + 1}"
+        wrong = [misfit for misfit in misfits if misfit.path[0] == number]
+        unfit = {misfit.path[1] for misfit in wrong if len(misfit.path) > 1}
+        told = [_in_words(misfit, place) for misfit in wrong]
+        if isinstance(entry, Mapping):
+            told += [f"{place}: {words}" for words in _unknown_names(entry, known, unfit)]
+        if not told:
+            waivers.append(Waiver(**_values(entry, known), origin=origin))
+        problems += told
     return tuple(waivers), problems
 
 
-def _values(entry: Mapping[str, Any], probes: tuple[Probe, ...]) -> tuple[dict[str, Any], list[str]]:
-    problems = [f"unknown setting {key!r}{_near(str(key), _KEYS)}" for key in entry if key not in _KEYS]
-    problems += [f"has no {key}; every waiver needs {', '.join(_REQUIRED)}" for key in _REQUIRED if key not in entry]
-    values: dict[str, Any] = {}
-    for key in _KEYS:
-        if key not in entry or key == "statistic":
-            continue
-        try:
-            field, value = _VALUES[key](entry[key], probes)
-            values[field] = value
-        except ValueError as allowed:
-            problems.append(f"{key} = {_shown(entry[key])}{allowed}")
-    probe = next((probe for probe in probes if probe.name == values.get("probe")), None)
-    if "statistic" in entry and probe is not None:
+def _in_words(misfit: Misfit, place: str) -> str:
+    if misfit.kind == "missing":
+        return f"{place}: has no {misfit.value}; every waiver needs {', '.join(_REQUIRED)}"
+    return misfit.of_setting(place, below=1)
+
+
+def _named(entry: Mapping[str, Any], probes: Iterable[Probe]) -> Probe | None:
+    asked = entry["probe"].lower()
+    return next((probe for probe in probes if asked in (probe.name.lower(), probe.code.lower())), None)
+
+
+def _unknown_names(entry: Mapping[str, Any], probes: Iterable[Probe], unfit: Container[Any]) -> Iterator[str]:
+    """What no schema can say: whether there is such a probe, and such a statistic of it. ``unfit``: keys whose values
+    do not fit the schema."""
+    if "probe" not in entry or "probe" in unfit:
+        return
+    probe = _named(entry, probes)
+    if probe is None:
+        hint = near(entry["probe"], [probe.name for probe in probes])
+        yield f"probe = {shorten(entry['probe'])}: no probe is called that{hint}"
+    elif "statistic" in entry and "statistic" not in unfit:
         statistics = [gate.statistic for gate in probe.gates]
-        values["statistic"] = entry["statistic"]
         if entry["statistic"] not in statistics:
-            hint = _near(str(entry["statistic"]), statistics)
-            problems.append(f"statistic = {_shown(entry['statistic'])}: {probe.name} has none of that name{hint}")
-    return values, problems
+            hint = near(entry["statistic"], statistics)
+            yield f"statistic = {shorten(entry['statistic'])}: {probe.name} has none of that name{hint}"
 
 
-def _probe(value: Any, probes: tuple[Probe, ...]) -> tuple[str, str]:
-    asked = value.lower() if isinstance(value, str) else None
-    for probe in probes:
-        if asked in (probe.name.lower(), probe.code.lower()):
-            return "probe", probe.name
-    raise ValueError(f": no probe is called that{_near(str(value), [probe.name for probe in probes])}")
-
-
-def _generations(value: Any, _: tuple[Probe, ...]) -> tuple[str, tuple[int, ...]]:
-    numbers = value if isinstance(value, list | tuple) else [value]
-    if not numbers or any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in numbers):
-        raise ValueError("; allowed: a number from 0, or a list of them")
-    return "generations", tuple(sorted(set(numbers)))
-
-
-def _seed(value: Any, _: tuple[Probe, ...]) -> tuple[str, str]:
-    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
-        raise ValueError("; allowed: a seed of the lineage, as its folder or manifest has it")
-    return "seed", str(value)
-
-
-def _expires(value: Any, _: tuple[Probe, ...]) -> tuple[str, date]:
-    # A datetime is a date too, and would leave open which hour of that day is the last.
-    if not isinstance(value, date) or isinstance(value, datetime):
-        raise ValueError("; allowed: a date without quotes, such as 2027-01-31: the last day on which it holds")
-    return "expires", value
-
-
-def _words(field: str, meaning: str) -> Callable[[Any, tuple[Probe, ...]], tuple[str, Any]]:
-    def check(value: Any, _: tuple[Probe, ...]) -> tuple[str, str]:
-        if not isinstance(value, str) or not value.strip():
-            raise ValueError(f"; allowed: {meaning}")
-        return field, value.strip()
-
-    return check
-
-
-_VALUES: dict[str, Callable[[Any, tuple[Probe, ...]], tuple[str, Any]]] = {
-    "probe": _probe,
-    "generation": _generations,
-    "seed": _seed,
-    "lineage": _words("lineage", "the name of the lineage's folder"),
-    "owner": _words("owner", "who answers for it"),
-    "reason": _words("reason", "why the failure is accepted"),
-    "expires": _expires,
-}
-
-
-def _shown(value: Any) -> str:
-    """As TOML writes it, dates included."""
-    return value.isoformat() if isinstance(value, date) else repr(value)
-
-
-def _near(word: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; allowed: {', '.join(known)}"
+def _values(entry: Mapping[str, Any], probes: Iterable[Probe]) -> dict[str, Any]:
+    """The fields of a waiver in which nothing is wrong."""
+    probe = _named(entry, probes)
+    assert probe is not None
+    values = {key: value.strip() if isinstance(value, str) else value for key, value in entry.items()}
+    values |= {"probe": probe.name} | ({"seed": str(entry["seed"])} if "seed" in entry else {})
+    if "generation" in values:
+        numbers = values.pop("generation")
+        values["generations"] = tuple(sorted({numbers} if isinstance(numbers, int) else set(numbers)))
+    return values
 
 
 def of_lineage(waivers: Iterable[Waiver], folder: str) -> tuple[Waiver, ...]:

@@ -20,7 +20,7 @@ from collapse_audit.lineages.files.toml_lines import line_of
 
 MANIFEST = "lineage.toml"
 SHARE_TOLERANCE = 1e-6
-_SCHEMA = Schema("collapse_audit.lineages.disk", "manifest.schema.json", whole="the manifest")
+_SCHEMA = Schema.file("collapse_audit.lineages.disk", "manifest.schema.json", whole="the manifest")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

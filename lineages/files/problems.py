@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 from collapse_audit.errors import Problem
 
@@ -73,6 +74,8 @@ def shorten(value: object, limit: int = 60) -> str:
     """A value that stood in a file, as JSON people write it, cut to ``limit`` characters and always on one line."""
     if value is None or isinstance(value, bool):
         return str(value).lower().replace("none", "null")
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, str | bytes):
         value = value[: limit + 1]  # never repr a text of megabytes
     text = repr(value)

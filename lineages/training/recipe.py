@@ -16,7 +16,7 @@ from collapse_audit.lineages.disk.manifest import Manifest
 from collapse_audit.lineages.files.digest import json_digest
 from collapse_audit.lineages.files.schema import Complaint, Schema
 
-_SCHEMA = Schema("collapse_audit.lineages.training", "recipe.schema.json", whole="the recipe")
+_SCHEMA = Schema.file("collapse_audit.lineages.training", "recipe.schema.json", whole="the recipe")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -266,7 +266,7 @@ def test_a_disk_that_is_full_leaves_the_file_as_it_was(file: Path, monkeypatch: 
         (b"[1]\n", "found [1]; expected one finding as a JSON object"),
         (line(format=2), "found format = 2; expected 1; a newer collapse-audit wrote this line, so upgrade"),
         (line(format=None), "found format = null; expected 1"),
-        (line(more=1), "found the key 'more'; expected one of look, "),
+        (line(more=1), "found the key 'more'; expected one of format, look, "),
         (line(look=None, unit=None), "found no look, no unit; expected every key of a finding that was written"),
         (line(alpha="x"), "found alpha = 'x'; expected a number from 0 to 1"),
         (line(alpha=1.5), "found alpha = 1.5; expected a number from 0 to 1"),

@@ -145,7 +145,7 @@ BAD = [
     ),
     pytest.param(
         HEAD + "[scheme]\nreference = nan\nprevious = 1\n",
-        ["L/lineage.toml:3: found shares in scheme that sum to nan; expected shares that sum to 1 [shares]"],
+        ["L/lineage.toml:4: found scheme, reference = nan; expected a share between 0 and 1 [manifest]"],
         id="a share that is no number",
     ),
     pytest.param(
