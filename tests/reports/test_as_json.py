@@ -25,8 +25,8 @@ REPORT = (
 )
 FINDING = (
     "probe code statistic seed generation baseline gating outcome value unit interval margin p_value p_adjusted "
-    "n_baseline n_generation minimum_detectable n_needed raw evidence reason seconds worse margin_reason notes waiver "
-    "pass_margin kind sentence permutations"
+    "n_baseline n_generation n_units units minimum_detectable n_needed raw evidence reason seconds worse "
+    "margin_reason notes waiver pass_margin kind sentence permutations"
 )
 
 
@@ -57,7 +57,14 @@ def test_schema_names_the_fields_of_the_contract_and_no_others() -> None:
 def test_a_full_finding_carries_every_field() -> None:
     waiver = {"probe": "repetition", "owner": "Ann", "reason": "known", "expires": "2027-01-31", "origin": "our.toml"}
     made = with_finding(
-        margin_reason="x", pass_margin=0.02, n_needed=5, minimum_detectable=0.1, waiver=waiver, permutations=9
+        margin_reason="x",
+        pass_margin=0.02,
+        n_needed=5,
+        minimum_detectable=0.1,
+        waiver=waiver,
+        permutations=9,
+        n_units=7,
+        units="groups",
     )
     assert set(json.loads(as_json.render(made))["findings"][0]) == set(FINDING.split())
 
