@@ -14,7 +14,7 @@ from collapse_audit.probes.pairs.richness import Richness, distinct_ratio, richn
 from collapse_audit.probes.prompts import compared
 from collapse_audit.probes.statistics.design import BoolArray, FloatArray
 from collapse_audit.probes.statistics.estimates import estimate, jackknife, permutation_p, rule_of_three
-from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading
+from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, RawPanel, Reading
 from collapse_audit.probes.statistics.tables import CountTable, count_table, side_sums
 from collapse_audit.probes.text.ngrams import recoded
 from collapse_audit.probes.trends import followed
@@ -41,6 +41,7 @@ _PORTION = 1 << 19
             because="one distinct pair in seven gone at equal n; words at p^1.05 keep .87 to .91",
             part="tail",
             depends_on_n=True,
+            held="distinct word pairs",
             plain="distinct word pairs",
             says="{generation} uses {value} of the distinct word pairs of {baseline}",
         ),
@@ -52,6 +53,7 @@ _PORTION = 1 << 19
             because="a fifth of the effective vocabulary gone; word probabilities sharpened to p^1.05 keep .75 to .77",
             part="tail",
             late=_LATE,
+            held="effective vocabulary",
             plain="vocabulary in real use",
             says="the vocabulary in real use in {generation} is {value} of that in {baseline}",
         ),
@@ -62,6 +64,15 @@ _PORTION = 1 << 19
             margin=0.05,
             because="one text in twenty more is a copy of another at equal n",
             depends_on_n=True,
+            panels=(
+                RawPanel(
+                    picture="unique",
+                    title="Unique texts",
+                    unit="share of texts",
+                    baseline="unique_share_baseline",
+                    generation="unique_share_generation",
+                ),
+            ),
             plain="copies of one text",
             says="the share of texts that are copies of another {rise} in {generation}",
         ),

@@ -122,6 +122,7 @@ def _odds(share: float) -> float:
             because="under half of a category's baseline frequency is depleted, under a quarter is as good as lost",
             part="tail",
             worst_of_many=True,
+            held="every label",
             plain="share of every label",
             says="in {generation} the label that fell most keeps {value} of its share in {baseline}",
         ),

@@ -13,7 +13,7 @@ from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p, rule_of_three
-from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading, Z
+from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, RawPanel, Reading, Z
 from collapse_audit.probes.statistics.tables import side_sums
 from collapse_audit.probes.text.labels import Labels, spelled_alike, told_alike
 from collapse_audit.probes.types import probe
@@ -35,6 +35,14 @@ _THIN = 3
             margin=0.05,
             because="a 10% class halved and its share given to the others costs about 0.02 nats, lost almost 0.1",
             kind="move",
+            panels=(
+                RawPanel(
+                    picture="divergence",
+                    title="Labels, KL(baseline‖generation)",
+                    unit="nats",
+                    generation="kl_baseline_generation",
+                ),
+            ),
             plain="mix of labels",
             says="the labels of {generation} lie {value} from those of {baseline}",
         ),
@@ -45,6 +53,7 @@ _THIN = 3
             margin=0.85,
             because="of three classes at 30% and one at 10%, losing the small one leaves 0.81, halving it 0.93",
             part="tail",
+            held="effective labels",
             plain="variety of labels",
             says="the labels of {generation} are {value} as varied as those of {baseline}",
         ),

@@ -15,7 +15,7 @@ from collapse_audit.probes.prompts import compared
 from collapse_audit.probes.statistics.design import BoolArray, Design, FloatArray
 from collapse_audit.probes.statistics.equal_lengths import by_length, lengths_differ
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p, settling_n
-from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, Z
+from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, RawPanel, Z
 from collapse_audit.probes.statistics.tables import side_sums
 from collapse_audit.probes.text.sample import GENERATION_0
 from collapse_audit.probes.trends import followed
@@ -43,6 +43,16 @@ _Raw = dict[str, float]
             margin=0.10,
             because="texts lie, on average, 10% in perplexity away from where the baseline's lie",
             kind="move",
+            panels=(
+                RawPanel(
+                    picture="perplexity",
+                    title="Geometric mean perplexity",
+                    unit="perplexity",
+                    baseline="mean_baseline",
+                    generation="mean_generation",
+                    exp=True,
+                ),
+            ),
             plain="how probable the texts are",
             says="the texts of {generation} lie {value} from those of {baseline} in how likely generation 0 finds them",
         ),

@@ -8,7 +8,7 @@ from scipy.special import gammaln
 from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.pairs.richness import Richness, distinct_ratio, lone_types, richness
-from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured
+from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, RawPanel
 from collapse_audit.probes.statistics.tables import COARSE_BLOCKS, CountTable
 from collapse_audit.probes.trends import followed
 from collapse_audit.probes.types import probe
@@ -30,6 +30,16 @@ _SHOWN = 10
             part="tail",
             mechanism="drift",
             depends_on_n=True,
+            held="distinct types",
+            panels=(
+                RawPanel(
+                    picture="unique",
+                    title="Unique patterns",
+                    unit="share of texts",
+                    baseline="unique_patterns_baseline",
+                    generation="unique_patterns_generation",
+                ),
+            ),
             plain="distinct words",
             says="{generation} uses {value} of the distinct words of {baseline}",
         ),

@@ -28,6 +28,7 @@ from collapse_audit.probes.types import probe
             because="a fifth of the rare tail's probability gone; word probabilities to the power 1.05 keep .78 to .81",
             part="tail",
             mechanism="sharpening",
+            held="the rare tail's probability",
             plain="use of rare words",
             says="{generation} uses rare words {value} as often as {baseline}",
         ),

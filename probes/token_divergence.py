@@ -13,7 +13,7 @@ from collapse_audit.probes.pairs.pair import CURE, Pair
 from collapse_audit.probes.pairs.vanished import LEAST, Told, influence, sweep_vanished, told
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p, settling_n
-from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, Reading, Z
+from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, RawPanel, Reading, Z
 from collapse_audit.probes.statistics.tables import COARSE_BLOCKS, COMPARABLE, CountTable, products, side_sums
 from collapse_audit.probes.text.tokens import tells_something
 from collapse_audit.probes.types import probe
@@ -43,6 +43,13 @@ _KL_REPLICATES = 200
             late=_LATE,
             depends_on_n=True,
             kind="move",
+            panels=tuple(
+                RawPanel(picture="divergence", title=f"Words, {title}", unit="nats", generation=f"{key}_less_bias")
+                for title, key in (
+                    ("KL(baseline‖generation)", "kl_baseline_generation"),
+                    ("KL(generation‖baseline)", "kl_generation_baseline"),
+                )
+            ),
             plain="use of words",
             says="the words of {generation} lie {value} from those of {baseline}",
         ),

@@ -78,7 +78,7 @@ def assembled(
         **from_texts,
         summary=_summary(findings, verdict, code),
         findings=tuple(findings),
-        notes=tuple(dict.fromkeys([*moved(findings), *notes, *log_notes])),
+        notes=tuple(dict.fromkeys([*moved(findings, gate_of), *notes, *log_notes])),
         environment=_environment(),
     )
 

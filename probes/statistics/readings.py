@@ -15,6 +15,8 @@ Mechanism = Literal["sharpening", "drift"]
 Kind = Literal["loss", "move"]
 """What lies beyond a margin: damage (less tail, fewer types, more loops), or only another distribution. A richer or a
 better text moves too, so a move is told and never collapse."""
+Picture = Literal["divergence", "unique", "perplexity"]
+"""The pictures of the report that draw raw numbers."""
 
 LEVEL = 0.90
 """Level of every two-sided interval; each of its ends is a one-sided 95% bound."""
@@ -22,6 +24,21 @@ Z = 1.6448536269514722
 """The .95 quantile of the standard normal distribution."""
 Z_POWER = 1.2815515655446004
 """The .90 quantile: 90% power."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawPanel:
+    """A familiar number of a statistic's ``raw``, as a picture of the report draws it over the generations."""
+
+    picture: Picture
+    title: str
+    unit: str
+    generation: str
+    """The key in ``raw`` of the generation's value."""
+    baseline: str | None = None
+    """The key of the baseline's; None where it is 0 by definition."""
+    exp: bool = False
+    """Whether exp of the value is drawn, and not from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +70,11 @@ class Gate:
     kind: Kind = "loss"
     """``move`` where the statistic only says that two distributions differ: beyond its margin it is ``changed``."""
 
+    held: str = ""
+    """Of a ratio: what a reader calls what is still there where it passes and something else moved (``distinct
+    types``); empty: nothing that would reassure anybody."""
+    panels: tuple[RawPanel, ...] = ()
+    """Which of its raw numbers are drawn."""
     plain: str = ""
     """What it measures, for a person without statistics: ``distinct words``; empty: the statistic's name."""
     says: str = ""

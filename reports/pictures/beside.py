@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from collapse_audit.probes.registry import gates_of
+from collapse_audit.probes.statistics.readings import RawPanel
 from collapse_audit.reports._format import inert, number, title
 from collapse_audit.reports.document import AuditReport, Finding
 from collapse_audit.reports.pictures.common import (
@@ -27,34 +29,29 @@ from collapse_audit.reports.pictures.drawing import DASHES, MARKERS, RAMP, Line,
 from collapse_audit.reports.pictures.gated import statistic_panel
 
 
-def raw_panels(
-    report: AuditReport,
-    probe: str,
-    statistic: str,
-    kinds: Sequence[tuple[str, str, str | None, str]],
-    seeds: Sequence[str | None],
-    *,
-    transform: Callable[[float], float] = float,
-    zero: bool = True,
-) -> tuple[Panel, ...]:
-    """A panel for each kind: its title, unit, and the keys in ``raw`` of the baseline's value and the generation's."""
+def raw_panels(report: AuditReport, picture: str, seeds: Sequence[str | None]) -> tuple[Panel, ...]:
+    """A panel for each raw number that a gate has drawn in ``picture``."""
     return tuple(
         panel
-        for kind in kinds
-        if (panel := _raw_panel(report, (probe, statistic), kind, seeds, transform, zero=zero)) is not None
+        for which, gate in gates_of().items()
+        for raw in gate.panels
+        if raw.picture == picture and (panel := _raw_panel(report, which, raw, seeds)) is not None
     )
 
 
-def _raw_panel(
-    report: AuditReport,
-    which: tuple[str, str],
-    kind: tuple[str, str, str | None, str],
-    seeds: Sequence[str | None],
-    transform: Callable[[float], float],
-    *,
-    zero: bool,
-) -> Panel | None:
-    name, unit, before, after = kind
+def _drawn_in(picture: str) -> list[tuple[str, str]]:
+    """Probe and statistic of every gate with a panel in ``picture``."""
+    return [which for which, gate in gates_of().items() if any(raw.picture == picture for raw in gate.panels)]
+
+
+def _seeds(report: AuditReport, picture: str) -> list[str | None]:
+    drawn = _drawn_in(picture)
+    return seeds_of(f.seed for f in report.findings if (f.probe, f.statistic) in drawn and f.gating)
+
+
+def _raw_panel(report: AuditReport, which: tuple[str, str], raw: RawPanel, seeds: Sequence[str | None]) -> Panel | None:
+    before, after = raw.baseline, raw.generation
+    transform: Callable[[float], float] = math.exp if raw.exp else float
     lines = []
     for order, seed in enumerate(seeds):
         own = sorted(
@@ -75,11 +72,11 @@ def _raw_panel(
             lines.append(Line(x=x, y=y, **seed_style(order)))
     if not lines:
         return None
-    y_range = spanned([*(value for line in lines for value in line.y), *((0.0,) if zero else ())])
+    y_range = spanned([*(value for line in lines for value in line.y), *(() if raw.exp else (0.0,))])
     return Panel(
-        title=name,
-        unit=unit,
-        about=f"{name} by generation: "
+        title=raw.title,
+        unit=raw.unit,
+        about=f"{raw.title} by generation: "
         + "; ".join(
             f"{'' if seeds[order] is None else f'seed {inert(seeds[order])}: '}" + ", ".join(map(number, line.y))
             for order, line in enumerate(lines)
@@ -100,11 +97,7 @@ def _is_number(value: object) -> bool:
 
 
 def divergence(report: AuditReport) -> Picture | None:
-    seeds = seeds_of(
-        f.seed for f in report.findings if f.probe in ("token-divergence", "label-divergence") and f.gating
-    )
-    words = "token-divergence", "JS-excess"
-    labels = "label-divergence", "KL-excess"
+    seeds = _seeds(report, "divergence")
     return Picture(
         slug="divergence",
         title="KL divergence from the baseline",
@@ -114,22 +107,8 @@ def divergence(report: AuditReport) -> Picture | None:
             "picture; the raw divergences have neither, and depend on n, vocabulary and smoothing."
         ),
         panels=(
-            *(panel for which in (words, labels) for panel in _gated(report, which, seeds)),
-            *raw_panels(
-                report,
-                *words,
-                (
-                    ("Words, KL(baseline‖generation)", "nats", None, "kl_baseline_generation_less_bias"),
-                    ("Words, KL(generation‖baseline)", "nats", None, "kl_generation_baseline_less_bias"),
-                ),
-                seeds,
-            ),
-            *raw_panels(
-                report,
-                *labels,
-                (("Labels, KL(baseline‖generation)", "nats", None, "kl_baseline_generation"),),
-                seeds,
-            ),
+            *(panel for which in _drawn_in("divergence") for panel in _gated(report, which, seeds)),
+            *raw_panels(report, "divergence", seeds),
         ),
         keys=seed_keys(seeds),
     )
@@ -146,9 +125,7 @@ def _gated(report: AuditReport, which: tuple[str, str], seeds: Sequence[str | No
 
 
 def unique(report: AuditReport) -> Picture | None:
-    seeds = seeds_of(f.seed for f in report.findings if f.probe in ("tail-coverage", "diversity") and f.gating)
-    patterns = ("Unique patterns", "share of texts", "unique_patterns_baseline", "unique_patterns_generation")
-    texts = ("Unique texts", "share of texts", "unique_share_baseline", "unique_share_generation")
+    seeds = _seeds(report, "unique")
     return Picture(
         slug="unique",
         title="Share of unique patterns",
@@ -156,10 +133,7 @@ def unique(report: AuditReport) -> Picture | None:
             "Texts that still differ when numbers are masked, and texts that differ at all, over the number of texts "
             "(figures 4 and 5 of Bobrova et al.). Both fall as n grows, so compare them at one n only."
         ),
-        panels=(
-            *raw_panels(report, "tail-coverage", "distinct-types", (patterns,), seeds),
-            *raw_panels(report, "diversity", "duplicates", (texts,), seeds),
-        ),
+        panels=raw_panels(report, "unique", seeds),
         keys=seed_keys(seeds),
     )
 

@@ -165,7 +165,6 @@ def perplexity(report: AuditReport) -> Picture | None:
         y_ticks=number_ticks(*y_range),
         **over_generations(each["generation"] for h in known for each in h["series"] if "generation" in each),
     )
-    mean = _means(report, seeds)
     return Picture(
         slug="perplexity",
         title="Perplexity by seed: middle and spread",
@@ -173,18 +172,6 @@ def perplexity(report: AuditReport) -> Picture | None:
             "Left: the median text, and from the 5% to the 95% quantile (read off the histogram). Right: the geometric "
             "mean, exp of the mean nats per token."
         ),
-        panels=(panel, *mean),
+        panels=(panel, *raw_panels(report, "perplexity", seeds)),
         keys=seed_keys(seeds),
-    )
-
-
-def _means(report: AuditReport, seeds: Sequence[str | None]) -> tuple[Panel, ...]:
-    return raw_panels(
-        report,
-        "perplexity",
-        "W1",
-        (("Geometric mean perplexity", "perplexity", "mean_baseline", "mean_generation"),),
-        seeds,
-        transform=math.exp,
-        zero=False,
     )

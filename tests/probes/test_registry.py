@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -218,3 +219,28 @@ def test_a_broken_entry_point_is_named(monkeypatch: pytest.MonkeyPatch, value: s
     with_entry_points(monkeypatch, value)
     with pytest.raises(ProbeError, match=message):
         all_probes()
+
+
+ROOT = Path(__file__).parents[2]
+NAMES_OF_OTHER_THINGS = {
+    ("concentration", "lineages/disk/opener.py"),  # a key of the manifest, and the file that it names
+    ("concentration", "lineages/scoring/contexts.py"),
+    ("concentration", "lineages/scoring/corpora.py"),
+    ("length", "probes/text/views.py"),  # a column
+    ("perplexity", "probes/statistics/readings.py"),  # a picture
+    ("perplexity", "reports/pictures/perplexity.py"),
+    ("tail-mass", "probes/packs/answers.py"),  # a stream of random numbers
+    ("tail-mass", "probes/trends/followed.py"),  # a statistic of trends
+}
+
+
+def test_nothing_outside_the_probes_spells_the_name_of_one() -> None:
+    """Stage, recipe, trends, pictures and pages read what the gates declare, so a new probe is in all of them."""
+    names, spelled = {built.name for built in BUILTIN}, set()
+    for folder in ("audit", "lineages", "probes", "reports", "docs"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if path.parent != ROOT / "probes":
+                nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+                found = {node.value for node in nodes if isinstance(node, ast.Constant)}
+                spelled |= {(name, path.relative_to(ROOT).as_posix()) for name in names & found}
+    assert spelled == NAMES_OF_OTHER_THINGS

@@ -6,19 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from collapse_audit.reports.document import Finding, Outcome, counted
 from collapse_audit.reports.plain import called
-
-_HELD = {
-    ("tail-mass", "tail-mass-ratio"): "the rare tail's probability",
-    ("tail-coverage", "distinct-types"): "distinct types",
-    ("label-coverage", "retained-share"): "every label",
-    ("label-divergence", "effective-labels"): "effective labels",
-    ("diversity", "distinct-2"): "distinct word pairs",
-    ("diversity", "effective-tokens"): "effective vocabulary",
-}
-"""What a loss would have shown in, and what a reader calls it."""
+from collapse_audit.run.overview.stage import GateOf
 
 
-def moved(findings: Iterable[Finding]) -> list[str]:
+def moved(findings: Iterable[Finding], gate_of: GateOf) -> list[str]:
     """A sentence where something moved: what, and what of tails, types, labels and diversity was held, with the worst
     bound of all generations. It claims no more than the findings do: what is open is not called held, and where
     anything failed there is nothing to reassure anybody of."""
@@ -29,14 +20,13 @@ def moved(findings: Iterable[Finding]) -> list[str]:
     what = ", ".join(dict.fromkeys(map(called, changed)))
     where = ", ".join(map(str, sorted({finding.generation for finding in changed})))
     said = f"warning: {what} moved beyond the margin in generation {where}; a move alone is no loss"
-    held = [told for key, name in _HELD.items() if (told := _held(name, [f for f in gating if _key(f) == key]))]
+    groups: dict[str, list[Finding]] = {}
+    for finding in gating:
+        groups.setdefault(gate_of(finding).held, []).append(finding)
+    held = [clause for name, group in groups.items() if name and (clause := _held(name, group))]
     return [
         f"{said}; held: {', '.join(held)}" if held else f"{said}, and nothing else was measured that could tell one"
     ]
-
-
-def _key(finding: Finding) -> tuple[str, str]:
-    return finding.probe, finding.statistic
 
 
 def _held(name: str, group: Sequence[Finding]) -> str:
