@@ -47,6 +47,11 @@ _COMMON = 0.1
 more than this share are, how often each side has which is what may have been lost."""
 
 
+_FEW_KINDS = 5
+"""Below this effective number of openings that a minority of the records share, these are boilerplate and no prompts:
+they say nothing of the rest of a text, and clusters of a third of the file would leave nothing to tell."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
     """What moves together, and why."""
@@ -153,7 +158,7 @@ def _clumped(samples: list[Sample], seed: int) -> Unit:
         clusters = [_distinct(code[side == which]) / size for which, size in enumerate(sizes)]
         if max(clusters) > like * min(clusters) or min(map(_distinct, _apart(code, sizes))) < 2:
             continue
-        if _on_several(code, side) > _COMMON:
+        if _on_several(code, side) > _COMMON or _boilerplate(code, side):
             continue
         shared = clumps(code.astype(np.int64), side, _stream(samples, seed, what))
         if not shared.dependent:
@@ -288,6 +293,17 @@ def _on_several(code: IntArray, side: IntArray) -> float:
     """Share of the records whose code stands on more than one side."""
     pairs = np.unique(np.stack((code, side)), axis=1)[0]
     return float(np.isin(code, pairs[1:][pairs[1:] == pairs[:-1]]).mean())
+
+
+def _boilerplate(code: IntArray, side: IntArray) -> bool:
+    """Whether on some side what records share is a few texts before a part of them, as a licence is, and no prompts."""
+    for which in range(int(side.max()) + 1):
+        records = np.unique(code[side == which], return_counts=True)[1].astype(float)
+        shared = records[records > 1]
+        few = shared.sum() ** 2 < _FEW_KINDS * (shared**2).sum()
+        if few and shared.sum() <= records.sum() / 2:
+            return True
+    return False
 
 
 def _distinct(codes: IntArray) -> int:

@@ -153,6 +153,14 @@ def test_popular_texts_of_one_population_stay_documents() -> None:
     assert unit(*sides).kind == "document"
 
 
+def test_a_licence_before_a_third_of_the_texts_is_no_cluster() -> None:
+    sides = []
+    for side, licence in enumerate(("permission is hereby granted to any person", "redistribution in source form is")):
+        texts = plain(300, 31, side)
+        sides.append([f"{licence} {text}" if i % 3 == 0 else text for i, text in enumerate(texts)])
+    assert unit(*sides).kind == "document"
+
+
 def test_answers_that_share_an_opening_are_clusters() -> None:
     """30 prompts a side, ten answers each that begin alike, shuffled, other prompts on each side."""
     sides = []
