@@ -6,7 +6,7 @@ import numpy as np
 
 from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.pairs.tail import cross_fitted, head, lone, occurrences, tail_p, tail_ratio
+from collapse_audit.probes.pairs.tail import cross_fitted, head, lone, tail_p, tail_ratio, tail_tokens
 from collapse_audit.probes.prompts import compared
 from collapse_audit.probes.statistics.design import MIN_UNITS, BoolArray
 from collapse_audit.probes.statistics.estimates import ratio_error
@@ -100,8 +100,8 @@ def _held_out(pair: Pair) -> tuple[float, float]:
     defining, compared = _halves(pair)
     counts, tokens = pair.words.on(defining), pair.words.lengths[compared]
     design = pair.design.restricted(compared)
-    tail = ~head(counts, pair.stream("tail-mass ties"))
-    everything, novel = (occurrences(pair.words, types)[compared] for types in (tail, lone(pair.words, counts)))
+    most_frequent = head(counts, pair.stream("tail-mass ties"))
+    everything, novel = tail_tokens(pair.words, most_frequent, lone(pair.words, counts))[:, compared]
     drawn = design.relabellings(pair.permutations, pair.stream("tail-mass"))
     both = everything[design.side].any() and everything[~design.side].any()
     error = ratio_error(everything, tokens, design=design, scale="log") if both else 0.0

@@ -16,11 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from collapse_audit.probes.packs.block_runs import Runs, beyond_length, in_runs, token_pairs
-from collapse_audit.probes.packs.pack import COMMON, summed
+from collapse_audit.probes.packs.pack import COMMON
 from collapse_audit.probes.packs.packed_pair import PackedPair
-from collapse_audit.probes.packs.sketch import Curve, document_counts
+from collapse_audit.probes.packs.sketch import Curve
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.pairs.tail import HEAD, leading, tail_p, tail_ratio
+from collapse_audit.probes.pairs.tail import HEAD, head, tail_p, tail_ratio, tail_tokens
 from collapse_audit.probes.statistics.design import FloatArray, IntArray
 from collapse_audit.probes.statistics.estimates import (
     estimate,
@@ -126,15 +126,16 @@ def _without_labels(pair: PackedPair) -> NotMeasured | None:
 def tail_mass(_probe: Asked, pair: PackedPair) -> Reading:
     """The documents set aside define the head, as halves of the baseline do in an ordinary audit."""
     pack, named = pair.pack, pair.named
-    head = most_frequent(pack.aside, pack.aside_tokens)
-    design = named.blocks
-    tokens = named.words.lengths
-    counts = summed(document_counts(named.tokens), pair.before.size)
-    novel = np.asarray(counts[:, [head.size]].sum(axis=1))  # the last word stands for all that are not named
-    everything = tokens - np.asarray(counts[:, np.flatnonzero(head)].sum(axis=1))
+    design, table = named.blocks, named.words
+    tokens = table.lengths
+    # Words of equal count stand in the order of their spelling, which knows nothing of the texts that are compared.
+    frequent = head(pack.aside, None, tokens=pack.aside_tokens)
+    # The last word of the vocabulary stands for all that are not named.
+    in_head, unseen = np.append(frequent, False)[table.types], table.types == frequent.size
+    everything, novel = tail_tokens(table, in_head, unseen)
     if min(tokens[~design.side].sum(), tokens[design.side].sum()) == 0:
         return NotMeasured(reason="no text of one side holds a token")
-    held = float(pack.aside[head].sum() / max(pack.aside_tokens, 1))
+    held = float(pack.aside[frequent].sum() / max(pack.aside_tokens, 1))
     drawn = design.relabellings(pair.permutations, pair.stream("tail-mass"))
     return tail_ratio(
         everything,
@@ -143,17 +144,9 @@ def tail_mass(_probe: Asked, pair: PackedPair) -> Reading:
         design=design,
         p_value=tail_p(everything, novel, tokens, design=design, drawn=drawn),
         one_sided=named.one_sided,
-        raw={"head_types": int(np.count_nonzero(head)), "head_share": held},
+        raw={"head_types": int(np.count_nonzero(frequent)), "head_share": held},
         notes=("wide-tail",) if held < HEAD else (),
     )
-
-
-def most_frequent(counts: IntArray, total: int) -> np.ndarray:
-    """The most frequent of the common words that hold 90% of ``total`` tokens together, or all of them; shape (V,).
-
-    Words of equal count stand in the order of their spelling, which knows nothing of the texts that are compared.
-    """
-    return leading(counts, np.argsort(-counts, kind="stable"), total)
 
 
 def tail_coverage(_probe: Asked, pair: PackedPair) -> Reading:

@@ -27,7 +27,7 @@ from collapse_audit.probes.statistics.lengths import matched_length
 from collapse_audit.probes.statistics.readings import Reading, Worse
 from collapse_audit.probes.text.labels import LabelRule, Labels
 from collapse_audit.probes.text.ngrams import take, truncated
-from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.text.sample import Sample, score_texts
 from collapse_audit.probes.text.tokens import Tokens
 
 EvidenceLevel = Literal["none", "terms", "texts"]
@@ -205,9 +205,7 @@ class Pair:
 
     def scores(self, score: Callable[[str], float]) -> FloatArray:
         """``score`` of every text that takes part; shape (D,)."""
-        return np.array(
-            [float(score(text)) for side in (False, True) for text in self.texts(side).to_pylist()], dtype=np.float64
-        )
+        return np.concatenate([score_texts(score, self.texts(side)) for side in (False, True)])
 
     def compare(
         self,

@@ -22,19 +22,26 @@ JUNK = 1.25
 """From this ratio of novel mass on, there are so many lone types that they must not count as tail."""
 
 
-def head(counts: FloatArray | IntArray, rng: np.random.Generator) -> BoolArray:
-    """The smallest set of most frequent types that holds 90% of the tokens; shape (V,).
+def head(counts: FloatArray | IntArray, rng: np.random.Generator | None, *, tokens: float | None = None) -> BoolArray:
+    """The smallest set of most frequent types that holds 90% of the tokens, or all of them; shape (V,).
 
-    Ties are broken at random: any order in which the table holds its types knows of the texts that are compared.
+    ``tokens``: how many there are, where ``counts`` (V,) does not hold all types. Ties are broken at random: most
+    orders in which a table holds its types know of the texts that are compared. Without ``rng`` they stand in the
+    order of ``counts``, for a table whose order (the spelling, say) does not.
     """
-    return leading(counts, np.lexsort((rng.random(counts.size), -counts)), counts.sum()) & (counts > 0)
-
-
-def leading(counts: FloatArray | IntArray, order: IntArray, tokens: float) -> BoolArray:
-    """The first types in ``order`` that hold 90% of ``tokens`` together, or all of them; shape (V,)."""
+    order = np.argsort(-counts, kind="stable") if rng is None else np.lexsort((rng.random(counts.size), -counts))
+    total = counts.sum() if tokens is None else tokens
     first = np.zeros(counts.size, dtype=np.bool_)
-    first[order] = np.cumsum(counts[order]) - counts[order] < HEAD * tokens
-    return first
+    first[order] = np.cumsum(counts[order]) - counts[order] < HEAD * total
+    return first & (counts > 0)
+
+
+def tail_tokens(table: CountTable, head: BoolArray, unseen: BoolArray) -> FloatArray:
+    """Tokens of every block outside the head, and those of ``unseen`` types among them; shape (2, K).
+
+    ``head``, ``unseen``: types, shape (V,). Every statistic of the tail is a ratio of sums of these.
+    """
+    return np.stack([occurrences(table, types) for types in (~head, unseen)])
 
 
 def occurrences(table: CountTable, types: BoolArray) -> FloatArray:
@@ -72,19 +79,20 @@ def cross_fitted(
         aside = np.isin(unit, half)
         counts = table.on(aside & baseline)
         if counts.any():
-            sums += (
-                np.stack([occurrences(table, types) for types in (~head(counts, rng), lone(table, counts))]) * ~aside
-            )
+            sums += tail_tokens(table, head(counts, rng), lone(table, counts)) * ~aside
             times += ~aside
     everything, novel = np.divide(sums, times, out=np.zeros_like(sums), where=times > 0)
     return everything, novel
 
 
 def _partnered(unit: IntArray, key: IntArray, baseline: BoolArray, rng: np.random.Generator) -> IntArray:
-    """Units, where a block that no baseline block is paired with stands aside with a random one of its key; (K,).
+    """The units by which blocks stand aside while a half defines the tail, as labels; shape (K,).
 
-    An answer of the baseline is never counted in a tail that it defined itself. The other answers to a prompt share
-    its words, so a generation's answer must miss as many of them.
+    A baseline's block keeps its own: it is never counted in a tail that it defined. So does a generation's block that
+    shares its unit with one of the baseline's (a pair). Every other block of the generation takes the unit of a
+    baseline block drawn at random from those of its ``key``, and stands aside whenever that one defines: answers to one
+    prompt share its words, so without this a generation would meet its prompt's words in the tail more often than the
+    baseline's own answers may. A block whose key no baseline block has keeps its unit.
     """
     drawn = unit.copy()
     place = np.flatnonzero(baseline)[np.argsort(key[baseline], kind="stable")]

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.compute as pc
 
-from collapse_audit.probes.pairs.tail import cross_fitted, known_tail, leading
+from collapse_audit.probes.pairs.tail import cross_fitted, head, known_tail
 from collapse_audit.probes.prompts.quartet import Answers
 from collapse_audit.probes.statistics.design import BoolArray, FloatArray, IntArray
 from collapse_audit.probes.statistics.estimates import Scale
 from collapse_audit.probes.statistics.readings import Gate, Worse
 from collapse_audit.probes.statistics.tables import count_table
+from collapse_audit.probes.text.labels import side_by_side
 from collapse_audit.probes.text.repeats import repeated_grams
+from collapse_audit.probes.text.sample import score_texts
 
 _MISSING = 0.05
 """Share of answers without nll from which the others are not taken for all."""
@@ -79,7 +81,7 @@ def mean_of_texts(score: Callable[[str], float], gate: Gate) -> Compare:
 
     def compare(answers: Answers) -> Iterator[Ratio]:
         try:
-            x = np.array([float(score(text)) for text in answers.texts.to_pylist()], dtype=np.float64)
+            x = score_texts(score, answers.texts)
         except Exception:  # the user's function: the findings of both audits are errors already
             return
         if np.isfinite(x).all():
@@ -115,13 +117,9 @@ def rare_labels(answers: Answers) -> Iterator[Ratio]:
     if rule is None or (rule.extract is None and any(sample.label_field is None for sample in four.samples)):
         return
     tables = [sample.labels(rule) for sample in four.samples]
-    names = sorted({name for table in tables for name in table.categories})
-    carried = np.zeros((four.unit.size, len(names)), dtype=np.bool_)
-    for corpus, (table, rows) in enumerate(zip(tables, four.rows, strict=True)):
-        for name in table.categories:
-            carried[four.corpus == corpus, names.index(name)] = table.carried[rows, table.names.index(name)]
+    _, carried = side_by_side(tables, four.rows, categories=True)
     counts = carried[answers.baseline].sum(axis=0)
-    rare = (counts > 0) & ~leading(counts, np.argsort(-counts, kind="stable"), counts.sum())
+    rare = (counts > 0) & ~head(counts, None)  # the names stand in the order of their spelling
     if rare.any():
         yield _share("rare-labels", "lower", np.asarray(carried[:, rare].any(axis=1)))
 

@@ -144,3 +144,22 @@ def label_rule(name: str, *, classes: tuple[str, ...] | None = None) -> LabelRul
     if name.startswith("regex:"):
         return LabelRule(name=name, extract=_pattern(name.removeprefix("regex:")), categories=classes)
     raise UsageError(f"labels = {name!r} is not known; allowed: auto, eu-tirads, field, regex:PATTERN, none")
+
+
+def side_by_side(
+    tables: Sequence[Labels], rows: Sequence[npt.NDArray[np.int64]] | None = None, *, categories: bool = False
+) -> tuple[tuple[str, ...], npt.NDArray[np.bool_]]:
+    """The labels of several samples in one table: the L names in the order of their spelling, and who carries which.
+
+    The table has shape (D, L). ``rows``: documents of each sample that take part, in their order; None: all.
+    ``categories``: real categories alone.
+    """
+    used = [table.categories if categories else table.names for table in tables]
+    names = tuple(sorted({name for each in used for name in each}))
+    parts = []
+    for number, (table, own) in enumerate(zip(tables, used, strict=True)):
+        carried = table.carried if rows is None else table.carried[rows[number]]
+        part = np.zeros((len(carried), len(names)), dtype=np.bool_)
+        part[:, [names.index(name) for name in own]] = carried[:, [table.names.index(name) for name in own]]
+        parts.append(part)
+    return names, np.concatenate(parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -201,3 +201,8 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
 
 def _present(column: pa.Array) -> pa.Array | None:
     return None if column.null_count == len(column) else column
+
+
+def score_texts(score: Callable[[str], float], texts: pa.Array) -> FloatArray:
+    """A number of each text, as its author's function gives it; shape (D,). Whatever that raises comes through."""
+    return np.array([float(score(text)) for text in texts.to_pylist()], dtype=np.float64)

@@ -20,7 +20,9 @@ from collapse_audit.probes.statistics.design import FloatArray, IntArray
 from collapse_audit.probes.statistics.estimates import Scale, jackknife
 from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Z
 from collapse_audit.probes.statistics.tables import CountTable, count_table
+from collapse_audit.probes.text.labels import side_by_side
 from collapse_audit.probes.text.repeats import repeated_grams
+from collapse_audit.probes.text.sample import score_texts
 from collapse_audit.probes.trends.succession import Succession, scaled
 
 Direction = Literal["higher", "lower", "either"]
@@ -85,14 +87,7 @@ def rare_labels(line: Succession) -> Iterator[Followed | NotMeasured]:
     """Labels outside the most frequent ones that make 90% of those of half the baseline, per document."""
     if line.label_rule is None:
         return
-    found = [sample.labels(line.label_rule) for sample in line.samples]
-    names = {name: code for code, name in enumerate(sorted({name for each in found for name in each.names}))}
-    carried = np.zeros((sum(len(sample) for sample in line.samples), len(names)), dtype=np.bool_)
-    first = 0
-    for each in found:
-        rows = slice(first, first + len(each.carried))
-        carried[rows, [names[name] for name in each.names]] = each.carried
-        first = rows.stop
+    _, carried = side_by_side([sample.labels(line.label_rule) for sample in line.samples])
     document, label = np.nonzero(carried[line.layout.kept])
     table = count_table(line.layout.block[document], label, line.layout.column.size)
     documents = np.bincount(line.layout.block).astype(np.float64)
@@ -104,7 +99,7 @@ def mean_of_texts(score: Callable[[str], float], gate: Gate) -> Follow:
 
     def follow(line: Succession) -> Iterator[Followed | NotMeasured]:
         try:
-            x = np.array([float(score(text)) for text in line.texts.to_pylist()], dtype=np.float64)
+            x = score_texts(score, line.texts)
         except Exception as error:  # the user's function: its finding is an error, its trend a reason
             yield NotMeasured(statistic=gate.statistic, reason=f"{type(error).__name__}: {error}")
             return

@@ -221,10 +221,12 @@ def test_neither_baseline_alone_says_what_is_rare() -> None:
 
 
 def test_a_flood_of_unseen_words_is_no_tail() -> None:
-    """Half of what both generations write is a word that no baseline has: only r, which they keep, is tail."""
+    """Half of what both generations write is a word that no other text has: only r, which they keep, is tail."""
     count = 40
     baseline = [answers(["a " * 10 + "r"] * count, name=f"baseline {k}") for k in range(2)]
-    later = [answers(["a " * 5 + "junk " * 5 + "r"] * count, name=f"later {k}") for k in range(2)]
+    later = [
+        answers(["a " * 5 + f"junk{k}x{text} " * 5 + "r" for text in range(count)], name=f"later {k}") for k in range(2)
+    ]
     four = matched((baseline[0], later[0], baseline[1], later[1]))
     (score,) = tail_mass(of(four, 1))
     assert set(score.top) == {1.0}

@@ -15,10 +15,10 @@ from pack_examples import FIELD, NAMES, found, order_of, ordinary, packed_pair, 
 from scipy.spatial.distance import jensenshannon
 
 from collapse_audit.calibration.two_samples import sample_of
-from collapse_audit.probes.packs.answers import most_frequent
 from collapse_audit.probes.packs.block_runs import Runs, beyond_length, in_runs
 from collapse_audit.probes.packs.packed_pair import PackedPair, shared_cut
 from collapse_audit.probes.packs.sketch import CUTS, UNCUT, cuts_of, sketch
+from collapse_audit.probes.pairs.tail import head
 from collapse_audit.probes.statistics import lengths as length_rule
 from collapse_audit.probes.statistics.readings import Z
 
@@ -199,13 +199,13 @@ def test_tail_mass_is_that_of_a_head_defined_by_the_documents_set_aside() -> Non
 @given(st.lists(st.integers(5, 60), max_size=25), st.integers(0, 400))
 def test_the_head_is_the_fewest_most_frequent_common_words_that_hold_nine_tenths(counts: list[int], rare: int) -> None:
     total = sum(counts) + rare
-    head = most_frequent(np.array(counts, dtype=np.int64), total)
+    frequent = head(np.array(counts, dtype=np.int64), None, tokens=total)
     held, size = 0, 0
     for count in sorted(counts, reverse=True):
         if held >= 0.9 * total:
             break
         held, size = held + count, size + 1
-    assert (int(head.sum()), sum(c for c, h in zip(counts, head, strict=True) if h)) == (size, held)
+    assert (int(frequent.sum()), sum(c for c, f in zip(counts, frequent, strict=True) if f)) == (size, held)
 
 
 def test_terms_that_vanished_are_common_words_of_the_pack() -> None:
