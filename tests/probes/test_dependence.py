@@ -94,22 +94,22 @@ def test_what_is_significant_but_small_is_not_dependent() -> None:
 def test_one_change_of_level_in_a_file_is_seen_among_views_that_say_nothing() -> None:
     """Two thirds of a file are of one source, the rest of another: their means differ by a standard deviation.
 
-    Over runs of 32 of 500 the variance ratio is about 1 + 31 * (2/9) = 8. Of 100 files at least 97 are seen likely
-    and 90 clearly; of 100 without a change no more than the binomial's .9999 quantile at the two levels.
+    Over runs of 32 of 500 the variance ratio is about 1 + 31 * (2/9) = 8. Of 40 files at least 38 are seen likely
+    and 35 clearly; of 40 without a change no more than the binomial's .9999 quantile at the two levels.
     """
     seen = {1.0: [0, 0], 0.0: [0, 0]}
     for step, counts in seen.items():
-        for repeat in range(100):
+        for repeat in range(40):
             chance = rng(16, repeat)
             level = chance.normal(size=500) + step * (np.arange(500) < 333)
             views = {"told": level[:, None], **{f"mute {k}": chance.normal(size=(500, 8)) for k in range(3)}}
             found = neighbours({name: view.astype(np.float32) for name, view in views.items()}, chance)
             counts[0] += found.likely
             counts[1] += found.dependent
-    assert seen[1.0][0] >= 97
-    assert seen[1.0][1] >= 90
-    assert seen[0.0][0] <= binom.isf(1e-4, 100, LIKELY)
-    assert seen[0.0][1] <= binom.isf(1e-4, 100, LEVEL)
+    assert seen[1.0][0] >= 38
+    assert seen[1.0][1] >= 35
+    assert seen[0.0][0] <= binom.isf(1e-4, 40, LIKELY)
+    assert seen[0.0][1] <= binom.isf(1e-4, 40, LEVEL)
 
 
 @pytest.mark.parametrize("values", [np.zeros(100), np.arange(10.0)])
