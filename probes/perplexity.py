@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
@@ -222,9 +221,15 @@ def _second_opinions(pair: Pair, design: Design, drawn: npt.NDArray[np.uint8]) -
 
 def _rank_correlation(x: FloatArray, y: FloatArray) -> float:
     """Spearman's rho: the correlation of ranks, ties at their mean; 0 where one does not vary."""
-    ranks = [rankdata(values) - (values.size + 1) / 2 for values in (x, y)]
+    ranks = [_ranks(values) - (values.size + 1) / 2 for values in (x, y)]
     scale = float(np.sqrt(np.square(ranks[0]).sum() * np.square(ranks[1]).sum()))
     return float(ranks[0] @ ranks[1]) / scale if scale else 0.0
+
+
+def _ranks(x: FloatArray) -> FloatArray:
+    """1 for the smallest, ties at their mean; shape (D,)."""
+    _, place, times = np.unique(x, return_inverse=True, return_counts=True)
+    return (np.cumsum(times) - (times - 1) / 2)[place]
 
 
 def wasserstein(x: FloatArray, relabellings: npt.NDArray[np.uint8], design: Design) -> FloatArray:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import binom
+from scipy.special import bdtr, bdtrik
 
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import BoolArray, Design, FloatArray, IntArray
@@ -167,9 +167,16 @@ def critical(frequency: IntArray, level: float) -> IntArray:
     thin = -(-frequency // (THINNED + 1)) - 1
     if level >= 1.0:
         return np.asarray(thin)
-    likely = binom.ppf(level, frequency, 0.5)
-    likely = np.where(binom.cdf(likely, frequency, 0.5) <= level, likely, likely - 1)
+    likely = np.floor(np.nan_to_num(bdtrik(level, frequency, 0.5), nan=-1.0)) + 1  # one too many, or two by rounding
+    for _ in range(3):
+        likely = np.where(heads(likely, frequency) <= level, likely, likely - 1)
     return np.asarray(np.minimum(thin, likely.astype(np.int64)))
+
+
+def heads(most: IntArray | FloatArray, tosses: IntArray) -> FloatArray:
+    """P(at most ``most`` of ``tosses`` of a coin are heads); both of shape (V,). Not scipy.stats, which takes longer to
+    import than a small audit to run."""
+    return np.where(most < 0, 0.0, bdtr(np.clip(most, 0, tosses), tosses, 0.5))
 
 
 def by_chance(frequency: IntArray, left: IntArray) -> float:
@@ -177,7 +184,7 @@ def by_chance(frequency: IntArray, left: IntArray) -> float:
 
     The sum of E[(d - 2X) 1{X <= c}], where E[X 1{X <= c}] = d/2 P(X' <= c - 1) with X' of d - 1 tosses.
     """
-    return float((frequency * (binom.cdf(left, frequency, 0.5) - binom.cdf(left - 1, frequency - 1, 0.5))).sum())
+    return float((frequency * (heads(left, frequency) - heads(left - 1, frequency - 1))).sum())
 
 
 def influence(words: Told, design: Design) -> FloatArray:

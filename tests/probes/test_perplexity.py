@@ -11,10 +11,10 @@ import pytest
 from builders import Nll, estimate, pair, reason, sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, wasserstein_distance
+from scipy.stats import binom, rankdata, wasserstein_distance
 
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.perplexity import perplexity
+from collapse_audit.probes.perplexity import _ranks, perplexity
 from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Z
 
 
@@ -209,3 +209,8 @@ def test_n_needed_settles_it_where_the_estimate_was_right(n: int, shift: float) 
 
     assert settled(promised) >= binom.ppf(0.001, 60, 0.75)
     assert settled(promised // 4) < binom.ppf(0.001, 60, 0.9)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40))
+def test_ranks_share_the_mean_where_values_tie(values: list[int]) -> None:
+    assert _ranks(np.array(values, dtype=np.float64)).tolist() == rankdata(values).tolist()

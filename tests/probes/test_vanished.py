@@ -22,6 +22,7 @@ from collapse_audit.probes.pairs.vanished import (
     SURE,
     by_chance,
     critical,
+    heads,
     sweep_vanished,
     told,
 )
@@ -102,6 +103,21 @@ def test_a_word_must_stand_in_ten_texts_and_then_be_gone_from_all() -> None:
         tail = [sum(math.comb(d, x) for x in range(c + 1)) * Fraction(1, 2**d) for c in (bound, bound + 1)]
         assert bound < 0 or (tail[0] <= SURE and 5 * bound < d)
         assert tail[1] > SURE or 5 * (bound + 1) >= d
+
+
+@pytest.mark.parametrize("level", [1e-6, SURE, LIKELY, 0.3])
+def test_the_bound_is_the_quantile_of_a_binomial_in_large_corpora_too(level: float) -> None:
+    frequency = np.concatenate((np.arange(1, 3000), [19_999, 20_000, 400_001]))
+    quantile = binom.ppf(level, frequency, 0.5)
+    under = np.where(binom.cdf(quantile, frequency, 0.5) <= level, quantile, quantile - 1)
+    assert (critical(frequency, level) == np.minimum(under, -(-frequency // 5) - 1)).all()
+
+
+def test_heads_of_a_coin_are_binomial() -> None:
+    for tosses in (0, 1, 7, 60, 5000):
+        most = np.arange(-2, tosses + 3)
+        expected = binom.cdf(most, tosses, 0.5)
+        assert heads(most, np.full(most.size, tosses)) == pytest.approx(expected, abs=1e-11)
 
 
 @pytest.mark.parametrize("level", [SURE, LIKELY, 1.0])

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.readings import LEVEL, Estimate, Gate, Z
@@ -106,7 +106,7 @@ def _over_seeds(group: Sequence[Finding], gate: Gate) -> Estimate | None:
     if seeds < MIN_SEEDS or spread == 0 or _one_sided(group):
         return None
     mean, error = float(theta.mean()), spread / math.sqrt(seeds)
-    reach = float(student.ppf((1 + LEVEL) / 2, seeds - 1)) * error
+    reach = float(stdtrit(seeds - 1, (1 + LEVEL) / 2)) * error
     damage = mean if gate.worse == "higher" else -mean
     back = math.exp if log else float
     return Estimate(
@@ -114,7 +114,7 @@ def _over_seeds(group: Sequence[Finding], gate: Gate) -> Estimate | None:
         low=back(mean - reach),
         high=back(mean + reach),
         method=f"Student's t over {seeds} seeds" + (", of the logarithm" if log else ""),
-        p_value=max(float(student.sf(damage / error, seeds - 1)), math.ulp(0.0)),
+        p_value=max(float(stdtr(seeds - 1, -damage / error)), math.ulp(0.0)),
         n_baseline=seeds,
         n_generation=seeds,
         n_needed=lambda margin: _seeds_needed(mean, math.log(margin) if log else margin, spread, seeds),
@@ -153,7 +153,7 @@ def _thetas(group: Sequence[Finding], gate: Gate) -> tuple[FloatArray, bool]:
 def _seeds_needed(mean: float, margin: float, spread: float, seeds: int) -> float:
     """The fewest seeds whose t interval would end short of the margin; inf where not even a thousand would do."""
     counts = np.arange(seeds + 1, _MOST_SEEDS)
-    enough = student.ppf((1 + LEVEL) / 2, counts - 1) * spread / np.sqrt(counts) < abs(margin - mean)
+    enough = stdtrit(counts - 1, (1 + LEVEL) / 2) * spread / np.sqrt(counts) < abs(margin - mean)
     return float(counts[enough.argmax()]) if enough.any() else math.inf
 
 
