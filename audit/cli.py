@@ -213,7 +213,11 @@ def _log(reports: Sequence[AuditReport], prepared: Sequence[Prepared], options: 
     for report, name in zip(reports, names(prepared), strict=True):
         folder = Path(options.report, name if len(reports) > 1 else "") if options.report else None
         for tracker in options.log_to:
-            log_report(report, tracker, folder=folder)
+            try:
+                log_report(report, tracker, folder=folder)
+            except CollapseAuditError as failed:  # a tracker that is down changes no verdict
+                told = inert(str(failed)) if options.github_annotations else str(failed)
+                stderr().print(f"collapse-audit: warning: {told}")
 
 
 def _exit_code(codes: Sequence[int]) -> int:

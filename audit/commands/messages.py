@@ -252,7 +252,10 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "name coarser labels by `--labels regex:…`, another field by `--label FIELD`, or `--labels none`",
         ),
         "probe": ("a probe crashed or broke its contract", "correct the probe; the message names what it returned"),
-        "tracker": ("the report could not be logged", "check the tracker's settings; the message names the verdict"),
+        "tracker": (
+            "a warning: the report could not be logged; the verdict and its exit code stand",
+            "check the tracker's settings",
+        ),
         "audit-in-training": ("an audit during a training could not be made", "do what the message says"),
         "not-finite": ("a probe put a number into a report that is not finite", "return NotMeasured instead"),
         "not-plain": (

@@ -34,7 +34,8 @@ def require(names: Iterable[str]) -> None:
 def log_report(report: AuditReport, name: str, *, folder: Path | None = None) -> None:
     """Log ``report`` to the tracker ``name``, one of :data:`TRACKERS`; its files are taken from ``folder``, or written.
 
-    Raises UsageError where the tracker is not installed, and CollapseAuditError where it fails.
+    Raises UsageError where the tracker is not installed, and CollapseAuditError where it fails: a warning to the
+    command, whose exit code stays that of the verdict.
     """
     require([name])
     with TemporaryDirectory() as temporary:
