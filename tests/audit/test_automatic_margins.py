@@ -73,7 +73,5 @@ def test_where_the_text_settles_nothing_the_default_margin_holds(tmp_path: Path)
 
 
 def test_label_coverage_has_two_limits_of_its_own(copies: Path) -> None:
-    with pytest.raises(
-        UsageError, match=r"label-coverage\.retained-share\.margin = 'auto'; allowed: a ratio between 0 and 1"
-    ):
+    with pytest.raises(UsageError, match=r"label-coverage\.margin = 'auto'; allowed: a ratio between 0 and 1"):
         load_config(load_lineage(copies), BUILTIN, sets=["label-coverage.margin=auto"])
