@@ -55,7 +55,7 @@ def lone(table: CountTable, counts: FloatArray) -> BoolArray:
     Gibberish seldom comes twice. The words of another subject do: they are a tail as good as the one they replace,
     and were they left out, a subject that moved would look like a tail that was lost. No relabelling changes them.
     """
-    return (counts == 0) & (table.frequency == 1)
+    return np.asarray((counts == 0) & (table.frequency == 1))
 
 
 def cross_fitted(

@@ -131,7 +131,7 @@ def _log_variance_ratios(columns: Features, scales: list[int], starts: IntArray)
 def _squares(columns: Features) -> FloatArray:
     """Sum of squares of every column. No matrix product: threads of BLAS that wait for each other take a hundred times
     as long for so few columns where other work shares the cores."""
-    return np.einsum("ij,ij->j", columns, columns).astype(np.float64)
+    return np.asarray(np.einsum("ij,ij->j", columns, columns), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -147,7 +148,7 @@ def label_rule(name: str, *, classes: tuple[str, ...] | None = None) -> LabelRul
 
 
 def side_by_side(
-    tables: Sequence[Labels], rows: Sequence[npt.NDArray[np.int64]] | None = None, *, categories: bool = False
+    tables: Sequence[Labels], rows: Sequence[npt.NDArray[np.integer[Any]]] | None = None, *, categories: bool = False
 ) -> tuple[tuple[str, ...], npt.NDArray[np.bool_]]:
     """The labels of several samples in one table: the L names in the order of their spelling, and who carries which.
 
