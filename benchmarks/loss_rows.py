@@ -40,15 +40,26 @@ def read_folder(folder: Path, *, min_words: int) -> Sources:
     return [source for source in sources if source]
 
 
+class NotEnoughError(ValueError):
+    """A source holds fewer sentences than a pair asks for. Drawn twice, they would be duplicates on one side alone."""
+
+
+def _drawn(texts: Texts, wanted: int, rng: np.random.Generator) -> Texts:
+    """``wanted`` of ``texts``, none of them twice. Raises NotEnoughError."""
+    if wanted > len(texts):
+        raise NotEnoughError(f"not enough text: {wanted} sentences of a source that has {len(texts)} to draw from")
+    return [texts[i] for i in rng.permutation(len(texts))[:wanted]]
+
+
 def mixed(sources: Sources, shares: tuple[list[float], list[float]], n: int, rng: np.random.Generator) -> list[Texts]:
-    """Two samples of n sentences, no sentence in both, of the sources in the given shares."""
+    """Two samples of n sentences, no sentence in both, of the sources in the given shares. Raises NotEnoughError."""
     sides: list[Texts] = [[], []]
     counts = [rng.multinomial(n, np.array(share) / sum(share)) for share in shares]
     for position, source in enumerate(sources):
         order = rng.permutation(len(source))
         for side, half in zip((0, 1), np.array_split(order, 2), strict=True):
             wanted = int(counts[side][position])
-            sides[side] += [source[i] for i in rng.choice(half, size=wanted, replace=wanted > half.size)]
+            sides[side] += _drawn([source[i] for i in half], wanted, rng)
     return [[side[i] for i in rng.permutation(n)] for side in sides]
 
 
@@ -96,11 +107,7 @@ def windows(sources: Sources, n: int, rng: np.random.Generator) -> tuple[Texts, 
 def sorted_by_source(sources: Sources, n: int, rng: np.random.Generator) -> tuple[Texts, Texts]:
     """One file of all sources, one after the other, cut in the middle."""
     counts = rng.multinomial(2 * n, [1 / len(sources)] * len(sources))
-    file = [
-        sources[k][i]
-        for k in rng.permutation(len(sources))
-        for i in rng.choice(len(sources[k]), size=counts[k], replace=counts[k] > len(sources[k]))
-    ]
+    file = [text for k in rng.permutation(len(sources)) for text in _drawn(sources[k], counts[k], rng)]
     return file[:n], file[n:]
 
 

@@ -193,8 +193,13 @@ def _folder(options: argparse.Namespace) -> None:
                 continue
             said: Counter[str] = Counter()
             fired: Counter[str] = Counter()
-            for repeat in range(options.repeats):
-                sides = row(sources, n, np.random.default_rng([options.seed, n, repeat]))
+            streams = [np.random.default_rng([options.seed, n, repeat]) for repeat in range(options.repeats)]
+            try:
+                pairs = [row(sources, n, rng) for rng in streams]
+            except loss_rows.NotEnoughError as error:
+                print(f"n={n:5d}  {name:24s} {error}", flush=True)
+                continue
+            for repeat, sides in enumerate(pairs):
                 samples = [sample_of(side, name=str(k)) for k, side in enumerate(sides)]
                 found = trial(*samples, config=AuditConfig(permutations=options.permutations, seed=repeat))
                 judged = {key: judgement.outcome for key, (_, judgement) in found.items() if judgement}
