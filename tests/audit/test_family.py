@@ -61,3 +61,21 @@ def test_what_is_no_change_beyond_the_margin_is_the_same_of_a_move(value: float,
         wide = Gate(statistic="s", unit="u", worse="higher", margin=0.15, because="b", kind=gate.kind)
         judged = judge_family({"a": estimate(0.001, value)}, {"a": wide}, alpha=0.05)
         assert judged["a"].outcome is outcome
+
+
+def test_a_later_test_is_corrected_by_its_first_look_among_all_that_were_planned() -> None:
+    """Five planned, two made, .002 and .004 at the first look: the second is max(.002 * 5, .004 * 4) = .016."""
+    gate = Gate(statistic="s", unit="share", worse="higher", margin=0.1, because="ours")
+    tested = {
+        name: Estimate(value=0.2, low=0.15, high=0.3, method="", p_value=p, n_baseline=9, n_generation=9)
+        for name, p in (("first", 0.001), ("later", 0.004))
+    }
+    judged = judge_family(
+        tested,
+        dict.fromkeys(tested, gate),
+        alpha=0.05,
+        planned=5,
+        later=["later"],
+        first_look={"first": 0.002, "later": 0.004},
+    )
+    assert judged["later"].p_adjusted == pytest.approx(0.016)
