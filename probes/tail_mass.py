@@ -60,9 +60,8 @@ def tail_mass(pair: Pair) -> Reading:
     When it misleads
         Junk tokens are "rare": where the generation's mass of unseen types that no second text holds is over 1.25 times
         the baseline's, these do not count, and the finding says so. Junk that comes again and again counts as tail. The
-        interval is that of the tail which this baseline defines,
-        not of the language's. Against its own training texts a generation seems to lose tail mass that it has not lost:
-        the finding may then pass but not fail.
+        interval is that of the tail which this baseline defines, not of the language's. Against its own training texts
+        a generation seems to lose tail mass that it has not lost: the finding may then pass but not fail.
 
     Needs
         Text.

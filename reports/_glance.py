@@ -74,9 +74,9 @@ def headline(report: AuditReport) -> tuple[str, tuple[str, ...]]:
 def _units(report: AuditReport) -> Iterable[str]:
     """What was resampled in place of texts because the files showed it: n is smaller then than it looks."""
     notes = [note for note in report.notes if note.startswith(UNIT_NOTE)]
-    for note in notes[:1]:
+    if notes:
         more = f" (and {len(notes) - 1} files more)" if len(notes) > 1 else ""
-        yield inert(note.removeprefix(UNIT_NOTE), limit=_LONGEST) + more
+        yield inert(notes[0].removeprefix(UNIT_NOTE), limit=_LONGEST) + more
 
 
 def reasons(report: AuditReport) -> tuple[str, ...]:

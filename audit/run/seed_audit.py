@@ -262,10 +262,11 @@ class SeedAudit:
         """Choose the unit before anything is tested, and say it. Raises UsageError where there is none as asked."""
         blocks = pair.blocks if isinstance(pair, PackedPair) else pair.design
         self.units[blocks.described] = None
+        units = blocks.dependent
         if pair.units.why is not None:
-            about = UNIT_NOTE if blocks.dependent is not None and blocks.dependent.found else ""
+            about = UNIT_NOTE if units is not None and units.found else ""
             self.notes.append(f"{about}{comparison.current.corpus.shown}: {pair.units.why}")
-        return blocks.dependent
+        return units
 
     def _settle(self, comparison: Comparison, progress: Progress) -> AuditConfig:
         """The settings with every automatic margin settled on the baseline's own text, for this many documents."""

@@ -37,7 +37,7 @@ class Misfit:
     @property
     def near(self) -> str | None:
         """The known key that an unknown one was perhaps meant to be."""
-        return next(iter(difflib.get_close_matches(str(self.path[-1]), self.known, n=1)), None)
+        return closest(str(self.path[-1]), self.known)
 
     def of_setting(self, place: str, below: int = 0) -> str:
         """As messages about settings put it: ``our.toml: fields.text = 3; allowed: …``.
@@ -109,10 +109,6 @@ class Schema:
                 allowed = error.schema.get("description", error.message)
                 yield Misfit(kind="value", path=path, value=error.instance, allowed=allowed)
 
-    def fits(self, document: Any) -> bool:
-        """Whether there is no misfit; quicker than asking which."""
-        return bool(self._validator.is_valid(document))
-
     def complaints(self, document: Mapping[str, Any], *, under: tuple[str, ...] = ()) -> Iterator[Complaint]:
         """The misfits in words; ``under``: the keys that lead to the document in the file it stands in."""
         for misfit in self.misfits(document):
@@ -150,11 +146,16 @@ def dotted(path: Path) -> str:
     return words
 
 
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that this one was perhaps meant to be."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
+
+
 def near(word: str, known: Iterable[str]) -> str:
     """The end of a message about a word that is not known: the one that was perhaps meant, or all that there are."""
     known = list(known)
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; allowed: {', '.join(known)}"
+    close = closest(word, known)
+    return f"; did you mean {close}?" if close else f"; allowed: {', '.join(known)}"
 
 
 def read_schema(package: str, file: str) -> dict[str, Any]:

@@ -96,11 +96,11 @@ def _partnered(unit: IntArray, key: IntArray, baseline: BoolArray, rng: np.rando
     """
     drawn = unit.copy()
     place = np.flatnonzero(baseline)[np.argsort(key[baseline], kind="stable")]
-    lone = np.flatnonzero(~baseline & ~np.isin(unit, unit[baseline]))
-    first, last = (np.searchsorted(key[place], key[lone], side) for side in ("left", "right"))
-    chosen = first + (rng.random(lone.size) * (last - first)).astype(np.int64)
+    unpaired = np.flatnonzero(~baseline & ~np.isin(unit, unit[baseline]))
+    first, last = (np.searchsorted(key[place], key[unpaired], side) for side in ("left", "right"))
+    chosen = first + (rng.random(unpaired.size) * (last - first)).astype(np.int64)
     shares = first < last
-    drawn[lone[shares]] = unit[place[chosen[shares]]]
+    drawn[unpaired[shares]] = unit[place[chosen[shares]]]
     return drawn
 
 

@@ -45,8 +45,6 @@ _FURTHEST = 4
 _COMMON = 0.1
 """Records whose text or opening the other side has too are answers of few kinds, as labels are, and no clusters: if
 more than this share are, how often each side has which is what may have been lost."""
-
-
 _FEW_KINDS = 5
 """Below this effective number of openings that a minority of the records share, these are boilerplate and no prompts:
 they say nothing of the rest of a text, and clusters of a third of the file would leave nothing to tell."""
@@ -181,18 +179,18 @@ def _ordered(samples: list[Sample], seed: int) -> Unit:
     """Runs of neighbours where neighbours resemble each other on more than half of the sides, on both of two: on one of
     them clearly, on the others likely."""
     found = [neighbours_of(sample, seed) for sample in samples]
-    clear = [each for each in found if each.dependent]
-    dependent = [each for each in found if each.likely]
-    if not clear or 2 * len(dependent) <= len(found):
+    clear = [sample.name for sample, each in zip(samples, found, strict=True) if each.dependent]
+    likely = [each for each in found if each.likely]
+    if not clear or 2 * len(likely) <= len(found):
         why = None
         if clear:
-            names = ", ".join(s.name for s, each in zip(samples, found, strict=True) if each.dependent)
             why = (
-                f"records of {names} that stand next to each other resemble each other, and the other side's do not: "
-                "documents were resampled; where that is how the file was written and no damage, ask for --unit run"
+                f"records of {', '.join(clear)} that stand next to each other resemble each other, and the other "
+                "side's do not: documents were resampled; where that is how the file was written and no damage, ask "
+                "for --unit run"
             )
         return Unit(kind="document", why=why)
-    return _same_order(samples, seed) or _runs(samples, dependent)
+    return _same_order(samples, seed) or _runs(samples, likely)
 
 
 def _same_order(samples: list[Sample], seed: int) -> Unit | None:
