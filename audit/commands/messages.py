@@ -189,6 +189,12 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "no-partner": ("a scheme needs a partner, or a partner has no use", "set `partner`, or remove it"),
         "partner-behind": ("the partner has not yet written what is needed", "name both lineages in one command"),
         "partner-reference": ("the partner has another reference", "train both on the same prompts"),
+        "fresh": ("fresh human text is missing, too little, or has no use", "do what the message says"),
+        "amount": ("the recipe says twice how much is read", "give `epochs` or `examples`"),
+        "selection": (
+            "the band of perplexity is empty, or no text has a likelihood",
+            "give two quantiles, the lower first; texts that our trainer wrote carry `nll`",
+        ),
         "unknown-profile": ("the recipe has no such profile", "name one of those listed"),
         "profile": ("a profile without a folder to write to", "add `--out DIR`, or `--dry-run`"),
         "unknown-seed": ("the recipe has no such seed", "name one of those listed"),

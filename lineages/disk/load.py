@@ -135,8 +135,8 @@ def _no_control(manifest: Manifest, entries: Sequence[GenerationEntry]) -> Itera
 def _unknown_sources(
     manifest: Manifest, entries: Sequence[GenerationEntry], reference: Corpus | None, holdout: Corpus | None
 ) -> Iterator[Problem]:
-    """Every name in ``trained_on`` is the reference or another entry's texts."""
-    known = {"reference", *(entry.texts.shown for entry in entries)}
+    """Every name in ``trained_on`` is the reference, fresh human text, or another entry's texts."""
+    known = {"reference", "fresh", *(entry.texts.shown for entry in entries)}
     known |= {reference.shown} if reference is not None else set()
     held_out = {corpus.shown for corpus in (holdout, *(entry.holdout for entry in entries)) if corpus is not None}
     for number, entry in enumerate(entries):

@@ -60,7 +60,8 @@ def _before(lineage: Lineage, entry: GenerationEntry) -> tuple[GenerationEntry, 
 
 
 def _read_by(lineage: Lineage, entry: GenerationEntry) -> list[str]:
-    """Names of this lineage's corpora that the entry was directly trained on ("reference" for that one)."""
+    """Names of this lineage's corpora that the entry was directly trained on ("reference" for that one, "fresh" for
+    human text that is no corpus of it)."""
     older = [other.texts.shown for other in _before(lineage, entry)]
     if entry.trained_on is None:
         return older[-1:] or ["reference"]

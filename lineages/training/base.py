@@ -240,10 +240,14 @@ def _identity(root: Path, base: Base) -> str:
 def pretraining_corpus(root: Path, base: Base) -> Corpus:
     """The texts that a built-in base is trained on. Raises TrainingError where they are not in the lineage's folder."""
     assert base.pretrain is not None
-    path = locate(root.resolve(), base.pretrain.texts)
+    return corpus_in(root, base.pretrain.texts, setting="recipe.base.pretrain.texts")
+
+
+def corpus_in(root: Path, name: str, *, setting: str) -> Corpus:
+    """A corpus that the recipe names. Raises TrainingError, with the setting, where it is not in the lineage's folder."""
+    path = locate(root.resolve(), name)
     if isinstance(path, Broken):
-        message = f"{root}: recipe.base.pretrain.texts is {path.found}; expected {path.expected}"
-        raise TrainingError(message, slug=path.slug)
+        raise TrainingError(f"{root}: {setting} is {path.found}; expected {path.expected}", slug=path.slug)
     return open_corpus(path)
 
 

@@ -125,10 +125,9 @@ def _pretraining(recipe: Recipe) -> str:
 def _data_rows(recipe: Recipe, size: Size, tokens: Tokens) -> Iterator[tuple[str, str]]:
     about = "" if tokens.exact else "about "
     source = "" if tokens.exact else f" (no tokenizer at hand: {_CHARACTERS_A_TOKEN} characters a token)"
-    steps = -(
-        -round(tokens.examples * recipe.training.epochs) // (recipe.training.batch_size * recipe.training.accumulate)
-    )
-    read = tokens.tokens * recipe.training.epochs
+    epochs = recipe.training.epochs_of(tokens.examples)
+    steps = -(-round(tokens.examples * epochs) // (recipe.training.batch_size * recipe.training.accumulate))
+    read = tokens.tokens * epochs
     yield "reads", f"{tokens.examples:,} examples, {about}{read:,.0f} tokens in {steps:,} steps a generation{source}"
     written = tokens.prompts * recipe.decoding.max_new_tokens
     yield "writes", f"{tokens.prompts:,} texts a generation, at most {written:,} tokens"

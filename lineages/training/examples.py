@@ -73,12 +73,8 @@ class Encoder:
         self._require_room(corpus, [len(ids) for ids, _ in sequences], 0)
         return self._cut(sequences)
 
-    def written(self, corpus: Corpus) -> list[Example]:
-        """Examples of what a model wrote: one a record, in the order of the file."""
-        return self.of(read_records(corpus))
-
     def of(self, records: Sequence[dict[str, Any]]) -> list[Example]:
-        """Examples of records with ``text`` and, under the task ``completion``, ``prompt``.
+        """Examples of what a model wrote, one a record: of ``text`` and, under the task ``completion``, ``prompt``.
 
         Under ``blocks`` the end-of-text token is no part of them: every block is of full length and none ends.
         A text that grew in being written down and read again is cut where the context ends.

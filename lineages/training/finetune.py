@@ -62,7 +62,7 @@ def finetune(work: Work, examples: Sequence[Example], recipe: Recipe, ranks: Ran
     guards.check_gradients(model, on_device(model, collate(longest(examples, _PROBED), pad)))
     with hushed():
         arguments = _arguments(recipe, checkpoints, derived_seed(work.seed, work.index, INIT))
-        watch = _watch(work, recipe.training.epochs, ranks, progress)
+        watch = _watch(work, recipe.training.epochs_of(len(examples)), ranks, progress)
         trainer = build_trainer(model, arguments, _in_order(work, examples, recipe), pad=pad, callback=watch)
         trainer.train(resume_from_checkpoint=_last_checkpoint(checkpoints))
     tensors = adapter_tensors(model)
@@ -126,10 +126,11 @@ def longest(examples: Sequence[Example], count: int) -> list[Example]:
 
 
 def _in_order(work: Work, examples: Sequence[Example], recipe: Recipe) -> list[Example]:
-    """Every example as often as there are epochs, in the order in which it is read."""
+    """Every example as often as it is read, in the order in which it is read."""
     rng = derived_rng(work.seed, work.index, ORDER)
     lengths = [len(example.ids) for example in examples]
-    order = training_order(lengths, recipe.training.epochs, recipe.training.batch_size, rng)
+    epochs = recipe.training.epochs_of(len(examples))
+    order = training_order(lengths, epochs, recipe.training.batch_size, rng)
     return [examples[i] for i in order.tolist()]
 
 

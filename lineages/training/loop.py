@@ -2,7 +2,7 @@
 
 Read :func:`train`, then :meth:`_Generation.make`, which is the whole of a generation in five steps:
 
-1. data: the sources of its scheme, encoded (``examples``) and mixed (``schemes``);
+1. data: the sources of its scheme, encoded (``examples``), selected (``selection``) and mixed (``schemes``);
 2. train: a LoRA adapter on the frozen base (``finetune``);
 3. write: the next texts and a held-out sample, by the new model (``generate``);
 4. score: how likely generation 0 finds each text (``score``);
@@ -55,6 +55,7 @@ from collapse_audit.lineages.training.run import (
 )
 from collapse_audit.lineages.training.schemes import mix
 from collapse_audit.lineages.training.score import add_nll
+from collapse_audit.lineages.training.selection import selected
 
 _WORK = ".work.json"
 _WEIGHTS = "adapter_model.safetensors"
@@ -222,25 +223,26 @@ class _Generation:
 
     def _training_set(self, encoder: Encoder, sources: Sequence[Source]) -> list[Example]:
         """The examples of this generation, mixed by the scheme's shares."""
-        examples: dict[str, list[Example]] = {}
+        examples: dict[str, Sequence[Example | None]] = {}
         for source in sources:
-            name = f"{source.named.get('lineage', '')}:{source.named['corpus']}"
-            if source.human:
-                examples[name] = encoder.human(source.corpus)
-            else:
-                self._require_text(source.corpus)
-                examples[name] = encoder.written(source.corpus)
+            own = source.named["corpus"]
+            name = f"{source.named['lineage']}:{own}" if "lineage" in source.named else own
+            examples[name] = encoder.human(source.corpus) if source.human else self._selected(encoder, source.corpus)
         shares = {name: source.share for name, source in zip(examples, sources, strict=True)}
         rng = derived_rng(self.seed, self.index, MIX)
-        mixed = mix(examples, shares, rng, whole=self.run.scheme == "accumulate")
+        mixed = mix(examples, shares, rng, whole=self.run.scheme == "accumulate", turn=self.index - 1)
         learnable = [example for example in mixed if len(example.ids) > example.start]
         if not learnable:
             raise TrainingError(f"{self.where}: no token to learn in its training texts", slug="nothing-written")
         return learnable
 
-    def _require_text(self, corpus: Corpus) -> None:
-        texts = [text for batch in corpus.batches() for text in batch.column("text").to_pylist()]
+    def _selected(self, encoder: Encoder, corpus: Corpus) -> list[Example | None]:
+        """Examples of what a model wrote, in their places; None for those that the recipe does not select."""
+        records = read_records(corpus)
+        texts = [record["text"] for record in records]
         guards.check_wrote(texts, corpus.where or corpus.shown)
+        keep = selected(texts, [record["nll"] for record in records], self.run.recipe.selection)
+        return [example if one else None for example, one in zip(encoder.of(records), keep.tolist(), strict=True)]
 
     def _work(self) -> Work:
         parent = None

@@ -70,6 +70,8 @@ class Training:
     """The optimizer and its batches."""
 
     epochs: float = 3.0
+    examples: int | None = None
+    """Examples read in all, instead of ``epochs``: equal compute, however many a generation has to learn from."""
     learning_rate: float = 2e-4
     schedule: Literal["constant", "linear", "cosine"] = "linear"
     warmup: float = 0.03
@@ -84,6 +86,20 @@ class Training:
     gradient_checkpointing: bool = False
     checkpoint_steps: int = 500
     """Steps between checkpoints, from which an interrupted training goes on."""
+
+    def epochs_of(self, examples: int) -> float:
+        """How often each of so many examples is read."""
+        return self.epochs if self.examples is None else self.examples / examples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What of a model's texts the next generation learns from. Human text is never selected."""
+
+    drop_duplicates: bool = False
+    """Of texts that are equal to a reader, one is kept."""
+    perplexity: tuple[float, float] = (0.0, 1.0)
+    """Quantiles of the texts' likelihood under generation 0 between which a text is kept; the surest texts lie at 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +142,12 @@ class Recipe:
     seeds: tuple[int, ...] = (0,)
     init_from: Literal["base", "parent"] = "base"
     partner: str | None = None
+    fresh: str | None = None
+    """A corpus of human text, relative to the lineage, of which every generation reads a part that none read before."""
     quantization: Literal["nf4", "none"] = "nf4"
     lora: Lora = field(default_factory=Lora)
     training: Training = field(default_factory=Training)
+    selection: Selection = field(default_factory=Selection)
     text: Text = field(default_factory=Text)
     decoding: Decoding = field(default_factory=Decoding)
 
@@ -136,8 +155,12 @@ class Recipe:
     def digest(self) -> str:
         """Of everything that decides what a generation is. More seeds or generations do not change those there are."""
         table = dataclasses.asdict(self)
-        for key in ("generations", "seeds", "partner"):
+        for key in ("generations", "seeds", "partner", "fresh"):
             del table[key]
+        if self.selection == Selection():  # lineages from before there was a choice chose this
+            del table["selection"]
+        if self.training.examples is None:
+            del table["training"]["examples"]
         del table["training"]["checkpoint_steps"]
         for key in ("folder", "gguf"):  # where a model lies is not what it is: its weights have a digest of their own
             del table["base"][key]
@@ -146,7 +169,13 @@ class Recipe:
 
 _BASE, _TEXT, _DECODING, _PRETRAINING = Base(), Text(), Decoding(), Pretraining(texts="")
 """What holds where the manifest says nothing."""
-_PARTS: Mapping[str, type[Any]] = {"lora": Lora, "training": Training, "text": Text, "decoding": Decoding}
+_PARTS: Mapping[str, type[Any]] = {
+    "lora": Lora,
+    "training": Training,
+    "selection": Selection,
+    "text": Text,
+    "decoding": Decoding,
+}
 
 
 def read_recipe(manifest: Manifest, *, profile: str | None = None) -> Recipe:
@@ -219,6 +248,11 @@ def _sense(table: Mapping[str, Any], scheme: object) -> Iterator[Complaint]:
         yield ("recipe",), "a scheme that needs a partner", 'partner = "../the_other_lineage"', "no-partner"
     if "partner" in table and not crosses:
         yield ("recipe", "partner"), "a partner", "one only where the scheme takes texts of it", "no-partner"
+    takes_fresh = isinstance(scheme, Mapping) and scheme.get("fresh", 0) > 0
+    if takes_fresh != ("fresh" in table):
+        found = "a share of fresh human text" if takes_fresh else "fresh human text of which the scheme takes no share"
+        yield ("recipe",), found, 'both: fresh = "human.jsonl.gz" in [recipe], and a share of fresh in scheme', "fresh"
+    yield from _training_sense(table)
     if scheme is None:
         yield ("scheme",), "no scheme", "recursive, cross, preserve, accumulate or a table of shares", "no-scheme"
     if scheme == "blend":
@@ -228,6 +262,15 @@ def _sense(table: Mapping[str, Any], scheme: object) -> Iterator[Complaint]:
 
 def _pretraining_block(base: Mapping[str, Any]) -> int:
     return int(base.get("pretrain", {}).get("block", _PRETRAINING.block))
+
+
+def _training_sense(table: Mapping[str, Any]) -> Iterator[Complaint]:
+    training, at = table.get("training", {}), ("recipe", "training")
+    if "epochs" in training and "examples" in training:
+        yield (*at, "examples"), "examples beside epochs", "one of them", "amount"
+    low, high = table.get("selection", {}).get("perplexity", (0, 1))
+    if low >= high:
+        yield ("recipe", "selection", "perplexity"), f"[{low}, {high}]", "the lower quantile first", "selection"
 
 
 def _decoding_sense(table: Mapping[str, Any]) -> Iterator[Complaint]:
@@ -265,6 +308,9 @@ def _build(table: Mapping[str, Any]) -> Recipe:
     parts: dict[str, Any] = {name: _record(part, values.pop(name)) for name, part in _PARTS.items() if name in values}
     if "lora" in parts and isinstance(parts["lora"].target_modules, list):
         parts["lora"] = dataclasses.replace(parts["lora"], target_modules=tuple(parts["lora"].target_modules))
+    if "selection" in parts:
+        low, high = parts["selection"].perplexity
+        parts["selection"] = dataclasses.replace(parts["selection"], perplexity=(float(low), float(high)))
     if "seeds" in values:
         values["seeds"] = tuple(values["seeds"])
     return Recipe(base=Base(**base), **parts, **values)

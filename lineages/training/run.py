@@ -18,10 +18,10 @@ from collapse_audit.lineages.disk.manifest import MANIFEST, Manifest, read_manif
 from collapse_audit.lineages.disk.write import write_manifest
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
-from collapse_audit.lineages.training.base import FOLDER, kept, pretraining_corpus
+from collapse_audit.lineages.training.base import FOLDER, corpus_in, kept, pretraining_corpus
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.recipe import Recipe, read_recipe, recipe_table
-from collapse_audit.lineages.training.schemes import REFERENCE, shares_of
+from collapse_audit.lineages.training.schemes import FRESH, REFERENCE, shares_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +78,9 @@ class Run:
             corpus = self.reference(lineage)
             named = {"corpus": REFERENCE, "digest": corpus.digest}
             return Source(corpus=corpus, share=share, human=True, named=named)
+        if name == FRESH:
+            fresh = self.fresh()
+            return Source(corpus=fresh, share=share, human=True, named={"corpus": FRESH, "digest": fresh.digest})
         who, _, number = name.partition(" ")
         if who == "partner":
             return self._from_partner(lineage, share, seed, int(number))
@@ -85,6 +88,11 @@ class Run:
         if entry is None:
             raise NotYetError(f"{self.where} has no generation {number} of seed {seed} yet")
         return Source(corpus=entry.texts, share=share, human=False, named={"corpus": entry.texts.shown})
+
+    def fresh(self) -> Corpus:
+        """Human text of which every generation reads another part. Raises TrainingError where it is not there."""
+        assert self.recipe.fresh is not None  # read_recipe refuses a share of it without a file
+        return corpus_in(self.root, self.recipe.fresh, setting="recipe.fresh")
 
     def _from_partner(self, lineage: Lineage, share: float, seed: int, index: int) -> Source:
         partner = self.partner()
@@ -201,13 +209,13 @@ def _difference(run: Run, lineage: Lineage, entry: GenerationEntry) -> str | Non
     sources = entry.details.get("trained_on", [])
     names = {one.texts.shown: f"generation {one.index}" for one in lineage.of_seed(entry.seed)}
     shares: dict[str, float] = {}
+    people = {} if lineage.reference is None else {REFERENCE: lineage.reference.digest}
+    people |= {} if run.recipe.fresh is None else {FRESH: run.fresh().digest}
     for source in sources:
-        own = names.get(source["corpus"], REFERENCE)
+        own = names.get(source["corpus"], FRESH if source["corpus"] == FRESH else REFERENCE)
         shares[f"partner {entry.index - 1}" if "lineage" in source else own] = source["share"]
-        if source["corpus"] == REFERENCE and lineage.reference is not None:
-            digest = lineage.reference.digest
-            if source.get("digest", digest) != digest:
-                return "reference than the manifest's"
+        if own in people and source.get("digest", people[own]) != people[own]:
+            return f"{own} than the manifest's" if own == REFERENCE else "fresh text than is there now"
     expected = shares_of(run.scheme, entry.index)
     if shares.keys() != expected.keys() or any(not math.isclose(shares[name], expected[name]) for name in expected):
         return "scheme than the manifest's"
@@ -256,7 +264,7 @@ def _require_same_text(folder: Path, out: Path, manifest: Manifest, recipe: Reci
 def _human_files(manifest: Manifest, recipe: Recipe) -> list[str]:
     """Names in the lineage's folder of what people wrote."""
     names = [manifest.data.get("reference", {}).get(key) for key in ("texts", "holdout")]
-    names += [] if recipe.base.pretrain is None else [recipe.base.pretrain.texts]
+    names += [recipe.fresh, None if recipe.base.pretrain is None else recipe.base.pretrain.texts]
     return [name for name in names if name]
 
 

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 from toy_training import RECIPE, changed, manifest_of, recipe_of
 
+from collapse_audit.lineages.disk.manifest import read_manifest
 from collapse_audit.lineages.training.recipe import (
     Base,
     Decoding,
     Lora,
     Pretraining,
     Recipe,
+    Selection,
     Text,
     Training,
     read_recipe,
 )
 
+LINEAGES = Path(__file__).parents[2] / "lineages"
 TABLES = {
     "": Recipe,
     "base": Base,
     "base__pretrain": Pretraining,
     "lora": Lora,
     "training": Training,
+    "selection": Selection,
     "text": Text,
     "decoding": Decoding,
 }
@@ -35,6 +41,7 @@ ANOTHER: dict[str, Any] = {
     "seeds": [0, 1, 2],
     "init_from": "parent",
     "partner": "../third",
+    "fresh": "people.jsonl",
     "quantization": "none",
     "base__hub": "a/b",
     "base__revision": "v2",
@@ -59,6 +66,7 @@ ANOTHER: dict[str, Any] = {
     "lora__dropout": 0.5,
     "lora__target_modules": ["q_proj"],
     "training__epochs": 2,
+    "training__examples": 100,
     "training__learning_rate": 0.5,
     "training__schedule": "cosine",
     "training__warmup": 0.5,
@@ -69,6 +77,8 @@ ANOTHER: dict[str, Any] = {
     "training__optimizer": "paged_adamw_8bit",
     "training__gradient_checkpointing": True,
     "training__checkpoint_steps": 7,
+    "selection__drop_duplicates": True,
+    "selection__perplexity": [0.1, 0.9],
     "text__template": "{prompt}: ",
     "text__context": 99,
     "text__block": 8,
@@ -83,7 +93,7 @@ ANOTHER: dict[str, Any] = {
     "decoding__batch_size": 9,
 }
 """Another value of every field there is."""
-IGNORED = {"seeds", "generations", "partner", "training__checkpoint_steps", "base__folder", "base__gguf"}
+IGNORED = {"seeds", "generations", "partner", "fresh", "training__checkpoint_steps", "base__folder", "base__gguf"}
 
 
 def with_field(recipe: Recipe, path: str, value: Any) -> Recipe:
@@ -105,7 +115,7 @@ def test_every_field_is_tried() -> None:
         for table, record in TABLES.items()
         for field in dataclasses.fields(record)
     }
-    assert set(ANOTHER) == fields - {"base", "base__pretrain", "lora", "training", "text", "decoding"}
+    assert set(ANOTHER) == fields - {"base", "base__pretrain", "lora", "training", "selection", "text", "decoding"}
 
 
 @pytest.mark.parametrize("path", ANOTHER)
@@ -130,3 +140,10 @@ def test_the_identity_does_not_tell_three_from_three_point_zero() -> None:
     whole, broken = changed(RECIPE, training__epochs=3, lora__alpha=32), changed(RECIPE, training__epochs=3.0)
     assert read_recipe(manifest_of(whole)) == read_recipe(manifest_of(broken))
     assert read_recipe(manifest_of(whole)).digest == read_recipe(manifest_of(broken)).digest
+
+
+def test_lineages_from_before_there_was_a_selection_keep_their_identity() -> None:
+    # the digest that the committed manifest of mistral_recursive has held since it was made
+    manifest = tomllib.loads((LINEAGES / "mistral_recursive" / "lineage.toml").read_text("utf-8"))
+    claimed = {entry["model"]["recipe"] for entry in manifest["generation"]}
+    assert claimed == {read_recipe(read_manifest(LINEAGES / "mistral_recursive" / "lineage.toml")).digest}

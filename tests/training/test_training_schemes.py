@@ -96,7 +96,7 @@ def test_a_mixture_asks_every_position_once_and_counts_by_largest_remainders(
     names = [f"generation {j}" for j in range(len(weights))]
     exact = [Fraction(weight, sum(weights)) for weight in weights]
     shares = {name: float(share) for name, share in zip(names, exact, strict=True)}
-    mixed = mix(sources_of(names, total), shares, np.random.default_rng(seed), whole=False)
+    mixed = mix(sources_of(names, total), shares, np.random.default_rng(seed))
     assert [position for _, position in mixed] == list(range(total))
     counts = Counter(name for name, _ in mixed)
     found = [counts[name] for name in names]
@@ -119,19 +119,19 @@ def test_a_mixture_asks_every_position_once_and_counts_by_largest_remainders(
 )
 def test_counts_by_hand(shares: list[float], total: int, expected: list[int]) -> None:
     names = [f"s{i}" for i in range(len(shares))]
-    mixed = mix(sources_of(names, total), dict(zip(names, shares, strict=True)), np.random.default_rng(0), whole=False)
+    mixed = mix(sources_of(names, total), dict(zip(names, shares, strict=True)), np.random.default_rng(0))
     assert [sum(name == one for one, _ in mixed) for name in names] == expected
 
 
 def test_which_positions_go_to_whom_is_random_and_decided_by_the_generator() -> None:
     sources, shares = sources_of("ab", 40), {"a": 0.5, "b": 0.5}
-    draws = [mix(sources, shares, np.random.default_rng(seed), whole=False) for seed in (0, 0, 1)]
+    draws = [mix(sources, shares, np.random.default_rng(seed)) for seed in (0, 0, 1)]
     assert draws[0] == draws[1] != draws[2]
     # Over many draws every position is given to "a" about half of the time: 2000 draws, sd 22.
     rng = np.random.default_rng(2)
     given_to_a = np.zeros(40)
     for _ in range(2000):
-        given_to_a += [name == "a" for name, _ in mix(sources, shares, rng, whole=False)]
+        given_to_a += [name == "a" for name, _ in mix(sources, shares, rng)]
     assert np.all(np.abs(given_to_a - 1000) < 5 * 22.4)
 
 
@@ -146,14 +146,47 @@ def test_accumulation_keeps_all_of_every_source_whatever_their_sizes(sizes: list
 
 def test_a_single_source_is_taken_whole_and_in_order() -> None:
     sources = sources_of(["generation 0"], 9)
-    assert mix(sources, {"generation 0": 1.0}, np.random.default_rng(0), whole=False) == sources["generation 0"]
+    assert mix(sources, {"generation 0": 1.0}, np.random.default_rng(0)) == sources["generation 0"]
 
 
 def test_sources_of_different_sizes_are_not_mixed() -> None:
     sources = {"reference": [0] * 1200, "generation 0": [1] * 1199}
     with pytest.raises(UsageError) as caught:
-        mix(sources, {"reference": 0.1, "generation 0": 0.9}, np.random.default_rng(0), whole=False)
+        mix(sources, {"reference": 0.1, "generation 0": 0.9}, np.random.default_rng(0))
     assert str(caught.value) == (
         "corpora of different sizes cannot be mixed prompt by prompt: reference 1,200, generation 0 1,199"
     )
     assert (caught.value.slug, caught.value.exit_code) == ("mix", 4)
+
+
+def test_what_was_not_selected_leaves_its_position_empty() -> None:
+    sources = {"reference": [("people", 0), ("people", 1)], "generation 0": [None, None]}
+    mixed = mix(sources, {"reference": 0.5, "generation 0": 0.5}, np.random.default_rng(0))
+    assert len(mixed) == 1
+    assert mixed[0] in sources["reference"]
+    assert mix({"generation 0": [None, "kept"]}, {"generation 0": 1.0}, np.random.default_rng(0)) == ["kept"]
+    assert mix(sources, {"reference": 0.5, "generation 0": 0.5}, np.random.default_rng(0), whole=True) == [
+        ("people", 0),
+        ("people", 1),
+    ]
+
+
+@given(st.integers(1, 60), st.integers(0, 4), st.floats(0.05, 0.95), st.integers(0, 9))
+def test_fresh_text_is_read_once_and_in_its_order(size: int, turns: int, share: float, seed: int) -> None:
+    shares = {"fresh": share, "generation 0": 1 - share}
+    written = [("written", at) for at in range(size)]
+    people = [("people", at) for at in range(size * (turns + 1))]
+    rng = np.random.default_rng(seed)
+    drawn = [mix({"fresh": people, "generation 0": written}, shares, rng, turn=turn) for turn in range(turns + 1)]
+    read = [at for mixed in drawn for who, at in mixed if who == "people"]
+    assert read == list(range(len(read)))  # every one once, in the order of the file, over all turns
+    assert all(len(mixed) == size for mixed in drawn)
+    assert all(at == place for mixed in drawn for place, (who, at) in enumerate(mixed) if who == "written")
+
+
+def test_too_little_fresh_text_says_how_much_there_is() -> None:
+    sources = {"fresh": list(range(5)), "generation 0": list(range(8))}
+    shares = {"fresh": 0.5, "generation 0": 0.5}
+    assert len(mix(sources, shares, np.random.default_rng(0), turn=0)) == 8
+    with pytest.raises(UsageError, match="5 fresh examples are too few: 4 a generation, and this is the time number 2"):
+        mix(sources, shares, np.random.default_rng(0), turn=1)

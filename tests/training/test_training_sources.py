@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from toy_training import (
     QUICK,
@@ -88,6 +89,62 @@ def test_a_mixture_answers_each_prompt_once_in_the_shares_of_its_scheme(
     named = read_toml(root)["generation"][2]["trained_on"]
     names = [one if one == "reference" else f"seed_0/gen_{one}/texts.jsonl.gz" for one in shares]
     assert [(one["corpus"], one["share"]) for one in named] == list(zip(names, shares.values(), strict=True))
+
+
+FRESH = [(f"north {number} mm", f"people {number}") for number in range(12)]
+
+
+def with_fresh(root: Path, **changes: Any) -> Path:
+    """A quarter of every later generation's training is human text that none read before: 6 of 24, twice."""
+    write_jsonl(root / "people.jsonl", [{"prompt": prompt, "text": text} for prompt, text in FRESH])
+    scheme = {"fresh": 0.25, "previous": 0.75}
+    return write_toy(root, scheme=scheme, fresh="people.jsonl", **QUICK, generations=3, **changes)
+
+
+def test_fresh_human_text_is_another_in_every_generation_and_the_manifest_says_so(
+    untrained: Path, copy_of: Copy, monkeypatch: pytest.MonkeyPatch, tokenizer: Any
+) -> None:
+    root = with_fresh(copy_of(untrained))
+    first, *later = training_sets(root, monkeypatch, tokenizer)
+    assert first == HUMAN
+    for index, pairs in enumerate(later, start=1):
+        people = [pair for pair in pairs if pair in FRESH]
+        assert people == FRESH[6 * (index - 1) : 6 * index]
+        assert len(pairs) == 24
+        assert set(pairs) - set(people) <= set(written(index - 1))
+    digest = file_digest(root / "people.jsonl")
+    assert [entry["trained_on"][0] for entry in read_toml(root)["generation"][1:]] == [
+        {"corpus": "fresh", "digest": digest, "share": 0.25}
+    ] * 2
+    lineage = load_lineage(root)
+    assert not trained_on(lineage, lineage.generations[1], lineage.reference_holdout)  # type: ignore[arg-type]
+    assert trained_on(lineage, lineage.generations[2], lineage.generations[1].texts)
+
+
+def test_fresh_text_that_was_edited_or_is_not_there_is_refused(
+    untrained: Path, copy_of: Copy, monkeypatch: pytest.MonkeyPatch, refusal: Callable[..., str]
+) -> None:
+    root = with_fresh(copy_of(untrained))
+    with texts_made_up(monkeypatch):
+        assert train(root) == 0
+    write_jsonl(root / "people.jsonl", [{"prompt": prompt, "text": text} for prompt, text in FRESH[::-1]])
+    assert "generation 1 of seed 0 was made by another fresh text than is there now" in refusal(root)
+    (root / "people.jsonl").unlink()
+    assert "recipe.fresh is" in refusal(root)
+
+
+def test_only_what_is_selected_is_trained_on_and_as_often_as_the_compute_says(
+    untrained: Path, copy_of: Copy, monkeypatch: pytest.MonkeyPatch, tokenizer: Any
+) -> None:
+    root = copy_of(untrained)
+    table = {"training": {"examples": 16, "learning_rate": 0.01, "batch_size": 8}, "seeds": [0], "generations": 2}
+    write_toy(root, selection__drop_duplicates=True, **table)
+    monkeypatch.setattr(loop, "selected", lambda texts, _nll, _rule: np.array([text.endswith("3") for text in texts]))
+    first, second = training_sets(root, monkeypatch, tokenizer)
+    assert first == HUMAN  # human text is never selected
+    assert [text for _, text in second] == ["0 3", "0 13", "0 23"]
+    for index in (0, 1):  # 16 examples in batches of 8, of 24 and of 3 examples alike
+        assert len((root / f"seed_0/gen_{index}/train.jsonl").read_text().splitlines()) == 2
 
 
 def test_accumulation_trains_on_all_there_is(
