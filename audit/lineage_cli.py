@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collapse_audit.commands.console import Parser, exit_with, stdout
+from collapse_audit.commands.cures import add_cures
 from collapse_audit.commands.evaluate import add_evaluate
 from collapse_audit.commands.pack import add_pack
 from collapse_audit.commands.redecode import add_redecode
@@ -179,6 +180,7 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
     _add_validate,
     add_simulate,
     add_train,
+    add_cures,
     add_score,
     add_redecode,
     add_evaluate,

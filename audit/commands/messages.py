@@ -190,6 +190,7 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "partner-behind": ("the partner has not yet written what is needed", "name both lineages in one command"),
         "partner-reference": ("the partner has another reference", "train both on the same prompts"),
         "fresh": ("fresh human text is missing, too little, or has no use", "do what the message says"),
+        "cures": ("a cure, or a file of cures, is not there or does not fit", "do what the message says"),
         "amount": ("the recipe says twice how much is read", "give `epochs` or `examples`"),
         "selection": (
             "the band of perplexity is empty, or no text has a likelihood",
@@ -247,7 +248,10 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "no-generation-0": ("there is no generation 0 to score with", "name a model with `--scorer`"),
         "no-contexts": ("no human text is held back to ask about", "add `reference.holdout.*`"),
         "no-decoding": ("the manifest does not say how a generation was decoded", "add its `decoding`"),
-        "no-holdout": ("no human text is held out to evaluate on", "add `reference.holdout.*`, or name `--task`"),
+        "no-holdout": (
+            "no human text is held out to measure on",
+            "add `reference.holdout.*`; to evaluate, or name `--task`",
+        ),
         "no-lm-eval": ("lm-eval is not installed", "`pip install 'collapse-audit[eval,train]'`"),
         "task": ("a task file is not there", "correct its path"),
     },

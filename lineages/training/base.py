@@ -244,7 +244,7 @@ def pretraining_corpus(root: Path, base: Base) -> Corpus:
 
 
 def corpus_in(root: Path, name: str, *, setting: str) -> Corpus:
-    """A corpus that the recipe names. Raises TrainingError, with the setting, where it is not in the lineage's folder."""
+    """A corpus that the recipe names. Raises TrainingError, with the setting, where it is not in the folder."""
     path = locate(root.resolve(), name)
     if isinstance(path, Broken):
         raise TrainingError(f"{root}: {setting} is {path.found}; expected {path.expected}", slug=path.slug)

@@ -202,16 +202,16 @@ def recipe_table(manifest: Manifest, *, profile: str | None = None) -> dict[str,
     if profile not in profiles:
         names = ", ".join(profiles) or "none"
         raise UsageError(f'{manifest.where} has no profile "{profile}"; it has: {names}', slug="unknown-profile")
-    return _laid_over(table, profiles[profile])
+    return laid_over(table, profiles[profile])
 
 
-def _laid_over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables are merged key by key; a base is one decision, so a profile's replaces the whole of it."""
+def laid_over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe with keys put over it. Tables are merged key by key; a base is one decision, and replaced as a whole."""
     merged = dict(table)
     for key, value in changes.items():
         inner = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         another_base = key == "base" and isinstance(value, Mapping) and _origins(value)
-        merged[key] = _laid_over(merged[key], value) if inner and not another_base else value
+        merged[key] = laid_over(merged[key], value) if inner and not another_base else value
     return merged
 
 

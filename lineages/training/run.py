@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,26 +229,42 @@ def human_digests(lineage: Lineage) -> dict[str, str | None]:
     return {name: None if corpus is None else corpus.digest for name, corpus in corpora.items()}
 
 
-def start_run(folder: Path, out: Path, *, profile: str | None) -> None:
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+"""From a recipe's table to another."""
+
+
+def start_run(
+    folder: Path,
+    out: Path,
+    *,
+    profile: str | None = None,
+    scheme: str | Mapping[str, float] | None = None,
+    change: Change = dict,
+) -> None:
     """A new lineage in ``out`` from the head, the human text and the base of another; its generations stay behind.
 
-    An ``out`` that was started so before is left as it is: training goes on in it, unless the human text of ``folder``
-    was edited since. It appears whole or not at all. Raises UsageError where it is anything else, and InputError where
-    the recipe or its profile is wrong.
+    Its recipe is what ``change`` makes of the other's, or of a ``profile`` of it; its scheme the other's, unless one is
+    given. An ``out`` that was started so before is left as it is: training goes on in it, unless the human text of
+    ``folder`` was edited since. It appears whole or not at all. Raises UsageError where it is anything else, and
+    InputError where the recipe or its profile is wrong.
     """
     if not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} has no {MANIFEST}: nothing says what to train", slug="no-manifest")
     manifest = read_manifest(folder / MANIFEST, where=f"{folder}/{MANIFEST}")
-    recipe = read_recipe(manifest, profile=profile)
+    data = {**manifest.data, "recipe": change(recipe_table(manifest, profile=profile))}
+    data |= {} if scheme is None else {"scheme": scheme}
+    manifest = dataclasses.replace(manifest, data=data)
+    recipe = read_recipe(manifest)
     if (out / MANIFEST).is_file():
-        if read_recipe(read_manifest(out / MANIFEST)).digest != recipe.digest:
+        there = read_manifest(out / MANIFEST)
+        if read_recipe(there).digest != recipe.digest or there.data.get("scheme") != data.get("scheme"):
             raise UsageError(f"{out} holds a lineage of another recipe; name a new folder", slug="out")
         _require_same_text(folder, out, manifest, recipe)
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already and no lineage; name a folder that is new or empty", slug="out")
     with atomic_folder(out) as temporary:
-        _copy(folder, temporary, manifest, recipe, profile=profile, name=out.absolute().name)
+        _copy(folder, temporary, manifest, recipe, same_base=profile is None, name=out.absolute().name)
 
 
 def _require_same_text(folder: Path, out: Path, manifest: Manifest, recipe: Recipe) -> None:
@@ -269,23 +286,22 @@ def _human_files(manifest: Manifest, recipe: Recipe) -> list[str]:
 
 
 def _copy(
-    folder: Path, out: Path, manifest: Manifest, recipe: Recipe, *, profile: str | None, name: str
+    folder: Path, out: Path, manifest: Manifest, recipe: Recipe, *, same_base: bool, name: str
 ) -> None:  # fmt: skip
-    table = recipe_table(manifest, profile=profile)
-    table.pop("profile", None)
+    table = {key: value for key, value in manifest.data["recipe"].items() if key != "profile"}
     if recipe.base.gguf is not None:  # read once: the new lineage takes what it was, or will be, converted to
         table["base"] = {**table["base"], "gguf": str((folder / recipe.base.gguf).resolve())}
     if recipe.base.folder is not None or recipe.base.gguf is not None:
         table["base"] = {**table["base"], "folder": str(kept(folder, recipe.base))}
     if recipe.base.architecture is not None:  # it gets a copy of its own
-        table["base"].pop("folder", None)
+        table["base"] = {key: value for key, value in table["base"].items() if key != "folder"}
     load_lineage(folder, unfinished=True)  # every file that it names lies inside it
     if recipe.base.pretrain is not None:
         pretraining_corpus(folder, recipe.base)
     for one in _human_files(manifest, recipe):
         (out / one).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(folder / one, out / one)
-    if recipe.base.architecture is not None and kept(folder, recipe.base).is_dir() and profile is None:
+    if recipe.base.architecture is not None and kept(folder, recipe.base).is_dir() and same_base:
         shutil.copytree(kept(folder, recipe.base), out / FOLDER)
     head = {key: value for key, value in manifest.data.items() if key != "generation"}
     write_manifest(out, {**head, "name": name, "recipe": table})

@@ -106,7 +106,7 @@ def _next_of(available: int, count: int, turn: int) -> np.ndarray[Any, np.dtype[
     """Which ``count`` of the fresh examples come next. Raises UsageError where there are too few."""
     if available < count * (turn + 1):
         message = (
-            f"{available:,} fresh examples are too few: {count:,} a generation, and this is the time number {turn + 1}; "
+            f"{available:,} fresh examples are too few: {count:,} a generation, this is time {turn + 1}; "
             "give more human text, a smaller share of fresh, or fewer generations"
         )
         raise UsageError(message, slug="fresh")

@@ -188,5 +188,5 @@ def test_too_little_fresh_text_says_how_much_there_is() -> None:
     sources = {"fresh": list(range(5)), "generation 0": list(range(8))}
     shares = {"fresh": 0.5, "generation 0": 0.5}
     assert len(mix(sources, shares, np.random.default_rng(0), turn=0)) == 8
-    with pytest.raises(UsageError, match="5 fresh examples are too few: 4 a generation, and this is the time number 2"):
+    with pytest.raises(UsageError, match="5 fresh examples are too few: 4 a generation, this is time 2"):
         mix(sources, shares, np.random.default_rng(0), turn=1)
