@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collapse_audit.commands.console import Parser, exit_with, stderr, stdout, write
+from collapse_audit.commands.console import Parser, exit_with, status, stderr, stdout, write
 from collapse_audit.commands.github_runner import guarded, inert
 from collapse_audit.commands.run_parser import run_parser
 from collapse_audit.commands.suggestions import with_commands
@@ -153,11 +153,10 @@ def _history(options: Namespace) -> AbstractContextManager[OpenHistory | None]:
 
 
 def _audited(prepared: Prepared, options: Namespace, history: OpenHistory | None) -> AuditReport:
-    console = stderr()
-    if options.quiet or options.no_progress or not console.is_terminal:
+    if options.quiet or options.no_progress:
         return prepared.run(history=history, stop_at_first=options.exitfirst)
-    with console.status("collapse-audit", spinner="line") as status:
-        return prepared.run(history=history, stop_at_first=options.exitfirst, progress=status.update)
+    with status("collapse-audit") as progress:
+        return prepared.run(history=history, stop_at_first=options.exitfirst, progress=progress)
 
 
 def _show(report: AuditReport, options: Namespace) -> None:

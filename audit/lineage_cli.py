@@ -15,6 +15,7 @@ from collapse_audit.commands.console import Parser, exit_with, stdout
 from collapse_audit.commands.cures import add_cures
 from collapse_audit.commands.evaluate import add_evaluate
 from collapse_audit.commands.pack import add_pack
+from collapse_audit.commands.prepare import add_prepare
 from collapse_audit.commands.redecode import add_redecode
 from collapse_audit.commands.score import add_score
 from collapse_audit.commands.simulate import add_simulate
@@ -179,6 +180,7 @@ def _plural(count: int, one: str, many: str) -> str:
 COMMANDS: tuple[Callable[[Any], None], ...] = (
     _add_validate,
     add_simulate,
+    add_prepare,
     add_train,
     add_cures,
     add_score,

@@ -11,10 +11,10 @@ import numpy as np
 from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.prompts import compared
-from collapse_audit.probes.statistics.design import BoolArray
+from collapse_audit.probes.statistics.design import BoolArray, IntArray
 from collapse_audit.probes.statistics.lengths import MEASURABLE, least_cut
 from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
-from collapse_audit.probes.text.ngrams import truncated
+from collapse_audit.probes.text.ngrams import distinct, recoded, truncated
 from collapse_audit.probes.text.repeats import Repeats, repeated_grams
 from collapse_audit.probes.text.tokens import Tokens
 from collapse_audit.probes.trends import followed
@@ -185,9 +185,23 @@ def _most_repeated(pair: Pair, repeats: Repeats) -> tuple[dict[str, object], ...
     """The 4-grams that most texts of the generation repeat within themselves, each in at least 5 of its texts."""
     generation = pair.design.side[pair.design.block][repeats.owners]
     spans, owners = repeats.spans[generation], repeats.owners[generation]
-    once_a_text = np.unique(np.column_stack((owners, spans)), axis=0)[:, 1:]
-    terms, texts = np.unique(once_a_text, axis=0, return_counts=True)
-    most = [row for row in np.argsort(-texts, kind="stable")[:_SHOWN] if texts[row] >= _PRIVATE]
+    codes = _span_codes(spans, len(pair.tokens.vocabulary))
+    different = int(codes.max(initial=0)) + 1
+    texts = np.bincount(distinct(owners * different + codes) % different)
+    most = [code for code in np.argsort(-texts, kind="stable")[:_SHOWN] if texts[code] >= _PRIVATE]
     return tuple(
-        {"kind": "repeated", "term": pair.spelled(terms[row]), "generation_documents": int(texts[row])} for row in most
+        {
+            "kind": "repeated",
+            "term": pair.spelled(spans[np.argmax(codes == code)]),
+            "generation_documents": int(texts[code]),
+        }
+        for code in most
     )
+
+
+def _span_codes(spans: IntArray, vocabulary: int) -> IntArray:
+    """Spans (shape (R, n), n > 1) as 0, 1, 2, … in their order; shape (R,)."""
+    codes = spans[:, 0]
+    for column in spans.T[1:]:
+        codes = recoded(codes.astype(np.int64) * vocabulary + column)
+    return codes

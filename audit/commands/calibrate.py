@@ -41,7 +41,7 @@ def calibrate(argv: Sequence[str]) -> int:
     start = time.monotonic()
     options = calibrate_parser().parse_args(argv)
     _check_outputs(options)
-    with status("collapse-audit calibrate", spinner="line") as progress:
+    with status("collapse-audit calibrate") as progress:
         job = _job(options, progress)
         kept = _kept(job, options)
         trials = _run(job, kept, options, start + 60 * options.minutes, progress)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from collapse_audit.commands.console import Parser, stderr, stdout, write
+from collapse_audit.commands.console import Parser, status, stdout, write
 from collapse_audit.errors import InputError, Problem, UsageError
 from collapse_audit.version import __version__
 
@@ -121,12 +121,8 @@ def _lineages(options: Namespace) -> int:
 
     a, b = (prepare(path, sets=options.sets, seed=options.seed, anytime=False) for path in (options.a, options.b))
     asked = "last" if options.generation is None else options.generation
-    progress = stderr()
-    if progress.is_terminal:
-        with progress.status("collapse-audit", spinner="line") as status:
-            found = contrast(a, b, generation=asked, progress=status.update)
-    else:
-        found = contrast(a, b, generation=asked)
+    with status("collapse-audit compare") as progress:
+        found = contrast(a, b, generation=asked, progress=progress)
     _write_json(options, {"kind": "lineages", **asdict(found)})
     console = stdout()
     write(contrast_text(found, width=console.width, color=console.is_terminal and not console.no_color))

@@ -9,6 +9,7 @@ import io
 import math
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
@@ -18,6 +19,9 @@ from rich.console import Console
 from collapse_audit.commands.github_runner import FLAG, inert
 from collapse_audit.errors import CollapseAuditError, UsageError
 from collapse_audit.verdicts.exit_codes import ExitCode
+
+_PAUSE = 2.0
+"""Seconds that a thing may take in silence."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,12 +58,18 @@ def count(text: str) -> int:
 
 def stdout() -> Console:
     """A console for results. Soft-wrapped and without markup: what users wrote is never interpreted."""
-    return Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+    return _console(stderr=False)
 
 
 def stderr() -> Console:
     """A console for errors and progress."""
-    return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    # Rich hears NO_COLOR (https://no-color.org) of colours alone: bold type and a moving cursor are escapes as well.
+    plain = False if os.environ.get("NO_COLOR") else None
+    return Console(stderr=stderr, force_terminal=plain, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def write(text: str) -> None:
@@ -122,11 +132,28 @@ def exit_with(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, 
 
 
 @contextlib.contextmanager
-def status(what: str = "", *, spinner: str = "dots") -> Iterator[Callable[[str], None]]:
-    """Where messages go: a line on a terminal's stderr that is gone at the end, else nowhere."""
+def status(what: str = "", *, spinner: str = "line") -> Iterator[Callable[[str], None]]:
+    """Where messages go: a line on a terminal's stderr that is gone at the end, else nowhere.
+
+    Where ``NO_COLOR`` is set, a terminal gets plain lines that stay, at most one in two seconds.
+    """
     console = stderr()
-    if not console.is_terminal:
+    if console.is_terminal:
+        with console.status(what, spinner=spinner) as shown:
+            yield shown.update
+    elif sys.stderr is not None and sys.stderr.isatty():
+        yield _Slowly()
+    else:
         yield lambda message: None  # noqa: ARG005
-        return
-    with console.status(what, spinner=spinner) as shown:
-        yield shown.update
+
+
+class _Slowly:
+    """Says every message that comes two seconds or more after the last one that was said."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, message: str) -> None:
+        if time.monotonic() - self._last >= _PAUSE:
+            self._last = time.monotonic()
+            print(message, file=sys.stderr)  # noqa: T201

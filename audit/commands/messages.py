@@ -239,6 +239,20 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "memory": ("the memory is too small", "lower `batch_size`, set `gradient_checkpointing = true`"),
         "disk": ("the disk is full", "free space and run the same command again: it goes on where it stopped"),
     },
+    "Preparing a table": {
+        "no-preparation-stack": (
+            "what `prepare` needs is not installed",
+            "`pip install 'collapse-audit[prepare]'`",
+        ),
+        "unknown-encoding": (
+            "the file is neither UTF-8, nor UTF-16, nor Russian in cp1251",
+            "name its encoding with `--encoding`, or save it as UTF-8",
+        ),
+        "unnamed-column": ("a column has no name", "write one into the first row"),
+        "merged-header": ("cells of the header are merged", "give every column a name of its own"),
+        "nothing-prepared": ("no row is left", "see the reasons in the message; `--text` or `--label` may be wrong"),
+        "too-few-patients": ("there are too few patients to split", "bring more reports, or `--group none`"),
+    },
     "Scoring and evaluating": {
         "score": ("a file is to be scored and something is not named", "add `--scorer MODEL` and `--out FILE`"),
         "scorer": ("the scorer cannot be loaded or has no end of text", "name a causal language model, or a lineage"),

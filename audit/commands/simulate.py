@@ -110,6 +110,12 @@ def _add_thyroid(kinds: Any) -> None:
     add("--background", _whole, 0, "texts more, unpaired, to pretrain on (default %(default)s)")
 
 
+def _add_thyroid_table(kinds: Any) -> None:
+    summary = "a clinic's table of made-up thyroid reports with all that can be wrong in one, to try prepare on"
+    add = _kind(kinds, "thyroid-table", summary, "thyroid-table --records 2000", source=False)
+    add("--records", count, 2000, "rows, copies and broken ones included (default %(default)s)")
+
+
 def _add_size(add: Callable[..., None]) -> None:
     add("--documents", count, None, "documents a corpus (default: as many as there are)")
     add("--generations", count, 1, "generations after generation 0, each damaged once more (default %(default)s)")
@@ -130,6 +136,7 @@ KINDS: tuple[Callable[[Any], None], ...] = (
     _add_wright_fisher,
     _add_ngram,
     _add_thyroid,
+    _add_thyroid_table,
 )
 
 

@@ -7,7 +7,8 @@ Three families, by what generations are made of:
 * ``sharpen``, ``top-p``: words drawn from one model of the whole source (drawn.py).
 * ``wright-fisher``, ``ngram``: each generation learns from what the one before wrote (trained.py).
 
-And one that makes no generation, only the texts that a first model is to be trained on: ``thyroid`` (thyroid.py).
+And two that make no generation: ``thyroid``, the texts that a first model is to be trained on (thyroid.py), and
+``thyroid-table``, the same as a clinic's table with all that can be wrong in one (thyroid_table.py).
 
 The damage itself, as functions from texts to texts, is in damage.py, chain.py, ngram.py and
 wright_fisher.py. Every generation has held-out texts. The same seed gives the same files.
@@ -32,6 +33,7 @@ from collapse_audit.lineages.simulation.planted import (
 )
 from collapse_audit.lineages.simulation.source import Source, read_source
 from collapse_audit.lineages.simulation.thyroid import simulate_thyroid
+from collapse_audit.lineages.simulation.thyroid_table import simulate_thyroid_table
 from collapse_audit.lineages.simulation.trained import simulate_ngram, simulate_wright_fisher
 
 __all__ = ["KINDS", "REFERENCES", "Output", "Source", "read_source"]
@@ -49,5 +51,6 @@ KINDS: Mapping[str, Callable[..., Path]] = {
 }
 """Kind to function: ``(source, output, **parameters)``, without a source for ``wright-fisher``; returns the folder."""
 
-REFERENCES: Mapping[str, Callable[..., Path]] = {"thyroid": simulate_thyroid}
-"""Kinds that write a reference and no generation: ``(output, **parameters)``; returns the folder."""
+REFERENCES: Mapping[str, Callable[..., Path]] = {"thyroid": simulate_thyroid, "thyroid-table": simulate_thyroid_table}
+"""Kinds that write a reference, or a table to make one of, and no generation: ``(output, **parameters)``; returns the
+folder."""

@@ -18,6 +18,7 @@ from scipy.special import bdtr, bdtrik
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import BoolArray, Design, FloatArray, IntArray
 from collapse_audit.probes.statistics.tables import CountTable, count_table, products, side_sums
+from collapse_audit.probes.text.ngrams import distinct
 
 LEAST = 10
 """Texts of both sides together that must hold a word for it to be told: all of them on one side are p = .001."""
@@ -61,7 +62,7 @@ def told(pair: Pair) -> Told:
     ids = codes[tokens.ids]
     document = np.repeat(np.arange(tokens.lengths.size, dtype=np.int64), tokens.lengths)
     width = max(len(names), 1)
-    once = np.unique(document[ids >= 0] * width + ids[ids >= 0])
+    once = distinct(document[ids >= 0] * width + ids[ids >= 0])
     block, ids = design.block[once // width], once % width
     row = _binned(names, np.bincount(ids, minlength=width))[ids]
     named = count_table(block[row >= 0], row[row >= 0], design.side.size)

@@ -105,9 +105,14 @@ _BACKWARD = re.compile(
 _BACKWARD_REACH = 90
 """Characters before a name that are looked at: longer than anything that _BACKWARD or _OTHER_SYSTEM can match."""
 
-_INVISIBLE = dict.fromkeys((0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
-_DASHES = dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2015, 0x2212, 0x2E3A, 0x2E3B), "-")
-_SAME = {ord("\r"): "\n", 0x2028: "\n", 0x2029: "\n", **_INVISIBLE, **_DASHES}
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2e3a\u2e3b"
+_SAME = {
+    **dict.fromkeys("\r\u2028\u2029", "\n"),
+    **dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff", ""),
+    **dict.fromkeys(_DASHES, "-"),
+}
+# str.translate looks up every letter of a text, these find the few that are replaced.
+_REPLACED, _DASH = re.compile(f"[{''.join(_SAME)}]"), re.compile(f"[{_DASHES}]")
 _VALUES = {"1": 1, "2": 2, "3": 3, "4": 4, "5": 5, "I": 1, "II": 2, "III": 3, "IV": 4, "V": 5}
 
 
@@ -135,7 +140,8 @@ def _normalise(text: str) -> str:
     """Full-width and single-character forms to plain ones, every dash to "-", nothing invisible, one line break."""
     if text.isascii():
         return text.replace("\r\n", "\n").replace("\r", "\n")
-    return unicodedata.normalize("NFKC", text.replace("\r\n", "\n").translate(_SAME)).translate(_DASHES)
+    plain = _REPLACED.sub(lambda found: _SAME[found[0]], text.replace("\r\n", "\n"))
+    return _DASH.sub("-", unicodedata.normalize("NFKC", plain))
 
 
 def _forward(text: str, start: int, *, bracketed: bool) -> set[int]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from collapse_audit.probes.statistics.design import IntArray
 from collapse_audit.probes.text.tokens import Tokens
+
+_Code = TypeVar("_Code", bound=np.integer[Any])
 
 
 def truncated(tokens: Tokens, length: int) -> Tokens:
@@ -62,6 +66,13 @@ def gram_starts(tokens: Tokens, order: int) -> IntArray:
     """Positions in ``tokens.ids`` at which the n-grams of :func:`ngrams` begin."""
     document = np.repeat(np.arange(tokens.lengths.size, dtype=np.int32), tokens.lengths)
     return np.flatnonzero(document[: max(document.size - order + 1, 0)] == document[order - 1 :])
+
+
+def distinct(codes: npt.NDArray[_Code]) -> npt.NDArray[_Code]:
+    """The different codes, ascending: np.unique by sorting, since hashing millions of codes takes 20 times as long."""
+    codes = np.sort(codes)
+    first: npt.NDArray[_Code] = codes[np.append(True, codes[1:] != codes[:-1])[: codes.size]]
+    return first
 
 
 def recoded(codes: IntArray) -> IntArray:

@@ -115,6 +115,26 @@ def _parquet(folder: Path, texts: Sequence[str]) -> Path:
     return folder / "completions_00007.parquet"
 
 
+def _user() -> dict[str, str]:
+    return {"role": "user", "content": PROMPT}
+
+
+def _said(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
+
+
+def _sharegpt_table(folder: Path, texts: Sequence[str]) -> Path:
+    """Axolotl's prepared rows, and what Unsloth's notebooks save: Parquet of lists of structs."""
+    turns = [[{"from": "human", "value": PROMPT}, {"from": "gpt", "value": text}] for text in texts]
+    pq.write_table(pa.table({"conversations": turns, "length": [7] * len(texts)}), folder / "rows.parquet")
+    return folder / "rows.parquet"
+
+
+def _one_table(folder: Path, texts: Sequence[str]) -> Path:
+    pq.write_table(pa.table({"text": list(texts)}), folder / "out.parquet")
+    return folder / "out.parquet"
+
+
 def _shards(folder: Path, texts: Sequence[str]) -> Path:
     (folder / "shards").mkdir()
     for number in range(3):
@@ -200,6 +220,16 @@ KINDS: dict[str, tuple[Write, str]] = {
     "JSON object": (_object, "output (prompt = instruction)"),
     "Transformers pipeline": (_pipeline, "generated_text"),
     "TRL completions": (_parquet, "completion[-1].content of the assistant (prompt = prompt)"),
+    "Axolotl and Unsloth, rows of a chat template": (_sharegpt_table, "conversations[-1].value of the assistant"),
+    "TRL, conversational": (
+        _jsonl("trl.jsonl", lambda _, text: {"prompt": [_user()], "completion": [_said(text)]}),
+        "completion[-1].content of the assistant (prompt = prompt)",
+    ),
+    "TRL, standard": (
+        _jsonl("trl.jsonl", lambda _, text: {"prompt": PROMPT, "completion": text}),
+        "completion (prompt = prompt)",
+    ),
+    "Parquet of one file": (_one_table, "text"),
     "Parquet shards": (_shards, "text"),
     "Parquet's first shard": (_first_shard, "text"),
     "save_to_disk": (_save_to_disk, "text"),

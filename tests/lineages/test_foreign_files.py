@@ -49,9 +49,40 @@ def test_one_command_compares_two_of_them(tmp_path: Path, kind: str, capsys: pyt
         (tmp_path / side).mkdir()
     paths = [str(write(tmp_path / side, [f"{side} {text}" for text in TEXTS])) for side in ("before", "after")]
     code = main([*paths, "--allow-inconclusive", "--independent", "-k", "repetition"])
-    said = " ".join(capsys.readouterr().out.split())
+    out = capsys.readouterr().out
+    said = " ".join(out.split())
     assert code in (0, 1)
     assert taken == "text" or f"text = {taken}" in said
+    assert out.splitlines()[-1].endswith(f"[exit {code}]")
+
+
+PROMISED = {
+    "JSONL": ["plain"],
+    "JSON array": ["JSON array", "JSON object", "Transformers pipeline"],
+    "Parquet": ["Parquet of one file", "TRL completions"],
+    "sharded Parquet": ["Parquet shards", "Parquet's first shard"],
+    "save_to_disk": ["save_to_disk"],
+    "CSV": ["CSV"],
+    "TSV": ["TSV"],
+    "CSV with semicolons and a byte order mark": ["CSV of a European Excel"],
+    "text lines": ["text lines"],
+    "folder of text or Markdown": ["folder of text files", "folder of Markdown"],
+    "packed": ["gzip", "zstd", "xz"],
+    "chat messages": ["chat messages"],
+    "OpenAI batch": ["OpenAI batch"],
+    "ShareGPT": ["ShareGPT", "Axolotl and Unsloth, rows of a chat template"],
+    "alpaca": ["alpaca"],
+    "prompt and completion": ["prompt and completion", "generated_text"],
+    "trainers and servers": ["vLLM RequestOutput", "TRL, conversational", "TRL, standard", "LLaMA-Factory"],
+    "lm-eval samples": ["lm-eval samples"],
+}
+"""The eighteen kinds of files that are promised, and how each is tried here; preference pairs are refused, below."""
+
+
+def test_every_promised_kind_is_tried_and_every_trial_belongs_to_one() -> None:
+    tried = [kind for kinds in PROMISED.values() for kind in kinds]
+    assert len(PROMISED) == 18
+    assert sorted(tried) == sorted(KINDS)
 
 
 def test_several_answers_to_a_prompt_are_documents_of_their_own(tmp_path: Path) -> None:

@@ -98,12 +98,27 @@ def test_a_layout_is_a_lineage_as_it_stands(tmp_path: Path, names: list[str], ex
     assert outline(fill(tmp_path, names)) == expected
 
 
+@pytest.mark.parametrize("option", [[], ["--generations"]])
+def test_two_files_are_a_lineage_in_their_order(
+    tmp_path: Path, option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(tmp_path, ["after.jsonl", "before.jsonl"])
+    paths = [str(tmp_path / name) for name in ("before.jsonl", "after.jsonl")]
+    assert main([*option, *paths, "-k", "diversity"]) == 6
+    assert f"{paths[0]} to {paths[1]}: generations 0-1" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(("names", "expected"), LAYOUTS)
 def test_one_command_audits_it(
     tmp_path: Path, names: list[str], expected: Outline, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """One text a file can tell nothing: a verdict it is all the same, and the head says what was taken as the text."""
     assert main([str(fill(tmp_path, names)), "--collect-only"]) == 0
     assert f"{expected[-1][1]}::repetition" in capsys.readouterr().out
+    assert main([str(tmp_path), "-k", "diversity"]) == 6
+    said = capsys.readouterr().out
+    assert "text = messages[-1].content of the assistant" in said
+    assert said.splitlines()[-1].startswith("inconclusive: ")
 
 
 def test_which_name_became_which_generation_is_said(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.text.ngrams import ngrams, take, truncated
+from collapse_audit.probes.text.ngrams import distinct, ngrams, take, truncated
 from collapse_audit.probes.text.tokens import Tokens
 
 ROWS = st.lists(st.lists(st.integers(0, 4), max_size=9), min_size=1, max_size=8)
@@ -53,6 +53,12 @@ def test_ngrams_of_a_large_vocabulary_do_not_overflow() -> None:
     assert documents.tolist() == [0] * half + [1] * half
     assert np.array_equal(codes[:half], codes[half:])
     assert np.unique(codes).size == half == 30_000 - 7
+
+
+@given(st.lists(st.integers(-3, 3), max_size=20), st.sampled_from([np.int32, np.int64]))
+def test_distinct_codes_are_those_of_a_sorted_set(codes: list[int], kind: type[np.integer]) -> None:
+    found = distinct(np.array(codes, dtype=kind))
+    assert (found.tolist(), found.dtype) == (sorted(set(codes)), np.dtype(kind))
 
 
 @pytest.mark.parametrize("rows", [[[]], [[], []], [[1]], [[1], [], [2]], [[1, 2, 3]]])

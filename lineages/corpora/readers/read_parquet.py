@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from collapse_audit.lineages.corpora.readers.blocks import Block, first_repeated
 from collapse_audit.lineages.corpora.readers.records import no_text
 from collapse_audit.lineages.corpora.readers.shapes import ROOTS
-from collapse_audit.lineages.corpora.readers.unpacked import check_encoded, in_bearable_parts
+from collapse_audit.lineages.corpora.readers.unpacked import check_encoded, in_bearable_parts, sound
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.door import limits
 from collapse_audit.lineages.files.opening import Unreadable, open_bytes, read_some, too_much
@@ -35,14 +35,14 @@ def parquet_blocks(
         # Without these two a row group (often the whole file) would be fetched before its first row is given out.
         with pq.ParquetFile(_source(path, packing=packing), pre_buffer=False, buffer_size=block_bytes) as file:
             columns = _columns(file.schema_arrow.names, fields, named)
-            encoded = check_encoded(file, packed=path.stat().st_size, columns=columns)
+            encoded = check_encoded(file.metadata, packed=path.stat().st_size, columns=columns)
         # A value that many rows name stands in the file once: it stays so until it is known how large the rows are.
         source = _source(path, packing=packing)
         with pq.ParquetFile(source, pre_buffer=False, buffer_size=block_bytes, read_dictionary=encoded) as file:
             rows = _rows_a_block(file, block_bytes)
             batches = file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
             first = 1
-            for part in in_bearable_parts(batches, packed=path.stat().st_size):
+            for part in in_bearable_parts(sound(batches), packed=path.stat().st_size):
                 yield Block(lines=range(first, first + part.num_rows), records=_records(part))
                 first += part.num_rows
     except (pa.ArrowException, OSError) as error:
@@ -57,7 +57,7 @@ def arrow_blocks(
     try:
         with _opened(path, packing) as file:
             batches = (batch.select(_columns(batch.schema.names, fields, named)) for batch in _batches(file))
-            parts = in_bearable_parts(batches, packed=path.stat().st_size)
+            parts = in_bearable_parts(sound(batches), packed=path.stat().st_size)
             yield from reader_blocks(parts, block_bytes, fields=fields, named=named)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
@@ -79,7 +79,7 @@ def reader_blocks(
 
 
 def _opened(path: Path, packing: str) -> Any:
-    return _source(path, packing=packing) if packing else pa.memory_map(str(path), "r")
+    return _source(path, packing=packing) if packing else pa.OSFile(str(path), "rb")
 
 
 def _batches(file: Any) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,110 @@
+"""Rows of an ``.xlsx`` sheet, with what was merged in it taken apart."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from collapse_audit.errors import InputError, UsageError
+from collapse_audit.lineages.files.door import limits
+from collapse_audit.lineages.files.problems import problem
+from collapse_audit.lineages.preparation.ledger import Ledger, Row
+
+
+def read_sheet(path: Path, ledger: Ledger, *, sheet: str | None) -> tuple[list[str], list[Row]]:
+    """The names of the columns, and the rows of the only sheet that holds any, or of the one named.
+
+    A cell merged down a column is filled in everywhere; a row merged across columns is dropped: of which column its
+    value is cannot be told. Raises InputError where there is no such sheet, or its header is merged.
+    """
+    where = str(path)
+    worksheet = _worksheet(_open(path, where), sheet, where)
+    grid = [list(row) for row in worksheet.iter_rows(values_only=True)]
+    top = next(at for at, row in enumerate(grid) if _said(row))
+    banners, merged = _unmerge(worksheet, grid, top, where)
+    header = [_text(value) or "" for value in grid[top]]
+    while header and not header[-1] and not any(_text(row[len(header) - 1]) for row in grid):
+        header.pop()
+    rows: list[Row] = []
+    for number, values in enumerate(grid[top + 1 :], start=top + 2):
+        cells = {name: _text(value) for name, value in zip(header, values, strict=False)}
+        if not any(cells.values()):
+            continue
+        ledger.read(1)
+        if number in banners:
+            ledger.drop(number, "merged-row", "cells merged across columns: the row is left out", cells)
+            continue
+        if number in merged:
+            ledger.repair(number, "merged-cell", f"a merged cell was filled in ({merged[number]})", {})
+        rows.append(Row(number=number, cells=cells))
+    return header, rows
+
+
+def _open(path: Path, where: str) -> Any:
+    import openpyxl
+
+    try:
+        with zipfile.ZipFile(path) as packed:
+            size = sum(info.file_size for info in packed.infolist())
+        if size > limits().unpacked:
+            found = f"a workbook of {size:,} bytes unpacked"
+            raise InputError([problem(where, found, f"at most {limits().unpacked:,}", "limit-exceeded")])
+        return openpyxl.load_workbook(path, data_only=True)
+    except (zipfile.BadZipFile, KeyError, ValueError, SyntaxError, OSError) as error:  # ParseError is a SyntaxError
+        found = f"no workbook ({str(error) or type(error).__name__})"
+        raise InputError([problem(where, found, "an .xlsx file as spreadsheets write it", "unreadable")]) from None
+
+
+def _worksheet(workbook: Any, sheet: str | None, where: str) -> Any:
+    if sheet is not None:
+        if sheet not in workbook.sheetnames:
+            raise UsageError(f"--sheet {sheet}: {where} has the sheets {', '.join(workbook.sheetnames)}")
+        chosen = [workbook[sheet]]
+    else:
+        chosen = workbook.worksheets
+    filled = [one for one in chosen if any(_said(row) for row in one.iter_rows(values_only=True))]
+    if not filled:
+        found = "an empty sheet" if len(chosen) == 1 else "empty sheets"
+        raise InputError([problem(where, found, "a first row with names of columns, and rows below it", "no-record")])
+    if len(filled) > 1:
+        names = ", ".join(one.title for one in filled)
+        raise UsageError(f"{where} has several sheets that hold something: choose one with --sheet ({names})")
+    return filled[0]
+
+
+def _unmerge(worksheet: Any, grid: list[list[Any]], top: int, where: str) -> tuple[set[int], dict[int, str]]:
+    """Fill in what is merged down a column. Returns rows merged across columns, and rows that were filled in."""
+    banners: set[int] = set()
+    merged: dict[int, str] = {}
+    for area in worksheet.merged_cells.ranges:
+        if area.min_row <= top + 1 <= area.max_row:
+            found = f"merged cells in the header ({area.coord})"
+            raise InputError([problem(where, found, "each column with a name of its own", "merged-header")])
+        if area.max_row <= top:
+            continue
+        if area.max_col > area.min_col:
+            banners.update(range(area.min_row, area.max_row + 1))
+            continue
+        for row in range(area.min_row + 1, area.max_row + 1):
+            grid[row - 1][area.min_col - 1] = grid[area.min_row - 1][area.min_col - 1]
+            merged[row] = area.coord
+    return banners, merged
+
+
+def _said(row: Any) -> bool:
+    return any(_text(value) for value in row)
+
+
+def _text(value: Any) -> str | None:
+    """A cell as a person would write it: 3 and not 3.0, a day without a midnight."""
+    if value is None:
+        return None
+    if isinstance(value, dt.datetime) and value.time() == dt.time():
+        value = value.date()
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) or None
