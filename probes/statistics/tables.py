@@ -177,6 +177,17 @@ def side_sums(columns: FloatArray, relabellings: npt.NDArray[np.uint8]) -> Float
     return np.stack((columns.sum(axis=0) - generation, generation))
 
 
+def sparse_side_sums(columns: csr_array, relabellings: npt.NDArray[np.uint8]) -> Iterator[tuple[slice, FloatArray]]:
+    """As :func:`side_sums` of the transposed ``columns`` (shape (c, K)), shape (2, b, c), a slice of the relabellings
+    after the other: what is held at once is bounded however many columns there are."""
+    total = np.asarray(columns.sum(axis=1), dtype=np.float64)
+    step = max(1, _CHUNK // max(*columns.shape, 1))
+    for start in range(0, len(relabellings), step):
+        part = slice(start, start + step)
+        generation = np.ascontiguousarray((columns @ relabellings[part].T.astype(np.float64)).T)
+        yield part, np.stack((total - generation, generation))
+
+
 def _divergence(counts: npt.NDArray[np.float32], tokens: FloatArray, *, pooled: bool) -> FloatArray:
     shares: FloatArray = counts / np.maximum(tokens, 1.0)[:, None]
     rest: FloatArray = np.maximum((tokens > 0) - shares.sum(axis=1), 0.0)
