@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Generator
+
 import pytest
 from hypothesis import settings
 
@@ -17,3 +20,18 @@ pytest_plugins = ["pytester"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--reduced``: a tenth of the repetitions of the calibration suite, with limits as strict for their number."""
     parser.addoption("--reduced", action="store_true", help="a tenth of the calibration suite's repetitions")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected lives as long as the tests do, so the garbage collector need not visit it.
+
+    The trainer collects garbage after each generation, and with six thousand tests and torch in memory each visit of
+    all objects takes as long as training a toy.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
