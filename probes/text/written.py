@@ -20,6 +20,7 @@ from collapse_audit.probes.text.transcripts import HINT, MOST, last_turns
 
 _BEGINNING = re.compile(r"\A(?:\s|<s>|<bos>|<\|begin_of_text\|>|<\|startoftext\|>|<\|endoftext\|>|\[CLS\])+")
 """What a tokenizer puts before a text."""
+_NOT_PLAIN = bytes(code for code in range(128) if not chr(code).isalnum())
 _LONG = 8
 """Characters of a prompt that is looked for behind a heading: a shorter one stands there by chance."""
 MOST_BEGIN = 0.5
@@ -112,7 +113,9 @@ def _after(text: str, prompt: str) -> str | None:
         return text[len(prompt) :]
     if not text or not _may_begin(text, prompt):
         return None
-    seen, asked = visible(pa.array([text, prompt], pa.large_string())).to_pylist()
+    seen, asked = text, prompt
+    if not (text.isascii() and prompt.isascii()):
+        seen, asked = visible(pa.array([text, prompt], pa.large_string())).to_pylist()
     seen, wanted = _BEGINNING.sub("", seen), "".join(_BEGINNING.sub("", asked).split())
     if not wanted:
         return None
@@ -135,9 +138,10 @@ def _may_begin(text: str, prompt: str) -> bool:
     return first[:shorter] == second[:shorter]
 
 
-def _plain(text: str) -> str:
+def _plain(text: str) -> bytes:
+    """The ASCII letters and digits among the first 200 characters; an accent is taken off its letter."""
     letters = unicodedata.normalize("NFD", _BEGINNING.sub("", text[:200]))
-    return "".join(letter for letter in letters if letter.isascii() and letter.isalnum())
+    return letters.encode("ascii", "ignore").translate(None, delete=_NOT_PLAIN)
 
 
 def _behind_heading(
