@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -35,3 +36,24 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests that share what takes long to make run in one process: those of a file, and all of the trainer's.
+
+    A page of the docs shares nothing and takes long, so each is dealt out by itself; being alone they come last, which
+    keeps every process busy to the end.
+    """
+    if config.getvalue("dist") != "load":
+        return None  # the user chose
+    from xdist.scheduler import LoadScopeScheduling
+
+    class BySharedWork(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            if file.endswith("test_docs_blocks.py"):
+                return nodeid
+            return "trainer" if "tests/training/" in file else file
+
+    return BySharedWork(config, log)
