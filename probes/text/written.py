@@ -73,7 +73,7 @@ def without_prompts(
 ) -> tuple[pa.LargeStringArray, tuple[str, ...]]:
     """Texts without the prompts that they begin with, and what to say of it; white space may differ."""
     rows = texts.to_pylist()
-    rest = [None if not prompt else _after(text, prompt) for text, prompt in zip(rows, prompts, strict=True)]
+    rest = _after(rows, prompts)
     cut = sum(answer is not None for answer in rest)
     told = [f"{cut / len(rows):.0%} of the texts begin with their prompt, which was taken away"] if cut else []
     heading, behind = _behind_heading(rows, prompts, rest)
@@ -107,27 +107,35 @@ def _squeezed(text: str) -> str:
     return "".join(text.split())
 
 
-def _after(text: str, prompt: str) -> str | None:
-    """What follows ``prompt`` at the beginning of ``text``, or None where it does not stand there."""
-    if text.startswith(prompt) and prompt.strip():
-        return text[len(prompt) :]
-    if not text or not _may_begin(text, prompt):
-        return None
-    seen, asked = text, prompt
-    if not (text.isascii() and prompt.isascii()):
-        seen, asked = visible(pa.array([text, prompt], pa.large_string())).to_pylist()
-    seen, wanted = _BEGINNING.sub("", seen), "".join(_BEGINNING.sub("", asked).split())
+def _after(texts: Sequence[str], prompts: Sequence[str | None]) -> list[str | None]:
+    """What follows each prompt at the beginning of its text, or None where it does not stand there."""
+    rest: list[str | None] = [None] * len(texts)
+    otherwise = []  # where the prompt may stand in other white space, or in other code points of the same letters
+    for at, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
+        if prompt and prompt.strip() and text.startswith(prompt):
+            rest[at] = text[len(prompt) :]
+        elif prompt and text and _may_begin(text, prompt):
+            otherwise.append(at)
+    pairs = ([column[at] for at in otherwise] for column in (texts, prompts))
+    seen, asked = (visible(pa.array(column, pa.large_string())).to_pylist() for column in pairs)
+    for at, text, prompt in zip(otherwise, seen, asked, strict=True):
+        rest[at] = _behind(_BEGINNING.sub("", text), _squeezed(_BEGINNING.sub("", prompt)))
+    return rest
+
+
+def _behind(text: str, wanted: str) -> str | None:
+    """What follows the letters ``wanted`` at the beginning of ``text``, whatever white space is among them."""
     if not wanted:
         return None
     at = 0
-    for position, letter in enumerate(seen):
+    for position, letter in enumerate(text):
         if letter.isspace():
             continue
         if letter != wanted[at]:
             return None
         at += 1
         if at == len(wanted):
-            return seen[position + 1 :]
+            return text[position + 1 :]
     return None
 
 
