@@ -108,7 +108,7 @@ def unique_table(runs: Sequence[Measured]) -> str:
 def category_shares(sample: Sample) -> list[float]:
     """Percent of the texts that name EU-TIRADS 1, 2, 3, 4, 5, and that name no category."""
     labels = sample.labels(EU_TIRADS)
-    carried = labels.carried[:, [labels.names.index(name) for name in CATEGORIES]]
+    carried = np.column_stack([labels.column(name) for name in CATEGORIES])
     return [*(100 * carried.mean(axis=0)).tolist(), 100 * float((~carried.any(axis=1)).mean())]
 
 

@@ -239,7 +239,7 @@ COLLAPSE_AUDIT_LIMITS=line=1e8,ratio=2000 collapse-audit runs/latest
 ```
 """
 _FIXED = """
-Two limits cannot be raised. Texts times labels are at most 100,000,000: name coarser labels. A pattern for labels has
+Two limits cannot be raised. Labels are at most 100,000: name coarser ones. A pattern for labels has
 at most 10,000 characters, and RE2 holds it to 8 MB of automaton. A tokenizer's file is read by a process of its own,
 with bounded memory and time.
 """

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 from scipy.special import betaincinv, betaln, logsumexp
 
 from collapse_audit.probes.packs import answers
@@ -17,7 +18,7 @@ from collapse_audit.probes.statistics.design import Design
 from collapse_audit.probes.statistics.estimates import ratio_of_sums, settling_n
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured
 from collapse_audit.probes.statistics.unseen import expected_seen
-from collapse_audit.probes.text.labels import Labels, spelled_alike, told_alike
+from collapse_audit.probes.text.labels import Labels, ones, spelled_alike, told_alike
 from collapse_audit.probes.trends import followed
 from collapse_audit.probes.types import probe
 
@@ -211,7 +212,8 @@ def _unseen_mass(labels: Labels) -> float | None:
 
     Good 1953, doi 10.1093/biomet/40.3-4.237.
     """
-    counts = labels.carried[:, [name in labels.categories for name in labels.names]].sum(axis=0)
+    categories = set(labels.categories)
+    counts = labels.counts[[name in categories for name in labels.names]]
     return float(np.count_nonzero(counts == 1) / counts.sum()) if counts.any() else None
 
 
@@ -224,7 +226,7 @@ def _survival(pair: Pair, baseline: Labels, generation: Labels) -> tuple[Surviva
         if design.kind != "document":
             here = design.side[design.block] == side
             carried = _by_unit(carried[design.kept[here] - first], design.unit[design.block[here]])
-        sides.append((len(carried), dict(zip(labels.names, carried.sum(axis=0).tolist(), strict=True))))
+        sides.append((carried.shape[0], dict(zip(labels.names, carried.sum(axis=0).tolist(), strict=True))))
     (n_baseline, before), (n_generation, after) = sides
     return tuple(
         Survival(
@@ -245,7 +247,7 @@ def _survival(pair: Pair, baseline: Labels, generation: Labels) -> tuple[Surviva
 def _by_text(design: Design, label: str, *sides: Labels) -> tuple[float, float]:
     """90% interval of the ratio of the shares of texts that carry ``label``, groups or prompts as units."""
     carried = np.concatenate(
-        [s.carried[:, s.names.index(label)] if label in s.names else np.zeros(len(s.carried), bool) for s in sides]
+        [s.column(label) if label in s.names else np.zeros(s.carried.shape[0], bool) for s in sides]
     )[design.kept]
     found = ratio_of_sums(
         design.per_block(carried.astype(np.float64)),
@@ -258,12 +260,11 @@ def _by_text(design: Design, label: str, *sides: Labels) -> tuple[float, float]:
     return (found.low, found.high) if isinstance(found, Estimate) else (0.0, math.inf)
 
 
-def _by_unit(carried: npt.NDArray[np.bool_], unit: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def _by_unit(carried: csr_array, unit: npt.NDArray[np.int64]) -> csr_array:
     """Whether any text of a unit carries the label; one row a unit."""
     units, row = np.unique(unit, return_inverse=True)
-    any_of = np.zeros((units.size, carried.shape[1]), dtype=np.bool_)
-    np.logical_or.at(any_of, row, carried)
-    return any_of
+    document, label = carried.nonzero()
+    return ones(row[document], label, (units.size, carried.shape[1]))
 
 
 def _worst(rows: Sequence[Survival], *, by: int) -> Survival:
@@ -274,7 +275,17 @@ def _worst(rows: Sequence[Survival], *, by: int) -> Survival:
 def _needed(table: tuple[Survival, ...]) -> float:
     """Texts a side at which every category would be told present or depleted, were its shares to stay as they are."""
     n = max(table[0].n_baseline, table[0].n_generation)
-    return settling_n(n, lambda factor: all(row.scaled(factor).told for row in table))
+    # Thousands of labels are few different pairs of counts, and one that was not told is asked first again.
+    waiting = list({(row.baseline, row.generation, row.by_text): row for row in table}.values())
+
+    def settled(factor: float) -> bool:
+        for at, row in enumerate(waiting):
+            if not row.scaled(factor).told:
+                waiting.insert(0, waiting.pop(at))
+                return False
+        return True
+
+    return settling_n(n, settled)
 
 
 def _evidence(row: Survival) -> dict[str, object]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array, csr_array, hstack
 from scipy.special import entr
 
 from collapse_audit.probes.packs import answers
@@ -14,8 +15,8 @@ from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p, rule_of_three
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, RawPanel, Reading, Z
-from collapse_audit.probes.statistics.tables import side_sums
-from collapse_audit.probes.text.labels import Labels, spelled_alike, told_alike
+from collapse_audit.probes.statistics.tables import sparse_side_sums
+from collapse_audit.probes.text.labels import Labels, side_by_side, spelled_alike, told_alike
 from collapse_audit.probes.types import probe
 
 NO_LABEL = "∅"
@@ -95,7 +96,9 @@ def label_divergence(pair: Pair) -> Iterable[Reading]:
     names, carried = joined(*labels)
     if len(names) == 1:
         return _nothing("no text of either side carries a label")
-    per_block = np.stack([pair.design.per_block(column) for column in carried[pair.design.kept].T.astype(np.float64)])
+    document, label = carried[pair.design.kept].nonzero()
+    ones, at = np.ones(label.size), (label, pair.design.block[document])
+    per_block = coo_array((ones, at), shape=(len(names), pair.design.side.size)).tocsr()
     return [_divergence(pair, labels, names, per_block), _effective(pair, per_block[:-1])]
 
 
@@ -106,9 +109,9 @@ def _nothing(reason: str, *, neutral: bool = True) -> list[Reading]:
     ]
 
 
-def _divergence(pair: Pair, labels: tuple[Labels, Labels], names: tuple[str, ...], per_block: FloatArray) -> Estimate:
+def _divergence(pair: Pair, labels: tuple[Labels, Labels], names: tuple[str, ...], per_block: csr_array) -> Estimate:
     forward, reverse = _divergences(per_block, pair.relabellings)
-    counts = np.stack([per_block[:, side].sum(axis=1) for side in (~pair.design.side, pair.design.side)])
+    counts = np.stack(_on_sides(per_block, pair.design.side))
     excess = float(forward[0] - forward[1:].mean())
     # Labels that nobody carries may still be 3 in n: no divergence below that is claimed.
     error = max(
@@ -148,26 +151,28 @@ def _divergence(pair: Pair, labels: tuple[Labels, Labels], names: tuple[str, ...
     )
 
 
-def _effective(pair: Pair, per_block: FloatArray) -> Reading:
+def _effective(pair: Pair, per_block: csr_array) -> Reading:
     """Ratio of exp(entropy) over labels; ``per_block`` (K labels, blocks) without ``∅``."""
     design = pair.design
-    counts = side_sums(per_block.T, pair.relabellings)
-    carried = np.count_nonzero(counts[0, 0])
+    observed = _on_sides(per_block, design.side)
+    carried = np.count_nonzero(observed[0])
     if carried < 2:
         what = "one label" if carried else "no label"
         return NotMeasured(statistic="effective-labels", reason=f"the texts of the baseline carry {what}")
-    totals = np.maximum(counts.sum(axis=2), 1.0)
-    entropy = entr(counts / totals[:, :, None]).sum(axis=2)
+    totals, entropy = np.empty((2, 2, len(pair.relabellings)))
+    for part, counts in sparse_side_sums(per_block, pair.relabellings):
+        totals[:, part] = np.maximum(counts.sum(axis=2), 1.0)
+        entropy[:, part] = entr(counts / totals[:, part, None]).sum(axis=2)
     change = entropy[1] - entropy[0]
     influence = np.zeros(design.side.size)
     for which, sign, count, spread in (
-        (~design.side, -1, counts[0, 0], entropy[0, 0]),
-        (design.side, 1, counts[1, 0], entropy[1, 0]),
+        (~design.side, -1, observed[0], entropy[0, 0]),
+        (design.side, 1, observed[1], entropy[1, 0]),
     ):
         share = count / max(count.sum(), 1.0)
         surprise = np.where(share > 0, -np.log(np.where(share > 0, share, 1.0)), 0.0)
         held = per_block[:, which]
-        influence[which] = sign * (surprise @ held - spread * held.sum(axis=0)) / max(count.sum(), 1.0)
+        influence[which] = sign * (held.T @ surprise - spread * held.sum(axis=0)) / max(count.sum(), 1.0)
     # Labels that nobody carries may still be 3 in n, and -x ln x of entropy with them.
     floor = rule_of_three(design) * math.log(max(design.units, 2))
     error = max(design.standard_error(influence), float(change[1:].std()), floor)
@@ -198,19 +203,12 @@ def _shown(names: tuple[str, ...], counts: FloatArray) -> dict[str, dict[str, in
     }
 
 
-def joined(baseline: Labels, generation: Labels) -> tuple[tuple[str, ...], npt.NDArray[np.bool_]]:
-    """All label names that anybody carries, then ``∅``, and who carries them; shape (n + m, K + 1)."""
-    names = sorted({*baseline.names, *generation.names})
-    if not names:
-        return (NO_LABEL,), np.ones((len(baseline.carried) + len(generation.carried), 1), dtype=np.bool_)
-    rows = []
-    for labels in (baseline, generation):
-        column = {name: k for k, name in enumerate(labels.names)}
-        missing = np.zeros(len(labels.carried), dtype=np.bool_)
-        rows.append(np.stack([labels.carried[:, column[n]] if n in column else missing for n in names], axis=1))
-    carried = np.concatenate(rows)
-    seen = np.asarray(carried.any(axis=0))
-    carried = np.concatenate((carried[:, seen], ~carried.any(axis=1, keepdims=True)), axis=1)
+def joined(baseline: Labels, generation: Labels) -> tuple[tuple[str, ...], csr_array]:
+    """All label names that anybody carries, then ``∅``, and who carries them: ones, shape (n + m, K + 1)."""
+    names, carried = side_by_side((baseline, generation))
+    seen = np.bincount(carried.indices, minlength=len(names)) > 0
+    nothing = (np.diff(carried.indptr) == 0).astype(np.int64)
+    carried = csr_array(hstack((carried[:, seen], csr_array(nothing[:, None])), format="csr"))
     shown = [name for name, some in zip(names, seen, strict=True) if some]
     none = NO_LABEL
     while none in shown:  # somebody's label is called like the absence of one
@@ -223,19 +221,27 @@ def _smoothed_log(counts: FloatArray) -> FloatArray:
     return np.asarray(np.log(smoothed / smoothed.sum(axis=0)))
 
 
-def _divergences(per_block: FloatArray, relabellings: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+def _on_sides(per_block: csr_array, side: npt.NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
+    """How often each label stands on the baseline's side and on the generation's; two arrays of shape (K,)."""
+    return per_block @ (~side).astype(np.float64), per_block @ side.astype(np.float64)
+
+
+def _divergences(per_block: csr_array, relabellings: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
     """KL(baseline||generation) and its reverse under every relabelling; two arrays of shape (B + 1,)."""
-    p, q = (_smoothed_log(counts.T) for counts in side_sums(per_block.T, relabellings))
-    return (np.exp(p) * (p - q)).sum(axis=0), (np.exp(q) * (q - p)).sum(axis=0)
+    forward, reverse = np.empty((2, len(relabellings)))
+    for part, sums in sparse_side_sums(per_block, relabellings):
+        p, q = (_smoothed_log(counts.T) for counts in sums)
+        forward[part], reverse[part] = (np.exp(p) * (p - q)).sum(axis=0), (np.exp(q) * (q - p)).sum(axis=0)
+    return forward, reverse
 
 
-def _influence(per_block: FloatArray, side: npt.NDArray[np.bool_]) -> FloatArray:
+def _influence(per_block: csr_array, side: npt.NDArray[np.bool_]) -> FloatArray:
     """First-order effect of every block on KL(P||Q): ln(P/Q) for baseline labels, -P/Q for the generation's."""
-    counts = [per_block[:, which].sum(axis=1) for which in (~side, side)]
+    counts = _on_sides(per_block, side)
     p, q = (_smoothed_log(count) for count in counts)
     influence = np.zeros(side.size)
     for which, score, count in ((~side, p - q, counts[0]), (side, -np.exp(p - q), counts[1])):
         carried = per_block[:, which]
         mean = (score * count).sum() / max(count.sum(), 1.0)
-        influence[which] = (score @ carried - mean * carried.sum(axis=0)) / max(count.sum(), 1.0)
+        influence[which] = (carried.T @ score - mean * carried.sum(axis=0)) / max(count.sum(), 1.0)
     return influence

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Generator
+from typing import Any
+
 import pytest
 from hypothesis import settings
 
@@ -17,3 +21,39 @@ pytest_plugins = ["pytester"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--reduced``: a tenth of the repetitions of the calibration suite, with limits as strict for their number."""
     parser.addoption("--reduced", action="store_true", help="a tenth of the calibration suite's repetitions")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected lives as long as the tests do, so the garbage collector need not visit it.
+
+    The trainer collects garbage after each generation, and with six thousand tests and torch in memory each visit of
+    all objects takes as long as training a toy.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests that share what takes long to make run in one process: those of a file, and all of the trainer's.
+
+    A page of the docs shares nothing and takes long, so each is dealt out by itself; being alone they come last, which
+    keeps every process busy to the end.
+    """
+    if config.getvalue("dist") != "load":
+        return None  # the user chose
+    from xdist.scheduler import LoadScopeScheduling
+
+    class BySharedWork(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            if file.endswith("test_docs_blocks.py"):
+                return nodeid
+            return "trainer" if "tests/training/" in file else file
+
+    return BySharedWork(config, log)

@@ -143,9 +143,8 @@ class Bench:
             return dataclasses.replace(self.parted, label_field=None)
         labels = self.baseline.labels(self.rule)
         names = np.array(labels.names, dtype=object)
-        return dataclasses.replace(
-            self.parted, label_field=pa.array([list(names[row]) for row in labels.carried], pa.list_(pa.string()))
-        )
+        rows = [list(names[row]) for row in np.split(labels.carried.indices, labels.carried.indptr[1:-1])]
+        return dataclasses.replace(self.parted, label_field=pa.array(rows, pa.list_(pa.string())))
 
     def halves(self, n: int, rng: np.random.Generator) -> tuple[Sample, Sample]:
         """Two disjoint random samples of ``n`` documents each (groups whole, so about ``n``)."""
@@ -168,8 +167,7 @@ class Bench:
 
     def _carried(self, label: str) -> npt.NDArray[np.bool_]:
         assert self.rule is not None
-        labels = self.baseline.labels(self.rule)
-        return labels.carried[:, labels.names.index(label)]
+        return self.baseline.labels(self.rule).column(label)
 
     def written(self, texts: Sequence[str], like: Sample | None = None) -> Sample:
         """``texts`` as a sample; keys and labels, where texts replace those of another sample, are that one's."""

@@ -117,7 +117,7 @@ def _rule(name: str, lineage: Lineage, sample: Sample) -> LabelRule | None:
         return label_rule(name, classes=lineage.label_classes)
     if sample.label_field is not None:
         return label_rule("field", classes=lineage.label_classes)
-    mentions = sample.labels(EU_TIRADS).carried.any(axis=1)
+    mentions = sample.labels(EU_TIRADS).labelled
     return EU_TIRADS if mentions.mean() >= AUTO_SHARE else None
 
 

@@ -99,7 +99,7 @@ def _beyond(estimate: Estimate, gate: Gate, alpha: float) -> bool:
 def _label_rule(baseline: Sample, config: AuditConfig) -> LabelRule | None:
     """A rule that reads labels out of texts: a model writes no label field."""
     if config.labels == "auto":
-        mentions = baseline.labels(EU_TIRADS).carried.any(axis=1)
+        mentions = baseline.labels(EU_TIRADS).labelled
         return EU_TIRADS if mentions.mean() >= AUTO_SHARE else None
     rule = label_rule(config.labels)
     return None if rule is None or rule.extract is None else rule

@@ -41,5 +41,5 @@ def label_rule_of(config: AuditConfig, plan: Plan, baseline: Sample) -> LabelRul
         return label_rule(config.labels, classes=classes)
     if baseline.label_field is not None:
         return label_rule("field", classes=classes)
-    mentions = baseline.labels(EU_TIRADS).carried.any(axis=1)
+    mentions = baseline.labels(EU_TIRADS).labelled
     return EU_TIRADS if mentions.mean() >= AUTO_SHARE else None

@@ -182,7 +182,7 @@ class SeedAudit:
                 absent = _absent("labels", [sample.label_field is not None for sample in sides])
                 if absent is not None:
                     return absent
-            if not sides[0].labels(self.rule).carried.any():
+            if not sides[0].labels(self.rule).labelled.any():
                 return NotMeasured(reason=f"no text of the baseline carries a label (labels = {self.rule.name})")
         if "nll" in probe.needs:
             return _absent("nll", [sample.nll is not None for sample in sides])

@@ -73,7 +73,7 @@ def named_labels(probe: Asked, pair: PackedPair) -> Iterable[Reading]:
     missing = _without_labels(pair)
     if missing is not None:
         return [dataclasses.replace(missing, statistic=gate.statistic) for gate in probe.gates]
-    carried = np.concatenate([side.carried for side in pair.named.told or ()]).sum(axis=0)
+    carried = np.sum([side.counts for side in pair.named.told or ()], axis=0)
     share = float(carried[:-1].sum() / max(carried.sum(), 1))
     return [
         reading if isinstance(reading, NotMeasured) else _as_far_as_named(reading, share, worse=gate.worse)

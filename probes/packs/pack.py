@@ -166,7 +166,7 @@ def summed(counts: csr_array, size: int) -> csr_array:
 
 def _labels(labels: Labels, rule: LabelRule, rows: IntArray, compared: int, size: int) -> PackedLabels | None:
     carried = labels.carried[rows]
-    if not carried.any():
+    if not carried.nnz:
         return None
     counted = carried.sum(axis=0)
     named = np.flatnonzero(carried[compared * size :].sum(axis=0) >= COMMON)
@@ -180,10 +180,10 @@ def _labels(labels: Labels, rule: LabelRule, rows: IntArray, compared: int, size
     )
 
 
-def kinds(carried: BoolArray, named: IntArray) -> BoolArray:
+def kinds(carried: csr_array, named: IntArray) -> BoolArray:
     """Who carries each of the ``named`` labels, who any other, and who none; shape (documents, named + 2)."""
-    others = np.delete(carried, named, axis=1).any(axis=1)
-    return np.column_stack((carried[:, named], others, ~carried.any(axis=1)))
+    these, all_of = carried[:, named].toarray() > 0, np.diff(carried.indptr)
+    return np.column_stack((these, all_of > these.sum(axis=1), all_of == 0))
 
 
 def rule_key(rule: LabelRule) -> str:

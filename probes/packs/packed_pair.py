@@ -26,7 +26,7 @@ from collapse_audit.probes.pairs.units import Unit, neighbours_of
 from collapse_audit.probes.statistics.design import MIN_UNITS, BoolArray, Design, IntArray
 from collapse_audit.probes.statistics.lengths import MATERIAL, SIGNIFICANT
 from collapse_audit.probes.statistics.readings import NotMeasured
-from collapse_audit.probes.text.labels import EU_TIRADS, LabelRule, Labels, label_rule
+from collapse_audit.probes.text.labels import EU_TIRADS, LabelRule, Labels, label_rule, ones
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import Tokens
 
@@ -95,7 +95,9 @@ class PackedSample(Sample):
         """
         totals, scarce = (self.pack.labels.totals, self.pack.labels.scarce) if self.pack.labels else ({}, 0)
         carried = np.arange(len(self))[:, None] < np.array([*totals.values(), scarce], dtype=np.int64)
-        return Labels(rule=rule.name, names=(*totals, RARE), carried=carried, categories=tuple(totals))
+        return Labels(
+            rule=rule.name, names=(*totals, RARE), carried=csr_array(carried, dtype=np.int64), categories=tuple(totals)
+        )
 
 
 def packed_sample(pack: Pack, *, name: str, digest: str, tokens: str) -> PackedSample:
@@ -257,7 +259,10 @@ class PackedPair(Pair):
         if pack.labels is not None and self.label_rule is not None:
             found, names = self.generation.labels(self.label_rule), (*pack.labels.names, RARE)
             sides = dealt(pack.labels.carriers, self.before.size), carried_kinds(found, pack.labels.names)
-            both = [Labels(rule=found.rule, names=names, carried=side, categories=names) for side in sides]
+            both = [
+                Labels(rule=found.rule, names=names, carried=csr_array(side, dtype=np.int64), categories=names)
+                for side in sides
+            ]
             told = both[0], both[1]
         return self._ordinary(
             self._blocks(pack.compared, self.rows),
@@ -363,7 +368,9 @@ def dealt(carriers: IntArray, size: int) -> BoolArray:
 def carried_kinds(labels: Labels, names: tuple[str, ...]) -> BoolArray:
     """Who carries each of ``names``, and who any other label; shape (N, len(names) + 1)."""
     missing = [name for name in names if name not in labels.names]
-    carried = np.column_stack((labels.carried, np.zeros((len(labels.carried), len(missing)), dtype=np.bool_)))
+    documents, known = labels.carried.shape
+    document, label = labels.carried.nonzero()
+    carried = ones(document, label, (documents, known + len(missing)))
     column = {name: k for k, name in enumerate((*labels.names, *missing))}
     return kinds(carried, np.array([column[name] for name in names], dtype=np.int64))[:, :-1]
 

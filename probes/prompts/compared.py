@@ -121,7 +121,7 @@ def rare_labels(answers: Answers) -> Iterator[Ratio]:
     counts = carried[answers.baseline].sum(axis=0)
     rare = (counts > 0) & ~head(counts, None)  # the names stand in the order of their spelling
     if rare.any():
-        yield _share("rare-labels", "lower", np.asarray(carried[:, rare].any(axis=1)))
+        yield _share("rare-labels", "lower", np.asarray(carried[:, rare].sum(axis=1) > 0))
 
 
 def perplexity(answers: Answers) -> Iterator[Ratio]:

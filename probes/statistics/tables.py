@@ -134,11 +134,13 @@ def sweep(table: CountTable, relabellings: npt.NDArray[np.uint8]) -> Swept:
 def sweep_distinct(tables: Iterable[CountTable], relabellings: npt.NDArray[np.uint8]) -> FloatArray:
     """Distinct types of disjoint vocabularies together, under every relabelling; shape (2, B + 1).
 
-    Needs no counts, so one bit a block and replicate does: a type is on the generation's side where any of its blocks
-    is (or), and on the baseline's where not all of them are (not and).
+    Needs no counts, so one bit a block and replicate does, 64 to a word: a type is on the generation's side where any
+    of its blocks is (or), and on the baseline's where not all of them are (not and).
     """
     replicates = len(relabellings)
-    bits = np.packbits(relabellings.T, axis=1)
+    padded = np.zeros((relabellings.shape[1], replicates + -replicates % 64), dtype=np.uint8)
+    padded[:, :replicates] = relabellings.T
+    bits = np.packbits(padded, axis=1).view(np.uint64)
     distinct = np.zeros((2, replicates))
     hapaxes = np.zeros(relabellings.shape[1])
     for table in tables:
@@ -146,13 +148,14 @@ def sweep_distinct(tables: Iterable[CountTable], relabellings: npt.NDArray[np.ui
         for held, starts in _portions(table.repeated, bits, size=max(1, _CHUNK // replicates)):
             on_generation, on_baseline = np.bitwise_or.reduceat(held, starts), ~np.bitwise_and.reduceat(held, starts)
             for side, present in enumerate((on_baseline, on_generation)):
-                distinct[side] += np.unpackbits(present, axis=1, count=replicates).sum(axis=0, dtype=np.int64)
+                each = np.unpackbits(present.view(np.uint8), axis=1, count=replicates)
+                distinct[side] += each.sum(axis=0, dtype=np.int32)
     return distinct + side_sums(hapaxes[:, None], relabellings)[:, :, 0]
 
 
 def _portions(
-    repeated: csr_array, bits: npt.NDArray[np.uint8], *, size: int
-) -> Iterator[tuple[npt.NDArray[np.uint8], IntArray]]:
+    repeated: csr_array, bits: npt.NDArray[np.uint64], *, size: int
+) -> Iterator[tuple[npt.NDArray[np.uint64], IntArray]]:
     """The bits of the blocks that hold each of ``size`` types, and where each type's blocks start."""
     for first in range(0, repeated.shape[0], size):
         bounds = repeated.indptr[first : first + size + 1]
@@ -175,6 +178,17 @@ def side_sums(columns: FloatArray, relabellings: npt.NDArray[np.uint8]) -> Float
         [relabellings[start : start + 64].astype(np.float64) @ columns for start in range(0, len(relabellings), 64)]
     )
     return np.stack((columns.sum(axis=0) - generation, generation))
+
+
+def sparse_side_sums(columns: csr_array, relabellings: npt.NDArray[np.uint8]) -> Iterator[tuple[slice, FloatArray]]:
+    """As :func:`side_sums` of the transposed ``columns`` (shape (c, K)), shape (2, b, c), a slice of the relabellings
+    after the other: what is held at once is bounded however many columns there are."""
+    total = np.asarray(columns.sum(axis=1), dtype=np.float64)
+    step = max(1, _CHUNK // max(*columns.shape, 1))
+    for start in range(0, len(relabellings), step):
+        part = slice(start, start + step)
+        generation = np.ascontiguousarray((columns @ relabellings[part].T.astype(np.float64)).T)
+        yield part, np.stack((total - generation, generation))
 
 
 def _divergence(counts: npt.NDArray[np.float32], tokens: FloatArray, *, pooled: bool) -> FloatArray:

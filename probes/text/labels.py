@@ -11,14 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import re2
+from scipy.sparse import coo_array, csr_array
 
 from collapse_audit.errors import UsageError
 from collapse_audit.probes.text.eu_tirads import CATEGORIES, UNLABELLED_MENTION, eu_tirads
 
 _LONGEST_PATTERN = 10_000
 """Characters of a regular expression for labels."""
-MOST_CELLS = 10**8
-"""Texts times labels: a label that hardly any text carries tells nothing of collapse, and takes a column of its own."""
+MOST_LABELS = 10**5
+"""Different labels of one corpus: beyond, hardly any is carried twice, and none tells anything of collapse."""
 AUTO_SHARE = 0.05
 """``auto`` takes EU-TIRADS where at least this share of the baseline's texts mention it."""
 
@@ -30,10 +31,34 @@ class Labels:
     rule: str
     names: tuple[str, ...]
     """The K labels, sorted."""
-    carried: npt.NDArray[np.bool_]
-    """Shape (N, K)."""
+    carried: csr_array
+    """Shape (N, K): a one where a document carries a label; see :func:`ones`."""
     categories: tuple[str, ...]
     """Names that are real categories (not "mentioned without category"); may hold ones that nobody carries."""
+
+    @property
+    def labelled(self) -> npt.NDArray[np.bool_]:
+        """Which documents carry any label; shape (N,)."""
+        return np.asarray(np.diff(self.carried.indptr) > 0)
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """How many documents carry each label; shape (K,)."""
+        return np.bincount(self.carried.indices, minlength=len(self.names))
+
+    def column(self, name: str) -> npt.NDArray[np.bool_]:
+        """Which documents carry the label called ``name``; shape (N,)."""
+        return np.asarray(self.carried[:, [self.names.index(name)]].toarray()[:, 0] > 0)
+
+
+def ones(
+    document: npt.NDArray[np.integer[Any]], label: npt.NDArray[np.integer[Any]], shape: tuple[int, int]
+) -> csr_array:
+    """Who carries what, of pairs of a document and a label; what is told twice counts once. int64, indices sorted."""
+    table = coo_array((np.ones(len(document), dtype=np.int64), (document, label)), shape=shape).tocsr()
+    table.sum_duplicates()
+    table.data[:] = 1
+    return table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,17 +81,17 @@ class LabelRule:
 
     def _table(self, rows: Sequence[tuple[str, ...]]) -> Labels:
         names = sorted({label for row in rows for label in row}.union(self.categories or ()))
-        if len(rows) * len(names) > MOST_CELLS:
+        if len(names) > MOST_LABELS:
             raise UsageError(
-                f"{len(rows):,} texts carry {len(names):,} different labels by the rule {self.name!r}, a table of more "
-                f"than {MOST_CELLS:,} cells; name coarser labels (--labels regex:…), other ones (--label FIELD), or "
-                "none (--labels none)",
+                f"{len(rows):,} texts carry {len(names):,} different labels by the rule {self.name!r}; allowed are "
+                f"{MOST_LABELS:,}: name coarser labels (--labels regex:…), other ones (--label FIELD), or none "
+                "(--labels none)",
                 slug="too-many-labels",
             )
         column = {label: k for k, label in enumerate(names)}
-        carried = np.zeros((len(rows), len(names)), dtype=np.bool_)
-        for d, row in enumerate(rows):
-            carried[d, [column[label] for label in row]] = True
+        document = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+        label = np.array([column[label] for row in rows for label in row], dtype=np.int64)
+        carried = ones(document, label, (len(rows), len(names)))
         return Labels(
             rule=self.name,
             names=tuple(names),
@@ -79,7 +104,7 @@ def spelled_alike(*sides: Labels) -> tuple[tuple[str, ...], ...]:
     """Labels that anybody carries and that a reader would take for one: they differ only by white space or case."""
     groups: dict[str, set[str]] = {}
     for labels in sides:
-        for name, carried in zip(labels.names, np.any(labels.carried, axis=0).tolist(), strict=True):
+        for name, carried in zip(labels.names, labels.counts.tolist(), strict=True):
             if carried:
                 key = " ".join(unicodedata.normalize("NFC", name).split()).casefold()
                 groups.setdefault(key, set()).add(name)
@@ -149,7 +174,7 @@ def label_rule(name: str, *, classes: tuple[str, ...] | None = None) -> LabelRul
 
 def side_by_side(
     tables: Sequence[Labels], rows: Sequence[npt.NDArray[np.integer[Any]]] | None = None, *, categories: bool = False
-) -> tuple[tuple[str, ...], npt.NDArray[np.bool_]]:
+) -> tuple[tuple[str, ...], csr_array]:
     """The labels of several samples in one table: the L names in the order of their spelling, and who carries which.
 
     The table has shape (D, L). ``rows``: documents of each sample that take part, in their order; None: all.
@@ -157,10 +182,14 @@ def side_by_side(
     """
     used = [table.categories if categories else table.names for table in tables]
     names = tuple(sorted({name for each in used for name in each}))
-    parts = []
+    column = {name: k for k, name in enumerate(names)}
+    documents, labels, start = [], [], 0
     for number, (table, own) in enumerate(zip(tables, used, strict=True)):
-        carried = table.carried if rows is None else table.carried[rows[number]]
-        part = np.zeros((len(carried), len(names)), dtype=np.bool_)
-        part[:, [names.index(name) for name in own]] = carried[:, [table.names.index(name) for name in own]]
-        parts.append(part)
-    return names, np.concatenate(parts)
+        carried = (table.carried if rows is None else table.carried[rows[number]]).tocoo()
+        taken = set(own)
+        to = np.array([column[name] if name in taken else -1 for name in table.names], dtype=np.int64)
+        label = to[carried.coords[1]]
+        documents.append(start + carried.coords[0][label >= 0])
+        labels.append(label[label >= 0])
+        start += carried.shape[0]
+    return names, ones(np.concatenate(documents), np.concatenate(labels), (start, len(names)))

@@ -20,6 +20,7 @@ from collapse_audit.probes.text.transcripts import HINT, MOST, last_turns
 
 _BEGINNING = re.compile(r"\A(?:\s|<s>|<bos>|<\|begin_of_text\|>|<\|startoftext\|>|<\|endoftext\|>|\[CLS\])+")
 """What a tokenizer puts before a text."""
+_NOT_PLAIN = bytes(code for code in range(128) if not chr(code).isalnum())
 _LONG = 8
 """Characters of a prompt that is looked for behind a heading: a shorter one stands there by chance."""
 MOST_BEGIN = 0.5
@@ -72,7 +73,7 @@ def without_prompts(
 ) -> tuple[pa.LargeStringArray, tuple[str, ...]]:
     """Texts without the prompts that they begin with, and what to say of it; white space may differ."""
     rows = texts.to_pylist()
-    rest = [None if not prompt else _after(text, prompt) for text, prompt in zip(rows, prompts, strict=True)]
+    rest = _after(rows, prompts)
     cut = sum(answer is not None for answer in rest)
     told = [f"{cut / len(rows):.0%} of the texts begin with their prompt, which was taken away"] if cut else []
     heading, behind = _behind_heading(rows, prompts, rest)
@@ -106,25 +107,35 @@ def _squeezed(text: str) -> str:
     return "".join(text.split())
 
 
-def _after(text: str, prompt: str) -> str | None:
-    """What follows ``prompt`` at the beginning of ``text``, or None where it does not stand there."""
-    if text.startswith(prompt) and prompt.strip():
-        return text[len(prompt) :]
-    if not text or not _may_begin(text, prompt):
-        return None
-    seen, asked = visible(pa.array([text, prompt], pa.large_string())).to_pylist()
-    seen, wanted = _BEGINNING.sub("", seen), "".join(_BEGINNING.sub("", asked).split())
+def _after(texts: Sequence[str], prompts: Sequence[str | None]) -> list[str | None]:
+    """What follows each prompt at the beginning of its text, or None where it does not stand there."""
+    rest: list[str | None] = [None] * len(texts)
+    otherwise = []  # where the prompt may stand in other white space, or in other code points of the same letters
+    for at, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
+        if prompt and prompt.strip() and text.startswith(prompt):
+            rest[at] = text[len(prompt) :]
+        elif prompt and text and _may_begin(text, prompt):
+            otherwise.append(at)
+    pairs = ([column[at] for at in otherwise] for column in (texts, prompts))
+    seen, asked = (visible(pa.array(column, pa.large_string())).to_pylist() for column in pairs)
+    for at, text, prompt in zip(otherwise, seen, asked, strict=True):
+        rest[at] = _behind(_BEGINNING.sub("", text), _squeezed(_BEGINNING.sub("", prompt)))
+    return rest
+
+
+def _behind(text: str, wanted: str) -> str | None:
+    """What follows the letters ``wanted`` at the beginning of ``text``, whatever white space is among them."""
     if not wanted:
         return None
     at = 0
-    for position, letter in enumerate(seen):
+    for position, letter in enumerate(text):
         if letter.isspace():
             continue
         if letter != wanted[at]:
             return None
         at += 1
         if at == len(wanted):
-            return seen[position + 1 :]
+            return text[position + 1 :]
     return None
 
 
@@ -135,9 +146,10 @@ def _may_begin(text: str, prompt: str) -> bool:
     return first[:shorter] == second[:shorter]
 
 
-def _plain(text: str) -> str:
+def _plain(text: str) -> bytes:
+    """The ASCII letters and digits among the first 200 characters; an accent is taken off its letter."""
     letters = unicodedata.normalize("NFD", _BEGINNING.sub("", text[:200]))
-    return "".join(letter for letter in letters if letter.isascii() and letter.isalnum())
+    return letters.encode("ascii", "ignore").translate(None, delete=_NOT_PLAIN)
 
 
 def _behind_heading(

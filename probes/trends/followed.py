@@ -88,7 +88,7 @@ def rare_labels(line: Succession) -> Iterator[Followed | NotMeasured]:
     if line.label_rule is None:
         return
     _, carried = side_by_side([sample.labels(line.label_rule) for sample in line.samples])
-    document, label = np.nonzero(carried[line.layout.kept])
+    document, label = carried[line.layout.kept].nonzero()
     table = count_table(line.layout.block[document], label, line.layout.column.size)
     documents = np.bincount(line.layout.block).astype(np.float64)
     yield _rare(line, table, documents, statistic="rare-labels", unit="labels per document")

@@ -21,7 +21,7 @@ from collapse_audit.probes.text.eu_tirads import eu_tirads
 from collapse_audit.probes.text.tokens import WORDS
 
 N = 20_000
-GRAMMAR, TRUTH = thyroid_grammar(), thyroid_truth()
+GRAMMAR = thyroid_grammar()
 SETS = {"1", "2", "3", "4", "5", "23", "24", "25", "34", "35", "45", "234", "235", "245", "345"}
 LABELS = sorted({case.features["labels"] for case, _ in all_cases()} - {"none"})
 
@@ -53,8 +53,8 @@ def fits(found: Counter[Any], law: dict[Any, float], n: int = N) -> bool:
 
 def test_label_sets_and_missing_labels_are_drawn_as_the_truth_says(records: list[dict[str, Any]]) -> None:
     found = Counter(" + ".join(eu_tirads(record["text"])) for record in records)
-    assert fits(found, {**TRUTH["labels"], "": TRUTH["unlabelled"]})
-    assert sum(TRUTH["labels"].values()) + TRUTH["unlabelled"] == pytest.approx(1, abs=1e-10)
+    assert fits(found, {**thyroid_truth()["labels"], "": thyroid_truth()["unlabelled"]})
+    assert sum(thyroid_truth()["labels"].values()) + thyroid_truth()["unlabelled"] == pytest.approx(1, abs=1e-10)
 
 
 def test_the_probability_that_a_category_is_named_is_the_binomial_by_hand() -> None:
@@ -62,37 +62,39 @@ def test_the_probability_that_a_category_is_named_is_the_binomial_by_hand() -> N
     law = thyroid_data()["law"]
     for category, p in law["category"].items():
         named = sum(q * (1 - (1 - p) ** int(n)) for n, q in law["nodules"].items()) * law["labelled"]["nodules"]
-        assert TRUTH["categories"][f"EU-TIRADS {category}"] == pytest.approx(named, abs=1e-10)
-    assert TRUTH["categories"]["EU-TIRADS 1"] == pytest.approx(0.10 * 0.60)
-    assert TRUTH["unlabelled"] == pytest.approx(0.10 * 0.40 + 0.90 * 0.10)
+        assert thyroid_truth()["categories"][f"EU-TIRADS {category}"] == pytest.approx(named, abs=1e-10)
+    assert thyroid_truth()["categories"]["EU-TIRADS 1"] == pytest.approx(0.10 * 0.60)
+    assert thyroid_truth()["unlabelled"] == pytest.approx(0.10 * 0.40 + 0.90 * 0.10)
 
 
 def test_categories_are_named_as_often_as_the_truth_says(records: list[dict[str, Any]]) -> None:
     found = Counter(label for record in records for label in eu_tirads(record["text"]))
-    for label, share in TRUTH["categories"].items():
+    for label, share in thyroid_truth()["categories"].items():
         assert binomtest(found[label], N, share).pvalue > 1e-4, label
 
 
 def test_findings_backgrounds_extents_and_numbers_of_nodules_follow_their_laws(records: list[dict[str, Any]]) -> None:
-    none = 1 - sum(TRUTH["findings"].values())
-    assert fits(Counter(record["finding"] for record in records), {**TRUTH["findings"], "none": none})
-    assert fits(Counter(record["background"] for record in records), TRUTH["backgrounds"])
-    assert fits(Counter(record["extent"] for record in records), TRUTH["extents"])
-    assert fits(Counter(str(len(record["categories"])) for record in records), TRUTH["nodules"])
+    none = 1 - sum(thyroid_truth()["findings"].values())
+    assert fits(Counter(record["finding"] for record in records), {**thyroid_truth()["findings"], "none": none})
+    assert fits(Counter(record["background"] for record in records), thyroid_truth()["backgrounds"])
+    assert fits(Counter(record["extent"] for record in records), thyroid_truth()["extents"])
+    assert fits(Counter(str(len(record["categories"])) for record in records), thyroid_truth()["nodules"])
     nodules = Counter(str(category) for record in records for category in record["categories"])
-    assert fits(nodules, TRUTH["category_of_a_nodule"], nodules.total())
+    assert fits(nodules, thyroid_truth()["category_of_a_nodule"], nodules.total())
 
 
 def test_sizes_follow_their_law(records: list[dict[str, Any]]) -> None:
     sizes = [re.findall(r"размерами (\d,\d)[x*]\d,\d[x*]\d,\d ?см\.", record["prompt"]) for record in records]
     assert [len(found) for found in sizes] == [len(record["categories"]) for record in records]
     counts = Counter(size.replace(",", ".") for found in sizes for size in found)
-    assert fits(counts, TRUTH["sizes"], counts.total())
-    assert TRUTH["sizes"]["0.4"] == pytest.approx(0.5 * 0.1)  # half of the nodules are small, a tenth of these is 0,4
+    assert fits(counts, thyroid_truth()["sizes"], counts.total())
+    # Half of the nodules are small, a tenth of these is 0,4.
+    assert thyroid_truth()["sizes"]["0.4"] == pytest.approx(0.5 * 0.1)
 
 
 def test_the_tail_reaches_down_to_two_in_a_thousand() -> None:
-    rare = {**TRUTH["findings"], **{name: p for name, p in TRUTH["backgrounds"].items() if p < 0.02}}
+    truth = thyroid_truth()
+    rare = {**truth["findings"], **{name: p for name, p in truth["backgrounds"].items() if p < 0.02}}
     assert min(rare.values()) == pytest.approx(0.002)
     assert sorted(rare.values())[-1] < 0.03
     assert sum(p < 0.005 for p in rare.values()) >= 6
@@ -101,9 +103,9 @@ def test_the_tail_reaches_down_to_two_in_a_thousand() -> None:
 def test_a_finding_is_as_rare_as_what_it_needs_makes_it() -> None:
     """By hand: extrathyroidal extension in 4 of 100 reports with a nodule of category 5."""
     with_five = 0.64 * 0.11 + 0.19 * (1 - 0.89**2) + 0.07 * (1 - 0.89**3)
-    assert TRUTH["findings"]["extrathyroidal_extension"] == pytest.approx(0.04 * with_five, abs=1e-10)
-    assert TRUTH["findings"]["calcified_capsule"] == pytest.approx(0.01 * 0.9)
-    assert TRUTH["findings"]["lymph_nodes"] == pytest.approx(0.015)
+    assert thyroid_truth()["findings"]["extrathyroidal_extension"] == pytest.approx(0.04 * with_five, abs=1e-10)
+    assert thyroid_truth()["findings"]["calcified_capsule"] == pytest.approx(0.01 * 0.9)
+    assert thyroid_truth()["findings"]["lymph_nodes"] == pytest.approx(0.015)
 
 
 def test_any_of_the_nodules_can_have_the_finding_that_needs_its_category(records: list[dict[str, Any]]) -> None:
@@ -119,15 +121,16 @@ def test_words_are_as_frequent_as_the_truth_says(records: list[dict[str, Any]]) 
     """Each word's mean number in a conclusion, within 5 standard errors: by chance once in 7,000 runs of 250 words."""
     tokens = WORDS(pa.array([record["text"] for record in records]))
     words = tokens.vocabulary.to_pylist()
-    assert set(words) <= set(TRUTH["expected_counts"])
+    assert set(words) <= set(thyroid_truth()["expected_counts"])
     counts = np.zeros((N, len(words)))
     np.add.at(counts, (np.repeat(np.arange(N), tokens.lengths), tokens.ids), 1)
-    expected = np.array([TRUTH["expected_counts"][word] for word in words])
+    expected = np.array([thyroid_truth()["expected_counts"][word] for word in words])
     error = np.sqrt(np.maximum(counts.var(axis=0), expected) / N)  # a rare word's own variance is hardly an estimate
     assert (np.abs(counts.mean(axis=0) - expected) < 5 * error).all()
-    unseen = set(TRUTH["expected_counts"]) - set(words)
-    assert all(TRUTH["expected_counts"][word] < 12 / N for word in unseen)  # e^-12 for each
-    assert tokens.lengths.mean() == pytest.approx(TRUTH["expected_words"], abs=5 * tokens.lengths.std() / N**0.5)
+    unseen = set(thyroid_truth()["expected_counts"]) - set(words)
+    assert all(thyroid_truth()["expected_counts"][word] < 12 / N for word in unseen)  # e^-12 for each
+    near = pytest.approx(thyroid_truth()["expected_words"], abs=5 * tokens.lengths.std() / N**0.5)
+    assert tokens.lengths.mean() == near
 
 
 def written_out(grammar: Grammar, features: dict[str, str]) -> dict[str, float]:

@@ -19,8 +19,6 @@ from collapse_audit.lineages.simulation import thyroid
 from collapse_audit.lineages.simulation.kinds import REFERENCES, Output
 from collapse_audit.lineages.simulation.thyroid_truth import thyroid_truth
 
-TRUTH = thyroid_truth()
-
 
 @pytest.fixture(scope="module")
 def records() -> list[dict[str, Any]]:
@@ -48,7 +46,7 @@ def test_texts_are_as_long_as_tiny_models_need_them(records: list[dict[str, Any]
     assert 35 < np.mean(prompts) < 50
     assert max(prompts) <= 120
     assert 8 < np.mean(texts) < 15
-    assert 11 < TRUTH["expected_words"] < 15
+    assert 11 < thyroid_truth()["expected_words"] < 15
 
 
 def make(out: Path, seed: int = 0, **parameters: Any) -> dict[str, bytes]:
@@ -75,8 +73,8 @@ def test_the_folder_holds_what_it_should_and_says_that_it_is_synthetic(tmp_path:
         assert sum(batch.num_rows for batch in corpus.batches()) == count
     manifest = tomllib.loads(made["lineage.toml"].decode())
     truth = json.loads(made["truth.json"])
-    assert truth == {"notice": thyroid.NOTICE, **TRUTH}
-    assert manifest["recipe"]["truth"]["findings"] == TRUTH["findings"]
+    assert truth == {"notice": thyroid.NOTICE, **thyroid_truth()}
+    assert manifest["recipe"]["truth"]["findings"] == thyroid_truth()["findings"]
     assert manifest["labels"] == "eu-tirads"
     assert "generation" not in manifest
     for text in (manifest["description"], made["README.md"].decode(), truth["notice"]):

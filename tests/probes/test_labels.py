@@ -18,7 +18,7 @@ def rule(name: str, **details: tuple[str, ...]) -> LabelRule:
 
 
 def carried(labels: Labels) -> list[set[str]]:
-    return [{name for name, has in zip(labels.names, row, strict=True) if has} for row in labels.carried]
+    return [{name for name, has in zip(labels.names, row, strict=True) if has} for row in labels.carried.toarray()]
 
 
 def of_texts(name: str, *texts: str) -> list[set[str]]:
