@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from collapse_audit.probes.packs import answers
+from collapse_audit.probes.pairs.near_copies import template
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.pairs.richness import Richness, distinct_ratio, richness
 from collapse_audit.probes.prompts import compared
-from collapse_audit.probes.statistics.design import BoolArray, FloatArray
+from collapse_audit.probes.statistics.design import MIN_UNITS, BoolArray, FloatArray, IntArray
 from collapse_audit.probes.statistics.estimates import estimate, jackknife, permutation_p, rule_of_three
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, RawPanel, Reading
-from collapse_audit.probes.statistics.tables import CountTable, count_table, side_sums
+from collapse_audit.probes.statistics.tables import CountTable, count_table, side_sums, sweep
 from collapse_audit.probes.text.ngrams import recoded
 from collapse_audit.probes.trends import followed
 from collapse_audit.probes.types import probe
@@ -24,6 +27,11 @@ _SHOWN = 5
 _LATE = 0.20
 """Ratio of effective tokens under which the bulk has lost its variance: p^1.2 on single words, which is early, still
 keeps .39 to .41 of it on real text (docs/decisions/0005-margins.md)."""
+_OTHER_SUBJECT = 0.10
+"""JS-excess of the texts that repeat no other, nats, from which these are of another subject: stories beside
+encyclopedia abstracts or science questions .18 to .25; 40% of texts out of one template leave the others at 0."""
+_COMPARED = 20
+"""Relabellings whose mean is taken off that."""
 _PORTION = 1 << 19
 """Tokens whose pairs are counted at a time."""
 
@@ -76,6 +84,16 @@ _PORTION = 1 << 19
             plain="copies of one text",
             says="the share of texts that are copies of another {rise} in {generation}",
         ),
+        Gate(
+            statistic="near-copies",
+            unit="share of documents",
+            worse="higher",
+            margin=0.03,
+            because="three texts in a hundred more are another's copy up to slots; halves of real text stay under .02",
+            depends_on_n=True,
+            plain="texts out of one template",
+            says="the share of texts that are another's copy but for names and the like {rise} in {generation}",
+        ),
     ),
     source="Li et al. 2016, arXiv:1510.03055 (distinct-n); Simpson 1949, doi 10.1038/163688a0; "
     "Hill 1973, doi 10.2307/1934352",
@@ -94,14 +112,18 @@ def diversity(pair: Pair) -> Iterator[Reading]:
     Formula and unit
         distinct-2: ratio of distinct token pairs. effective-tokens: ratio of 1/sum p^2 (Hill number of order 2), where
         sum p^2 is the probability that two tokens of two different texts are the same: unbiased whatever n.
-        duplicates: rise of 1 - distinct texts/texts, white space folded.
+        duplicates: rise of 1 - distinct texts/texts, white space folded. near-copies: rise of 1 - distinct
+        templates/texts, where texts of one template hold at least 10 words, and 6 of 10, in word pairs of each other
+        and differ by no more than 6 words in a row.
 
     Why it signals collapse
         Texts of later generations resemble each other: the thyroid study sees the share of unique reports fall from
         generation to generation, and sharpening concentrates tokens long before words vanish.
 
     When it misleads
-        Plain distinct-n and unique shares fall with n alone; these are compared at equal n only.
+        Plain distinct-n and unique shares fall with n alone; these are compared at equal n only. Some kinds of text are
+        more of a formula than others: where the texts that are no near-copies have moved by more than .10 nats, another
+        subject may have brought its own, and more near-copies are ``changed`` and no collapse by themselves.
 
     Needs
         Text.
@@ -109,6 +131,7 @@ def diversity(pair: Pair) -> Iterator[Reading]:
     yield _distinct_2(pair)
     yield _effective_tokens(pair)
     yield _duplicates(pair)
+    yield _near_copies(pair)
 
 
 def _distinct_2(pair: Pair) -> Reading:
@@ -189,11 +212,46 @@ def _effective_influence(table: CountTable, side: BoolArray) -> FloatArray:
 
 def _duplicates(pair: Pair) -> Estimate:
     table, texts = pair.whole_texts("folded")
+    copies = [_collision(table.on(side)) for side in (~pair.design.side, pair.design.side)]
+    return _repeated(
+        pair,
+        table,
+        what="texts",
+        statistic="duplicates",
+        raw={
+            "same_text_probability_baseline": copies[0],
+            "same_text_probability_generation": copies[1],
+        },
+        evidence=_copied_most(pair, table, texts) if pair.evidence != "none" else (),
+    )
+
+
+def _near_copies(pair: Pair) -> Estimate:
+    cluster, text = pair.near_copies
+    design = pair.design
+    found = _repeated(
+        pair,
+        count_table(design.block, cluster, design.side.size),
+        what="templates",
+        statistic="near-copies",
+        raw={},
+        evidence=_templates(pair, cluster, text) if pair.evidence != "none" else (),
+    )
+    if found.value > 0 and _elsewhere(pair, np.bincount(cluster)[cluster] == 1) > _OTHER_SUBJECT:
+        return dataclasses.replace(
+            found,
+            kind="move",
+            explanation="the other texts have moved too: another subject may have brought its formulas",
+        )
+    return found
+
+
+def _repeated(pair: Pair, table: CountTable, *, what: str, raw: dict[str, float], **details: Any) -> Estimate:
+    """Rise of 1 - distinct types/documents, one type a document."""
     types = richness([table], pair)
     documents = side_sums(table.lengths[:, None], pair.relabellings)[:, :, 0]
     shares = 1.0 - types.distinct / documents
     change = shares[1] - shares[0]
-    copies = [_collision(table.on(side)) for side in (~pair.design.side, pair.design.side)]
     return estimate(
         float(change[0]),
         max(
@@ -203,16 +261,39 @@ def _duplicates(pair: Pair) -> Estimate:
         worse="higher",
         p_value=permutation_p(change, worse="higher"),
         design=pair.design,
-        method="block jackknife of distinct texts, normal",
-        statistic="duplicates",
+        method=f"block jackknife of distinct {what}, normal",
         raw={
             "unique_share_baseline": float(1 - shares[0, 0]),
             "unique_share_generation": float(1 - shares[1, 0]),
-            "same_text_probability_baseline": copies[0],
-            "same_text_probability_generation": copies[1],
+            **raw,
         },
-        evidence=_copied_most(pair, table, texts) if pair.evidence != "none" else (),
+        **details,
     )
+
+
+def _elsewhere(pair: Pair, lone: BoolArray) -> float:
+    """JS-excess of the texts where ``lone`` (shape (D,)) is True, nats: have those moved that repeat no other?"""
+    tokens, side = pair.tokens, pair.design.side[pair.design.block]
+    if min(np.count_nonzero(lone & side), np.count_nonzero(lone & ~side)) < MIN_UNITS:
+        return 0.0
+    kept = np.repeat(lone, tokens.lengths)
+    block = np.repeat(pair.design.block, tokens.lengths)
+    table = count_table(block[kept], tokens.ids[kept], pair.design.side.size)
+    divergence = sweep(table, pair.relabellings[: _COMPARED + 1]).divergence
+    return float(divergence[0] - divergence[1:].mean())
+
+
+def _templates(pair: Pair, cluster: IntArray, text: IntArray) -> tuple[dict[str, object], ...]:
+    """How often the generation's largest templates stand on either side, and their words, with slots."""
+    side = pair.design.side[pair.design.block]
+    baseline, generation = (np.bincount(cluster[side == of], minlength=cluster.max() + 1) for of in (False, True))
+    shown = []
+    for which in np.argsort(-generation, kind="stable")[:_SHOWN]:
+        members = np.flatnonzero(cluster == which)
+        if generation[which] > 1 and (words := template(pair.tokens, members, text[members])):
+            counts = {"baseline_count": int(baseline[which]), "generation_count": int(generation[which])}
+            shown.append({"kind": "template", "term": words, **counts})
+    return tuple(shown)
 
 
 def _collision(copies: FloatArray) -> float:

@@ -74,6 +74,34 @@ def loop(
     return result
 
 
+TEMPLATES = (
+    "In the small town of {place}, {name} found a {thing} and never told anyone about it.",
+    "When {name} came home to {place}, the {thing} on the table had already been broken by the children.",
+    "The {thing} of {place} was made by {name} and is still one of the best known works of its time.",
+    "Nobody in {place} remembered who had given the {thing} to {name} before the long winter began.",
+    "The village of {place} lies in the north of the country and is known for the {thing} that {name} built.",
+    "Every evening {name} walked through {place} with a {thing} in one hand and a letter in the other.",
+    "Last year the people of {place} voted to keep the {thing}, although {name} had warned them not to.",
+    "According to {name}, the {thing} was found in {place} only a few days after the storm had passed.",
+)
+"""Sentences with three slots each."""
+_NAMES = ("Ada", "Tom", "Lucy May", "old Hugo", "Maria", "Paul", "Sara Lind", "Jonas", "Emily", "Peter", "Rosa", "Karl")
+_PLACES = ("Kent", "New Ross", "Avila", "Porto", "Old Bridge", "Lund", "Graz", "Siena", "East Haven", "Turku", "Bern")
+_THINGS = ("silver spoon", "lamp", "red umbrella", "clock", "wooden horse", "violin", "map", "kettle", "mirror", "key")
+
+
+def template(texts: Sequence[str], share: float, rng: np.random.Generator, *, variants: int = 1) -> list[str]:
+    """``texts`` with a share of them out of ``variants`` of :data:`TEMPLATES`, their slots filled anew."""
+    forms = rng.permutation(len(TEMPLATES))[:variants]
+    result = list(texts)
+    for place in _chosen(len(texts), share, rng):
+        filled = {
+            name: str(rng.choice(words)) for name, words in (("name", _NAMES), ("place", _PLACES), ("thing", _THINGS))
+        }
+        result[place] = TEMPLATES[int(rng.choice(forms))].format(**filled)
+    return result
+
+
 def drop_label(
     texts: Sequence[T], carries: Sequence[bool] | BoolArray, keep: float, spares: Iterator[T], rng: np.random.Generator
 ) -> list[T]:

@@ -177,6 +177,7 @@ def diversity(_probe: Asked, pair: PackedPair) -> Iterator[Reading]:
     yield _distinct(pair, *(cut.pairs for cut in pair.cuts), what="token pairs", statistic="distinct-2")
     yield _effective_tokens(pair)
     yield _duplicates(pair)
+    yield NotMeasured(statistic="near-copies", reason="a reference pack does not tell which texts are of one template")
 
 
 def _distinct(

@@ -19,6 +19,7 @@ import pyarrow as pa
 from collapse_audit.probes.models.contexts import Asked
 from collapse_audit.probes.models.model_facts import Fact
 from collapse_audit.probes.models.task_results import Evaluated
+from collapse_audit.probes.pairs.near_copies import clusters
 from collapse_audit.probes.pairs.openings import Openings, shared_openings
 from collapse_audit.probes.pairs.units import Unit, UnitSetting, choose
 from collapse_audit.probes.statistics import estimates, tables
@@ -129,6 +130,13 @@ class Pair:
         texts = _dictionary(getattr(self.baseline, attribute), getattr(self.generation, attribute))
         types = texts.indices.to_numpy().astype(np.int64)[self.design.kept]
         return tables.count_table(self.design.block, types, self.design.side.size), texts.dictionary
+
+    @cached_property
+    def near_copies(self) -> tuple[IntArray, IntArray]:
+        """Of each of the D documents: its cluster of near-copies, and its text (copies are one), both 0, 1, 2, …"""
+        texts = _dictionary(self.baseline.folded, self.generation.folded)
+        code = texts.indices.to_numpy().astype(np.int64)[self.design.kept]
+        return clusters(self.tokens, code, texts.dictionary), code
 
     def spelled(self, ids: IntArray) -> str:
         """Token ids of this pair as text."""

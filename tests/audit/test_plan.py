@@ -202,7 +202,7 @@ def test_probes_are_kept_by_name_code_and_generation(tmp_path: Path) -> None:
     assert [(each.name, [probe.name for probe in each.probes]) for each in found.comparisons] == [
         ("generation-2", ["tail-mass"])
     ]
-    assert "diversity CA302 distinct-2 effective-tokens duplicates generation-1" in asked
+    assert "diversity CA302 distinct-2 effective-tokens duplicates near-copies generation-1" in asked
 
 
 def test_a_probe_that_is_switched_off_is_not_planned(tmp_path: Path) -> None:

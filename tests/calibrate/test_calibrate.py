@@ -248,12 +248,12 @@ def test_what_a_text_has_not_is_not_planted() -> None:
 
 
 def test_the_lost_label_is_the_rarest_that_could_be_told() -> None:
-    """Lost is told if the chance that all b of 2n land on one side, Fisher's p, is under .05 over 3 labels and 9 gates,
+    """Lost is told if the chance that all b of 2n land on one side, Fisher's p, is under .05 over 3 labels and 10 gates,
     and if 0 of b leaves odds of less than .5: .05^(-1/b) - 1 < .5, which 8 do."""
     probes = tuple(p for p in BUILTIN if p.name in ("label-coverage", "integrity", "repetition", "diversity"))
-    assert sum(len(p.gates) for p in probes) == 9
+    assert sum(len(p.gates) for p in probes) == 10
     chances = (math.comb(400 - b, 200) / math.comb(400, 200) for b in itertools.count(1))
-    least = next(b for b, chance in enumerate(chances, start=1) if 3 * 9 * chance <= 0.05)
+    least = next(b for b, chance in enumerate(chances, start=1) if 3 * 10 * chance <= 0.05)
     assert 0.05 ** (-1 / least) < 1.5
 
     def labelled(rare: int) -> Bench:
@@ -314,12 +314,14 @@ def test_automatic_margins_are_those_of_the_same_null_pairs() -> None:
     gates = gates_in_force(CHEAP, config)
     expected = settled([bench.run(NULL, index) for index in range(8)], [], gates, false_alarms=0.05)
     keys = {("tail-coverage", "distinct-types")} | {
-        ("diversity", s) for s in ("distinct-2", "effective-tokens", "duplicates")
+        ("diversity", s) for s in ("distinct-2", "effective-tokens", "duplicates", "near-copies")
     }
     assert set(found) == set(expected) == keys
     for key, one in found.items():
         assert one.pass_margin == rounded(expected[key].margin, gates[key])
-        assert one.margin == (0.0 if key[1] == "duplicates" else 1.0)  # fail starts where nothing has changed
+        assert one.margin == (
+            0.0 if key[1] in ("duplicates", "near-copies") else 1.0
+        )  # fail starts where nothing has changed
         assert one.origin == "auto"
         assert one.reason.startswith("auto: ")
 

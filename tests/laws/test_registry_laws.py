@@ -237,6 +237,7 @@ TWO_WAYS = (
     "distinct-2",
     "effective-tokens",
     "duplicates",
+    "near-copies",
     "empty",
     "mean-length",
     "long-texts",
@@ -335,6 +336,11 @@ DAMAGES: dict[str, Callable[[float], Columns]] = {
     "seq-rep-4": with_texts(lambda texts, k: [" ".join(["a b c d e"] * 3) for _ in texts[:k]] + texts[k:]),
     "looping": with_texts(lambda texts, k: [text + " so on" * 3 for text in texts[:k]] + texts[k:]),
     "duplicates": with_texts(lambda texts, k: [texts[-1]] * k + texts[k:]),
+    "near-copies": with_texts(
+        lambda texts, k: (
+            [f"the house of n{i} by the old river in p{i % 9} was sold again last year" for i in range(k)] + texts[k:]
+        )
+    ),
     "mean-length": with_texts(lambda texts, k: [" ".join(text.split()[:1]) for text in texts[:k]] + texts[k:]),
     "long-texts": with_texts(lambda texts, k: [" ".join(text.split()[:1]) for text in texts[:k]] + texts[k:]),
     "empty": with_texts(lambda texts, k: [""] * k + texts[k:]),

@@ -16,7 +16,7 @@ from scipy.stats import binom
 from collapse_audit.probes.diversity import diversity
 from collapse_audit.probes.statistics.readings import Z
 
-DISTINCT, EFFECTIVE, DUPLICATES = (gate.statistic for gate in diversity.gates)
+DISTINCT, EFFECTIVE, DUPLICATES, _ = (gate.statistic for gate in diversity.gates)
 
 ZIPF = 1 / (np.arange(1, 1001) + 2.7)
 ZIPF /= ZIPF.sum()

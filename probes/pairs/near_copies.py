@@ -1,0 +1,198 @@
+"""Which texts are copies of one another up to slots: templates whose names, places and objects change.
+
+Two texts are near-copies if most words of both stand in word pairs (neighbours, or with one word between) that the
+other holds too, and no run of words outside of them is longer than a slot. A shared prompt, opening or licence leaves a
+long run that is not shared, and is none.
+
+Looked for in both sides together, so relabelling them changes nothing, and in linear time: texts are put in the order
+of their letters, and only those that follow one another among the holders of a word pair are compared. A template's
+texts do so for each of its fixed word pairs, however many they are; texts that share common phrases seldom do it twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from collapse_audit.probes.statistics.design import IntArray
+from collapse_audit.probes.text.ngrams import recoded, take
+from collapse_audit.probes.text.tokens import Tokens
+
+COVERED = 0.6
+"""Share of the words of both texts that must stand in shared word pairs."""
+SLOT = 6
+"""Words of the longest run that may differ: longer ones are text of their own."""
+FEWEST = 10
+"""Words that must stand in shared word pairs: a sentence of fewer is a phrase that people share too."""
+_GAPS = (1, 2)
+"""How far apart the words of a pair stand; with 2, a slot of one word leaves a pair across it."""
+_LAGS = (1, 2)
+"""Places between texts that follow one another: the second bridges a text whose slots happen to differ too much."""
+_FIRST_LOOK = 0.1
+"""Share of its word pairs for which two texts must follow one another to be compared."""
+_PORTION = 1 << 20
+"""Word pairs that are looked up at a time."""
+_FIXED = 0.6
+"""Share of a template's texts that hold a word of it; what fewer hold is in a slot."""
+_LOOKED_AT = 200
+"""Texts that a template is told from."""
+_LONGEST = 24
+"""Words of a template that are shown."""
+_FEWEST_SHOWN = 5
+"""Different texts without which nothing of a template is shown."""
+_OPEN = "___"
+
+
+def clusters(tokens: Tokens, code: IntArray, texts: pa.Array) -> IntArray:
+    """The cluster of near-copies of each of D documents: 0, 1, 2, …, shape (D,).
+
+    ``code``, shape (D,): the text of each document, into the U ``texts``; documents of one text are one cluster.
+    """
+    first = np.unique(code, return_index=True)[1]
+    held = np.asarray(code[first])
+    order = np.asarray(pc.sort_indices(texts.take(pa.array(held))))
+    different = take(tokens, first[order])
+    one, other = _near(different)
+    count = held.size
+    edges = coo_array((np.ones(one.size, dtype=np.bool_), (one, other)), shape=(count, count))
+    together = connected_components(edges, directed=False)[1]
+    of_text = np.empty(int(code.max(initial=-1)) + 1, dtype=np.int64)
+    of_text[held[order]] = together
+    return np.asarray(of_text[code])
+
+
+def template(tokens: Tokens, documents: IntArray, texts: IntArray) -> str | None:
+    """The words that most of a cluster's ``documents`` hold, ``___`` for those that change; None where fewer than 5 of
+    them differ: then there is no slot, and what is left would be somebody's text.
+
+    ``texts``: the text of each, so that copies count once.
+    """
+    different = documents[np.unique(texts, return_index=True)[1]]
+    if different.size < _FEWEST_SHOWN:
+        return None
+    members = take(tokens, different[np.linspace(0, different.size - 1, min(different.size, _LOOKED_AT)).astype(int)])
+    document = np.repeat(np.arange(members.lengths.size), members.lengths)
+    kinds, of_word = np.unique(members.ids, return_inverse=True)
+    standing = np.unique(document * kinds.size + of_word) % max(kinds.size, 1)
+    holders = np.bincount(standing, minlength=kinds.size)[of_word]
+    fixed = holders >= max(_FIXED * members.lengths.size, _FEWEST_SHOWN)
+    best = int(np.argmax(np.bincount(document, fixed, members.lengths.size) / np.maximum(members.lengths, 1)))
+    own = slice(members.offsets[best], members.offsets[best + 1])
+    shown: list[str] = []
+    for word, stays in zip(members.ids[own], fixed[own], strict=True):
+        if stays:
+            shown.append(str(members.vocabulary[int(word)].as_py()))
+        elif shown[-1:] != [_OPEN]:
+            shown.append(_OPEN)
+    if not fixed[own].any():
+        return None
+    return " ".join(shown[:_LONGEST] + ["…"] * (len(shown) > _LONGEST))
+
+
+def _near(tokens: Tokens) -> tuple[IntArray, IntArray]:
+    """Near-copies among N different texts in the order of their letters, as edges enough to connect them."""
+    pairs, document, place = _word_pairs(tokens)
+    size = int(pairs.max(initial=0)) + 1
+    keys = np.unique(document.astype(np.int64) * size + pairs)
+    one, other = _followers(keys, size)
+    near = _covered(tokens, (pairs, document, place), keys, size, one, other)
+    near &= _covered(tokens, (pairs, document, place), keys, size, other, one)
+    return one[near], other[near]
+
+
+def _word_pairs(tokens: Tokens) -> tuple[IntArray, IntArray, IntArray]:
+    """Word pairs as integers, the document of each, and how many words the pair reaches; in the documents' order."""
+    document = np.repeat(np.arange(tokens.lengths.size, dtype=np.int32), tokens.lengths)
+    base = max(len(tokens.vocabulary), 1)
+    codes, starts = [], []
+    for row, gap in enumerate(_GAPS):
+        start = np.flatnonzero(document[: max(document.size - gap, 0)] == document[gap:])
+        codes.append((row * base + tokens.ids[start].astype(np.int64)) * base + tokens.ids[start + gap])
+        starts.append(start * len(_GAPS) + row)
+    start = np.concatenate(starts)
+    order = np.argsort(start, kind="stable")
+    return recoded(np.concatenate(codes))[order], document[start[order] // len(_GAPS)], start[order]
+
+
+def _followers(keys: IntArray, size: int) -> tuple[IntArray, IntArray]:
+    """Pairs of documents that follow one another among the holders of enough word pairs."""
+    documents = int(keys.max(initial=-1)) // size + 1
+    held = np.bincount(keys // size, minlength=documents)
+    by_pair = np.argsort(keys % size, kind="stable")
+    holder, pair = (keys // size)[by_pair], (keys % size)[by_pair]
+    found = []
+    for lag in _LAGS:
+        same = np.flatnonzero(pair[:-lag] == pair[lag:])
+        found.append(holder[same] * documents + holder[same + lag])
+    follows, times = np.unique(np.concatenate(found), return_counts=True)
+    one, other = follows // max(documents, 1), follows % max(documents, 1)
+    enough = times >= np.maximum(_FIRST_LOOK * np.minimum(held[one], held[other]), 2)
+    return one[enough], other[enough]
+
+
+def _covered(
+    tokens: Tokens,
+    word_pairs: tuple[IntArray, IntArray, IntArray],
+    keys: IntArray,
+    size: int,
+    one: IntArray,
+    other: IntArray,
+) -> npt.NDArray[np.bool_]:
+    """Whether most words of ``one`` stand in word pairs of ``other``, and no run outside is longer than a slot."""
+    pairs, document, place = word_pairs
+    bounds = np.searchsorted(document, np.arange(tokens.lengths.size + 1))
+    near = np.zeros(one.size, dtype=np.bool_)
+    for part in _portions(np.diff(bounds)[one]):
+        here, there = one[part], other[part]
+        lengths = np.diff(bounds)[here]
+        entry = _ranges(bounds[here], lengths)
+        row = np.repeat(np.arange(here.size), lengths)
+        wanted = there[row] * size + pairs[entry]
+        at = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
+        shared = keys[at] == wanted
+        words = tokens.lengths[here]
+        starts = np.cumsum(words) - words
+        covered = np.zeros(int(words.sum()), dtype=np.bool_)
+        position = place[entry[shared]] // len(_GAPS) - tokens.offsets[here][row[shared]] + starts[row[shared]]
+        gap = np.array(_GAPS)[place[entry[shared]] % len(_GAPS)]
+        covered[position] = True
+        covered[position + gap] = True
+        text = np.repeat(np.arange(here.size), words)
+        shares = np.bincount(text, covered, here.size)
+        near[part] = shares >= np.maximum(COVERED * words, FEWEST)
+        near[part] &= _longest_run(~covered, text, here.size) <= SLOT
+    return near
+
+
+def _longest_run(marked: npt.NDArray[np.bool_], text: IntArray, texts: int) -> IntArray:
+    """Length of the longest run of marked words in each text, shape (texts,)."""
+    longest = np.zeros(texts, dtype=np.int64)
+    if not marked.size:
+        return longest
+    begins = marked & np.concatenate(([True], ~marked[:-1] | (text[1:] != text[:-1])))
+    run = np.cumsum(begins)[marked] - 1
+    length = np.bincount(run)
+    np.maximum.at(longest, text[begins], length)
+    return longest
+
+
+def _ranges(starts: IntArray, lengths: IntArray) -> IntArray:
+    """start, start + 1, … of each range, one after the other."""
+    ends = np.cumsum(lengths)
+    return np.asarray(np.arange(ends[-1] if ends.size else 0) + np.repeat(starts - (ends - lengths), lengths))
+
+
+def _portions(sizes: IntArray) -> Iterator[slice]:
+    """Consecutive rows of about ``_PORTION`` entries together."""
+    ends = np.cumsum(sizes)
+    first = 0
+    while first < sizes.size:
+        last = int(np.searchsorted(ends, (ends[first - 1] if first else 0) + _PORTION, side="right"))
+        yield slice(first, max(last, first + 1))
+        first = max(last, first + 1)
