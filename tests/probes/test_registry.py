@@ -227,6 +227,7 @@ NAMES_OF_OTHER_THINGS = {
     ("concentration", "lineages/scoring/contexts.py"),
     ("concentration", "lineages/scoring/corpora.py"),
     ("length", "probes/text/views.py"),  # a column
+    ("perplexity", "lineages/training/recipe.py"),  # a key of the recipe
     ("perplexity", "probes/statistics/readings.py"),  # a picture
     ("perplexity", "reports/pictures/perplexity.py"),
     ("tail-mass", "probes/packs/answers.py"),  # a stream of random numbers
