@@ -65,8 +65,11 @@ def _run(argv: Sequence[str]) -> int:
 
 def _judge(options: Namespace) -> int:
     """What ``run`` was asked for, once its arguments are known."""
+    from collapse_audit.commands.arrow import do_without_pandas
     from collapse_audit.commands.sources import sources
 
+    if not options.probes:  # whose code may be given frames
+        do_without_pandas()
     named = sources(options.lineages, options.generations)
     prepared = [_prepare(options, source) for source in named]
     if options.collect_only:

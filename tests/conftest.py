@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import tempfile
 from collections.abc import Generator
 from typing import Any
 
@@ -21,6 +23,14 @@ pytest_plugins = ["pytester"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--reduced``: a tenth of the repetitions of the calibration suite, with limits as strict for their number."""
     parser.addoption("--reduced", action="store_true", help="a tenth of the calibration suite's repetitions")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One list of fonts for all processes that the tests start: each would make its own in the home it is given."""
+    if "MPLCONFIGDIR" not in os.environ:
+        folder = tempfile.TemporaryDirectory(prefix="collapse-audit-tests-", ignore_cleanup_errors=True)
+        config.add_cleanup(folder.cleanup)
+        os.environ["MPLCONFIGDIR"] = folder.name  # xdist's workers inherit it
 
 
 @pytest.hookimpl(wrapper=True)

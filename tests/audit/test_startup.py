@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 SLOW = ("numpy", "pyarrow", "scipy", "jsonschema", "jinja2", "matplotlib")
-# pandas is not here: pyarrow imports it wherever it is installed.
 FORBIDDEN = (
+    "pandas",
     "torch",
     "transformers",
     "datasets",
@@ -55,6 +55,27 @@ def test_a_whole_audit_of_text_imports_no_deep_learning_and_no_network(shelf: Pa
     assert "numpy" in names
     # Half of what an audit imports was scipy.stats, for three small functions.
     assert not names & {*FORBIDDEN, "tokenizers", "pytest", "scipy.stats"}
+
+
+def test_pandas_is_there_for_whoever_imports_it_after_an_audit(shelf: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    code = f"from collapse_audit.cli import main; main([{str(shelf / 'collapsed')!r}]); import pandas"
+    assert "pandas" in imported_by(code, cwd=tmp_path)
+
+
+def test_a_probe_of_the_users_own_may_hold_a_frame(shelf: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    mine = (
+        "import pathlib\nimport pandas as pd\nimport pyarrow as pa\n"
+        "array = pa.array(pd.Series(['x', float('nan')]))\n"  # without pandas a number among strings is an error
+        "pathlib.Path('nulls').write_text(str(array.null_count))\n"
+    )
+    (tmp_path / "mine.py").write_text(mine)
+    imported_by(
+        f"from collapse_audit.cli import main; main([{str(shelf / 'collapsed')!r}, '--probes', 'mine.py'])",
+        cwd=tmp_path,
+    )
+    assert (tmp_path / "nulls").read_text() == "1"
 
 
 def test_an_audit_that_writes_no_page_loads_nothing_to_draw_one(shelf: Path, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def run(job: Job) -> Job:
 
 
 def _shell(job: Job, name: str, script: str, env: Mapping[str, str], tools: Path) -> int:
-    kept = {key: os.environ[key] for key in ("PATH", "LANG", "TMPDIR") if key in os.environ}
+    kept = {key: os.environ[key] for key in ("PATH", "LANG", "TMPDIR", "MPLCONFIGDIR") if key in os.environ}
     runner = {
         "PATH": f"{tools}:{kept['PATH']}",
         "HOME": str(job.temporary),
