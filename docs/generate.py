@@ -12,10 +12,8 @@ Every page is a pure function of the package, so the same code makes the same by
 from __future__ import annotations
 
 import argparse
-import ast
 import dataclasses
 import inspect
-import itertools
 import re
 import sys
 import textwrap
@@ -24,17 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import collapse_audit
-from collapse_audit.commands.messages import MESSAGES
 from collapse_audit.lineages.files.door import Limits
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.types import Probe
 from collapse_audit.settings import config
 from collapse_audit.settings.schema import gate_settings, setting_names, settings_schema
-from collapse_audit.verdicts.exit_codes import ExitCode
 from docs import editors
 from docs.command_lines import commands_page
-from docs.markdown import block, inline, table
+from docs.exit_codes import exit_codes_page, messages_page
+from docs.markdown import block, documented, inline, table
 
 DOCS = Path(__file__).parent
 _MADE = "<!-- Made by docs/generate.py: edit the code that it reads, not this page. -->\n\n"
@@ -51,7 +48,7 @@ def pages() -> dict[str, str]:
     made["reference/messages.md"] = messages_page()
     made["reference/limits.md"] = limits_page()
     texts = {name: _MADE + text for name, text in made.items()}
-    return texts | {f"../audit/settings/{editors.FILE}": editors.schema_text(_documented(config.AuditConfig))}
+    return texts | {f"../audit/settings/{editors.FILE}": editors.schema_text(documented(config.AuditConfig))}
 
 
 def outdated() -> dict[str, str | None]:
@@ -212,7 +209,7 @@ them one level deeper: `[probes.diversity.duplicates]`. `margin = "auto"` settle
 
 def config_page() -> str:
     """Every setting, what it may be, and every margin."""
-    told = _documented(config.AuditConfig)
+    told = documented(config.AuditConfig)
     settings = [
         (f"`{item.name}`", f"`{_toml(item.default)}`", _allowed(item.name), inline(told.get(item.name, "")))
         for item in dataclasses.fields(config.AuditConfig)
@@ -247,7 +244,7 @@ with bounded memory and time.
 
 def limits_page() -> str:
     """How much is read of what strangers wrote, and how to have more of it read."""
-    told = _documented(Limits)
+    told = documented(Limits)
     rows = [(f"`{one.name}`", f"{one.default:,}", inline(told[one.name])) for one in dataclasses.fields(Limits)]
     return "\n".join([_LIMITS, table(("limit", "default", ""), rows), _FIXED])
 
@@ -259,20 +256,6 @@ def _allowed(name: str) -> str:
 
 def _range(gate: Gate) -> str:
     return str(gate_settings(gate)["margin"]["description"]).partition(" (")[0]
-
-
-def _documented(kind: type[Any]) -> dict[str, str]:
-    """The strings below the fields or members of a class: name -> text."""
-    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-    assert isinstance(definition, ast.ClassDef)
-    told = {}
-    for node, after in itertools.pairwise(definition.body):
-        targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
-        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            told |= {
-                each.id: inspect.cleandoc(str(after.value.value)) for each in targets if isinstance(each, ast.Name)
-            }
-    return told
 
 
 def _toml(value: object) -> str:
@@ -303,7 +286,7 @@ def api_page() -> str:
             parts.append(block("text", _signature(name, thing)))
         parts.append(_docstring(inspect.getdoc(thing) or ""))
         if name == "audit":
-            told = _documented(config.AuditConfig) | _documented(config.Settings)
+            told = documented(config.AuditConfig) | documented(config.Settings)
             rows = [(f"`{key}`", inline(told.get(key, ""))) for key in config.Settings.__annotations__]
             parts.append(table(("setting", ""), rows))
     return "\n\n".join(parts) + "\n"
@@ -339,62 +322,6 @@ def _signature(name: str, thing: Any) -> str:
         default = "" if one.default is one.empty else f" = {one.default!r}"
         lines.append(f"    {star}{one.name}: {one.annotation}{default},")
     return "\n".join([f"{name}(", *lines, ")"])
-
-
-# Exit codes and messages
-
-_EXIT_CODES = """\
-# Exit codes
-
-Pytest's own where it has one (0 to 5). The last line printed, the exit code and every report say the same thing.
-"""
-_ORDER = """
-Where several hold, the first of these decides: collapse (1), error (3), inconclusive (6), nothing measured (5), changed
-(0 or 7), pass (0). The same order holds for several lineages in one command. An error is never a pass.
-
-**Changed** means that a probe which only tells two distributions apart (a *move*: `token-divergence`,
-`label-divergence`, `perplexity` without the Nature signature) found a difference beyond its margin, and that nothing
-was found lost. That is 0, with a warning that says what moved and which of tails, types, labels and diversity were
-held. `--fail-on-change` makes it 7, `--fail-on-change token-divergence` only for the probes named. In settings:
-`fail_on_change = true`, or a list of probes; in pytest: `--fail-on-change`, `--fail-on-change=token-divergence`.
-
-A probe whose input is not there (no labels, no `nll`) is `not_measured` and neutral: the summary says so in one line. A
-probe that was asked for by name (`-k perplexity`) and could not run is an error.
-
-`--allow-inconclusive` turns 6 into 0 and nothing else: a change that is asked to fail is then 7. In pytest
-(`pytest --collapse-audit LINEAGE`) each probe on each generation is an item, and pytest's own exit code holds: `fail`,
-`error` and `inconclusive` fail their item, `changed` passes it with a warning.
-
-`collapse-audit compare` uses the same numbers for its own question: 0 nothing is worse, 1 something is worse, 5 nothing
-could be compared, 6 inconclusive. `collapse-audit calibrate` returns 5 where no margin could be settled.
-`collapse-lineage` returns 0, 2, 3 or 4.
-"""
-_MESSAGES = """\
-# Messages
-
-An error says what was found, where, and what is allowed; all problems of a file come together. Each has a slug, which
-never changes; behind a message about a file it stands in square brackets. `collapse-audit explain SLUG` shows what
-stands here.
-
-Exit code 4 (bad usage or bad input: nothing was judged, nothing written), except in the last section: 3.
-"""
-
-
-def exit_codes_page() -> str:
-    """What the commands return."""
-    told = _documented(ExitCode)
-    rows = [(f"**{code.value}**", code.name.lower().replace("_", " "), inline(told[code.name])) for code in ExitCode]
-    return "\n".join([_EXIT_CODES, table(("code", "name", "meaning"), rows), _ORDER])
-
-
-def messages_page() -> str:
-    """Every error with its remedy."""
-    header = ("slug", "what it says", "what to do")
-    parts = [_MESSAGES]
-    for section, errors in MESSAGES.items():
-        rows = [(f"`{slug}`", inline(meaning), inline(remedy)) for slug, (meaning, remedy) in errors.items()]
-        parts += [f"## {section}", "", table(header, rows), ""]
-    return "\n".join(parts)
 
 
 if __name__ == "__main__":

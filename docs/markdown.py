@@ -1,9 +1,14 @@
-"""Pieces of Markdown for the generated pages."""
+"""Pieces of Markdown for the generated pages, and the words for them that stand in the code."""
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 _CODE = re.compile(r"`[^`]*`")
 
@@ -34,3 +39,17 @@ def inline(text: str) -> str:
 def plain(text: str) -> str:
     """Text in which nothing is markup."""
     return re.sub(r"([\\*_<>\[\]$`])", r"\\\1", text)
+
+
+def documented(kind: type[Any]) -> dict[str, str]:
+    """The strings below the fields or members of a class: name -> text."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(definition, ast.ClassDef)
+    told = {}
+    for node, after in itertools.pairwise(definition.body):
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            told |= {
+                each.id: inspect.cleandoc(str(after.value.value)) for each in targets if isinstance(each, ast.Name)
+            }
+    return told
