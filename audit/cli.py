@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collapse_audit.reports.document import AuditReport
     from collapse_audit.verdicts.history import OpenHistory
 
-_COMMANDS = ("run", "list", "explain", "compare", "calibrate", "render", "new-probe")
+_COMMANDS = ("run", "list", "explain", "compare", "calibrate", "render", "new-probe", "completion")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,6 +42,7 @@ def _main(argv: Sequence[str]) -> int:
         "calibrate": _calibrate,
         "render": _render,
         "new-probe": _new_probe,
+        "completion": _completion,
     }
     return commands[command](rest)
 
@@ -256,12 +257,19 @@ def _new_probe(argv: Sequence[str]) -> int:
     return new_probe(argv)
 
 
-def _list(argv: Sequence[str]) -> int:
+def _list_parser() -> Parser:
     parser = Parser(prog="collapse-audit list", description="List the probes.", allow_abbrev=False)
-    parser.add_argument(
-        "--probes", action="append", default=[], metavar="FILE", help="a Python file with probes of yours"
-    )
-    options = parser.parse_args(argv)
+    _add_probe_files(parser)
+    return parser
+
+
+def _add_probe_files(parser: Parser) -> None:
+    text = "a Python file with probes of yours"
+    parser.add_argument("--probes", action="append", default=[], metavar="FILE", help=text)
+
+
+def _list(argv: Sequence[str]) -> int:
+    options = _list_parser().parse_args(argv)
     from collapse_audit.commands.explain import overview
     from collapse_audit.probes.registry import all_probes
 
@@ -272,15 +280,16 @@ def _list(argv: Sequence[str]) -> int:
     return ExitCode.PASS
 
 
-def _explain(argv: Sequence[str]) -> int:
-    parser = Parser(
-        prog="collapse-audit explain", description="Explain a probe, an error, or settings.", allow_abbrev=False
-    )
+def _explain_parser() -> Parser:
+    text = "Explain a probe, an error, or settings."
+    parser = Parser(prog="collapse-audit explain", description=text, allow_abbrev=False)
     parser.add_argument("probe", metavar="PROBE", help="name or code of a probe, slug of an error, or settings")
-    parser.add_argument(
-        "--probes", action="append", default=[], metavar="FILE", help="a Python file with probes of yours"
-    )
-    options = parser.parse_args(argv)
+    _add_probe_files(parser)
+    return parser
+
+
+def _explain(argv: Sequence[str]) -> int:
+    options = _explain_parser().parse_args(argv)
     from collapse_audit.commands.explain import page
     from collapse_audit.commands.messages import message
     from collapse_audit.probes.registry import all_probes, find
@@ -294,6 +303,25 @@ def _explain(argv: Sequence[str]) -> int:
     else:
         write(message(options.probe) or page(find(options.probe, known)))
     return ExitCode.PASS
+
+
+def _completion(argv: Sequence[str]) -> int:
+    from collapse_audit.commands.calibrate import calibrate_parser
+    from collapse_audit.commands.compare import compare_parser
+    from collapse_audit.commands.completion import completion
+    from collapse_audit.commands.new_probe import new_probe_parser
+    from collapse_audit.commands.render import render_parser
+
+    commands = {
+        "run": run_parser(),
+        "list": _list_parser(),
+        "explain": _explain_parser(),
+        "compare": compare_parser(),
+        "calibrate": calibrate_parser(),
+        "render": render_parser(),
+        "new-probe": new_probe_parser(),
+    }
+    return completion(argv, run_parser(), commands)
 
 
 def _compare(argv: Sequence[str]) -> int:

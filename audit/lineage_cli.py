@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from collapse_audit.commands.completion import add_shell, completion_parser, show
 from collapse_audit.commands.console import Parser, exit_with, stdout
 from collapse_audit.commands.cures import add_cures
 from collapse_audit.commands.evaluate import add_evaluate
@@ -51,6 +52,13 @@ def build_parser() -> Parser:
     for add in COMMANDS:
         add(commands)
     return parser
+
+
+def _add_completion(commands: Any) -> None:
+    about = completion_parser(PROG, help="print a script with which a shell completes all of this")
+    parser = commands.add_parser("completion", **about)
+    add_shell(parser)
+    parser.set_defaults(handler=lambda args: show(build_parser(), args.shell))
 
 
 def _add_validate(commands: Any) -> None:
@@ -187,6 +195,7 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
     add_redecode,
     add_evaluate,
     add_pack,
+    _add_completion,
 )
 
 

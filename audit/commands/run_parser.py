@@ -17,6 +17,7 @@ commands:
   collapse-audit calibrate LINEAGE  false alarms, power and margins on text of yours
   collapse-audit new-probe NAME     a probe of yours, to begin with
   collapse-audit render REPORT      a stored report as a page, Markdown, JUnit XML or text
+  collapse-audit completion SHELL   a script with which a shell completes all of this
 
 exit codes:
   0 every probe passed    1 collapse    2 interrupted    3 internal error

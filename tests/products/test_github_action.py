@@ -148,6 +148,12 @@ def test_what_is_installed_is_the_actions_own_source(job: Job) -> None:
     assert "--no-cache-dir" in job.file("pip")
 
 
+def test_what_is_installed_with_it_is_pinned(job: Job) -> None:
+    run(job)
+    arguments = job.file("pip").splitlines()
+    assert arguments[arguments.index("--constraint") + 1] == str(ROOT / "constraints.txt")
+
+
 def test_bad_input_is_an_annotation_too(job: Job) -> None:
     (job.workspace / "bad").mkdir()
     (job.workspace / "bad" / "gen_0.txt").write_text("a text\n", "utf-8")
