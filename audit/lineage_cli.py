@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from collapse_audit.commands.completion import add_shell, completion_parser, show
 from collapse_audit.commands.console import Parser, exit_with, stdout
 from collapse_audit.commands.cures import add_cures
+from collapse_audit.commands.describe import add_describe
 from collapse_audit.commands.evaluate import add_evaluate
 from collapse_audit.commands.pack import add_pack
 from collapse_audit.commands.prepare import add_prepare
@@ -189,6 +190,7 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
     _add_validate,
     add_simulate,
     add_prepare,
+    add_describe,
     add_train,
     add_cures,
     add_score,

@@ -239,7 +239,11 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "memory": ("the memory is too small", "lower `batch_size`, set `gradient_checkpointing = true`"),
         "disk": ("the disk is full", "free space and run the same command again: it goes on where it stopped"),
     },
-    "Preparing a table": {
+    "Preparing and describing": {
+        "no-description-stack": (
+            "what `describe` needs is not installed",
+            "`pip install 'collapse-audit[describe]'`",
+        ),
         "no-preparation-stack": (
             "what `prepare` needs is not installed",
             "`pip install 'collapse-audit[prepare]'`",
