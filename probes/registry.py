@@ -18,6 +18,7 @@ from collapse_audit.probes.label_divergence import label_divergence
 from collapse_audit.probes.length import length
 from collapse_audit.probes.perplexity import perplexity
 from collapse_audit.probes.prompts.compared import Compare
+from collapse_audit.probes.rare_texts import rare_texts
 from collapse_audit.probes.repetition import repetition
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.tail_coverage import tail_coverage
@@ -37,6 +38,7 @@ BUILTIN: tuple[Probe, ...] = (
     diversity,
     length,
     perplexity,
+    rare_texts,
     concentration,
     task_score,
     integrity,
