@@ -12,7 +12,13 @@ from collapse_audit.probes.pairs.pair import CURE, Pair
 from collapse_audit.probes.pairs.surprise import cross_scored, folds, standardised, surprises
 from collapse_audit.probes.pairs.tail import set_aside
 from collapse_audit.probes.statistics.design import MIN_UNITS, Design, FloatArray, IntArray
-from collapse_audit.probes.statistics.estimates import permutation_p, ratio_error, ratio_of_sums, studentised_changes
+from collapse_audit.probes.statistics.estimates import (
+    Scale,
+    permutation_p,
+    ratio_error,
+    ratio_of_sums,
+    studentised_changes,
+)
 from collapse_audit.probes.statistics.ranks import weights_of_highest
 from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
 from collapse_audit.probes.text.ngrams import take
@@ -22,7 +28,7 @@ from collapse_audit.probes.types import probe
 _RARE, _COMMON = 0.20, 0.25
 """Shares of all texts that are rare, and common."""
 _LEAST = 0.5
-"""Weight of the rare texts of a side that has none, as of the common ones: a logarithm needs one."""
+"""Weight of the rare texts of a side that has none: a logarithm needs one."""
 _TOO_FEW = "too few texts with words to set half of the baseline aside"
 
 
@@ -47,13 +53,13 @@ _TOO_FEW = "too few texts with words to set half of the baseline aside"
         ),
         Gate(
             statistic="common",
-            unit="ratio",
+            unit="share of documents",
             worse="higher",
-            margin=1.50,
-            because="half as many texts again among the quarter of the commonest words; in lower case, 1.1 to 1.4",
+            margin=0.10,
+            because="one text in ten more among the quarter of the commonest words; lower case moves it by .08 at most",
             mechanism="sharpening",
             plain="texts of nothing but common words",
-            says="the texts of nothing but common words are {value} of those of {baseline} in {generation}",
+            says="the share of texts of nothing but common words {rise} in {generation}",
         ),
     ),
     source="Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y (Fig. 1b, c); Savage 1956, "
@@ -72,7 +78,7 @@ def rare_texts(pair: Pair) -> Iterator[Reading]:
         alike); that of a text is the mean over its words, in spreads that texts of its length have. Each text is scored
         by baseline texts of other fifths than its own (cross-fitting). rare: ratio, generation to baseline, of the mean
         of max(0, ln(.2/u)), where u is the share of all texts that are more surprising: a text counts for more the
-        rarer it is, and the four fifths below count for nothing. common: ratio of the shares of texts in the quarter of
+        rarer it is, and the four fifths below count for nothing. common: rise of the share of texts in the quarter of
         the least surprising. p is the larger of two: these means relabelled, and the same with a model of one half of
         the baseline, exact because that half is compared with nothing.
 
@@ -100,7 +106,7 @@ def rare_texts(pair: Pair) -> Iterator[Reading]:
         drawn = design.relabellings(pair.permutations, pair.stream("rare-texts of written"))
     crossed, apart = _Compared(x, texts.block, design, drawn), _held_out(pair, texts, design)
     for place, gate in enumerate(rare_texts.gates):
-        yield _ratio(pair, gate, crossed, apart, place)
+        yield _change(pair, gate, crossed, apart, place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,18 +170,19 @@ def _held_out(pair: Pair, texts: _Texts, whole: Design) -> _Compared:
     )
 
 
-def _ratio(pair: Pair, gate: Gate, crossed: _Compared, apart: _Compared, place: int) -> Reading:
-    """The ratio of row ``place`` of the sums to the number of texts, with the larger p of the two comparisons."""
-    p_values, errors = [], []
+def _change(pair: Pair, gate: Gate, crossed: _Compared, apart: _Compared, place: int) -> Reading:
+    """The change of row ``place`` of the sums over the number of texts, with the larger p of the two comparisons."""
+    scale: Scale = "log" if gate.unit == "ratio" else "linear"
+    p_values, error = [], 0.0
     for each in (crossed, apart):
         top, texts = each.sums()[[place, 2]]
-        changes = studentised_changes(top, texts, design=each.design, relabellings=each.drawn, scale="log")
+        changes = studentised_changes(top, texts, design=each.design, relabellings=each.drawn, scale=scale)
         p_values.append(permutation_p(changes, worse=gate.worse))
         both = top[each.design.side].any() and top[~each.design.side].any()
-        errors.append(ratio_error(top, texts, design=each.design, scale="log") if both else 0.0)
+        error = ratio_error(top, texts, design=each.design, scale=scale) if both else 0.0
     top, texts = crossed.sums()[[place, 2]]
     for side in (~crossed.design.side, crossed.design.side):
-        if not top[side].any():
+        if scale == "log" and not top[side].any():
             top[np.flatnonzero(side)[0]] = _LEAST
     why = pair.one_sided
     return ratio_of_sums(
@@ -183,8 +190,8 @@ def _ratio(pair: Pair, gate: Gate, crossed: _Compared, apart: _Compared, place: 
         texts,
         design=crossed.design,
         p_value=max(p_values),
-        deciding=errors[1],
-        scale="log",
+        deciding=error,  # that of the half
+        scale=scale,
         worse=gate.worse,
         share=True,  # where nothing varies, the interval is what as many texts may hide
         statistic=gate.statistic,

@@ -68,6 +68,7 @@ def healthy(n: int, seed: int, *, gamma: float = 1.0, length: int = 15) -> Colum
     rng = np.random.default_rng(seed)
     p = ZIPF**gamma
     texts = spell(rng.choice(ZIPF.size, size=(n, length), p=p / p.sum()))
+    texts = [f"{text} {number}" for text, number in zip(texts, rng.integers(1, 300, n), strict=True)]
     texts[0], texts[1], texts[2] = "", texts[3], texts[2] + " again again again"
     labels = [[str(label) for label in "ABC" if rng.random() < {"A": 0.5, "B": 0.3, "C": 0.1}[label]] for _ in range(n)]
     return {"texts": texts, "labels": labels, "nll": rng.normal(3.4, 0.45, n).tolist()}
@@ -235,6 +236,7 @@ def test_the_order_of_documents_changes_only_the_draw_of_chance(built: Probe, ga
 
 TWO_WAYS = (
     "vanished",
+    "distinct-numbers",
     "effective-labels",
     "distinct-types",
     "seq-rep-4",
@@ -353,6 +355,7 @@ DAMAGES: dict[str, Callable[[float], Columns]] = {
     "long-texts": with_texts(lambda texts, k: [" ".join(text.split()[:1]) for text in texts[:k]] + texts[k:]),
     "empty": with_texts(lambda texts, k: [""] * k + texts[k:]),
     "constant": with_texts(lambda texts, k: [texts[-1]] * k + texts[k:]),
+    "distinct-numbers": with_texts(lambda texts, k: [re.sub(r"\b\d+", "7", text) for text in texts[:k]] + texts[k:]),
     "recited": with_texts(lambda texts, k: healthy(150, 28)["texts"][:k] + texts[k:]),
     "unchanged": with_texts(lambda texts, k: healthy(150, 22)["texts"][:k] + texts[k:]),
 }
