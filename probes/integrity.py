@@ -13,9 +13,10 @@ from scipy.special import betaincinv
 
 from collapse_audit.probes.models.model_facts import Fact
 from collapse_audit.probes.packs import answers
+from collapse_audit.probes.pairs.copying import ORDER, recited
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.prompts import compared
-from collapse_audit.probes.statistics.readings import Estimate, Gate, Reading
+from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.types import probe
 
@@ -67,6 +68,16 @@ _MARKERS = (
             plain="texts of another corpus",
             says="{value} of the texts of {generation} stand word for word in another corpus",
         ),
+        Gate(
+            statistic="recited",
+            unit="share of 8-grams",
+            worse="higher",
+            margin=0.20,
+            because="one span of eight words in five more is recited; a trigram model recites .03 to .08 more than its "
+            "baseline, and a copy with every tenth word changed .43",
+            plain="spans recited from the training texts",
+            says="the share of spans of eight words that stand in its training texts {rise} in {generation}",
+        ),
     ),
     source="",
     since="0.1",
@@ -82,13 +93,15 @@ def integrity(pair: Pair) -> Iterator[Reading]:
 
     Formula and unit
         empty: rise of the share of texts that hold only white space or markers of a text's end. constant: share of the
-        most frequent text. unchanged: the largest share of texts that stand, one for one, in another corpus of the
-        lineage (counted only where there are at least 10 distinct texts); all of them, where a fact about the model
-        does not hold: the adapter's numbers are finite; it changes the base; it is no earlier generation's, number for
-        number; it fits its configuration and the base; its digest and its base's are those recorded; so are the
-        digests of training texts, back to the reference; the declared human share is the one counted among the
-        training records. A model that should have an adapter and has none may be any: then nothing passes. Another
-        decoding than the earlier generations' is noted, since it alone can change texts as collapse does.
+        most frequent text. recited: rise, over the baseline's, of the share of 8-grams of tokens that stand in the
+        texts that the generation was trained on. unchanged: the largest share of texts that stand, one for one, in
+        another corpus of the lineage (counted only where there are at least 10 distinct texts); all of them, where a
+        fact about the model does not hold: the adapter's numbers are finite; it changes the base; it is no earlier
+        generation's, number for number; it fits its configuration and the base; its digest and its base's are those
+        recorded; so are the digests of training texts, back to the reference; the declared human share is the one
+        counted among the training records. A model that should have an adapter and has none may be any: then nothing
+        passes. Another decoding than the earlier generations' is noted, since it alone can change texts as collapse
+        does.
 
     Why it signals collapse
         A model that writes nothing, or one thing, has collapsed, and so has one whose baseline did so already. A
@@ -123,6 +136,7 @@ def integrity(pair: Pair) -> Iterator[Reading]:
     )
     yield _constant(pair)
     yield _unchanged(pair)
+    yield _recited(pair)
 
 
 def _only_markers(sample: Sample) -> npt.NDArray[np.bool_]:
@@ -191,6 +205,27 @@ def _unchanged(pair: Pair) -> Estimate:
         evidence=_exhibits(pair.facts) if pair.evidence != "none" else (),
         notes=(*(("near-identical",) if counted >= _NEAR else ()), *(fact.kind for fact in told if fact.noted)),
         explanation="; ".join((*copied, *(fact.sentence for fact in told))),
+    )
+
+
+def _recited(pair: Pair) -> Reading:
+    """Both sides beside the same training texts, so that they may be exchanged."""
+    if pair.training is None:
+        reason = "the texts that it was trained on are not known, or are the baseline itself"
+        return NotMeasured(statistic="recited", reason=reason)
+    found, grams = recited(pair.tokens, pair.training.tokens)
+    side = pair.design.side[pair.design.block]
+    if not (grams[side].any() and grams[~side].any()):
+        return NotMeasured(statistic="recited", reason=f"a side has no text of {ORDER} tokens")
+    shares = (float(found[on].sum() / grams[on].sum()) for on in (~side, side))
+    return pair.compare(
+        found,
+        grams,
+        scale="linear",
+        worse="higher",
+        share=True,
+        statistic="recited",
+        raw=dict(zip(("baseline", "generation"), shares, strict=True)),
     )
 
 

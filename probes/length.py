@@ -11,11 +11,16 @@ from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.lengths import MEASURABLE
+from collapse_audit.probes.statistics.ranks import weights_of_highest
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading
 from collapse_audit.probes.types import probe
 
-_LONG = 0.8
-"""Quantile of both sides' lengths together from which a text is long."""
+_LONG = 0.2
+"""Share of both sides' texts together that are long."""
+_PILE = 0.05
+"""Share of a generation's texts that end at one length, from which it looks like a limit, and …"""
+_TIMES = 3
+"""… how many times the baseline's share it must be."""
 
 
 @probe(
@@ -37,8 +42,10 @@ _LONG = 0.8
             statistic="long-texts",
             unit="ratio",
             worse="lower",
-            margin=0.5,
-            because="half of the long texts gone; of 100 among 500, .65 is within chance",
+            margin=0.70,
+            pass_margin=0.50,
+            because="three in ten of the long texts gone, weighted by how long they are; where the longest fifth is "
+            "cut to the length of the next, .20 to .40 are left",
             kind="move",
             plain="long texts",
             says="{generation} holds {value} of the long texts of {baseline}",
@@ -55,9 +62,9 @@ def length(pair: Pair) -> Iterator[Reading]:
         How many tokens a text holds on average, and how many texts are long.
 
     Formula and unit
-        mean-length: ratio of the mean numbers of tokens, generation to baseline. long-texts: ratio of the shares of
-        texts of at least as many tokens as the longest fifth of both sides' texts together has. Prompts are not
-        counted.
+        mean-length: ratio of the mean numbers of tokens, generation to baseline. long-texts: ratio of the
+        mean weights max(0, ln(.2/u)), where u is the share of both sides' texts that are longer: a text counts for more
+        the longer it is, and the four fifths below count for nothing. Prompts are not counted.
 
     Why it signals collapse
         Models that were trained on what models wrote stop early, or always at the same place, and what only a long
@@ -84,18 +91,32 @@ def length(pair: Pair) -> Iterator[Reading]:
     if isinstance(mean, Estimate) and after.mean() < MEASURABLE and before.mean() >= 4 * MEASURABLE:
         mean = dataclasses.replace(mean, kind="loss", explanation="next to nothing is left of the texts")
     yield mean
-    least = max(float(np.quantile(tokens, _LONG, method="higher")), 1.0)
-    long = (tokens >= least).astype(np.float64)
-    shares = {
-        "baseline": float(long[~side].mean()),
-        "generation": float(long[side].mean()),
-        "long_from_tokens": int(least),
-    }
-    yield _ratio(pair, long, "long-texts", shares)
+    weights = weights_of_highest(tokens, _LONG)
+    shares = {"baseline": float(weights[~side].mean()), "generation": float(weights[side].mean())}
+    yield _ratio(pair, weights, "long-texts", shares)
 
 
 def _ratio(pair: Pair, of_texts: FloatArray, statistic: str, raw: dict[str, float]) -> Reading:
     if not of_texts[~pair.design.side[pair.design.block]].any():
         return NotMeasured(statistic=statistic, reason="no text of the baseline is that long")
+    told = "; ".join(
+        filter(None, (_limit(pair), *(fact.sentence for fact in pair.facts if fact.kind == "decoding" and fact.noted)))
+    )
     # ``share``: where all texts are equally long their spread is 0, and what n texts may hide is 3/n all the same.
-    return pair.compare(of_texts, scale="log", worse="lower", share=True, statistic=statistic, raw=raw)
+    return pair.compare(
+        of_texts, scale="log", worse="lower", share=True, statistic=statistic, raw=raw, explanation=told
+    )
+
+
+def _limit(pair: Pair) -> str:
+    """What to say where texts of the generation end at one length, in the model's own tokens if they are known."""
+    before, after = (sample.tokens.lengths.astype(np.float64) for sample in (pair.baseline, pair.generation))
+    if pair.baseline.n_tokens is not None and pair.generation.n_tokens is not None:
+        before, after = pair.baseline.n_tokens, pair.generation.n_tokens
+    ends, times = np.unique(after[after > 0], return_counts=True)
+    if not ends.size:
+        return ""
+    end, share = ends[np.argmax(times)], float(times.max()) / after.size
+    if share < _PILE or share < _TIMES * float(np.mean(before == end)) or end < np.quantile(after, 1 - _LONG):
+        return ""
+    return f"{share:.0%} of the texts end at {int(end):,} tokens, as at a limit (max_new_tokens)"

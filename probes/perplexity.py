@@ -14,6 +14,7 @@ from collapse_audit.probes.prompts import compared
 from collapse_audit.probes.statistics.design import BoolArray, Design, FloatArray
 from collapse_audit.probes.statistics.equal_lengths import by_length, lengths_differ
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p, settling_n
+from collapse_audit.probes.statistics.ranks import ranks
 from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, RawPanel, Z
 from collapse_audit.probes.statistics.tables import side_sums
 from collapse_audit.probes.text.sample import GENERATION_0
@@ -221,15 +222,9 @@ def _second_opinions(pair: Pair, design: Design, drawn: npt.NDArray[np.uint8]) -
 
 def _rank_correlation(x: FloatArray, y: FloatArray) -> float:
     """Spearman's rho: the correlation of ranks, ties at their mean; 0 where one does not vary."""
-    ranks = [_ranks(values) - (values.size + 1) / 2 for values in (x, y)]
-    scale = float(np.sqrt(np.square(ranks[0]).sum() * np.square(ranks[1]).sum()))
-    return float(ranks[0] @ ranks[1]) / scale if scale else 0.0
-
-
-def _ranks(x: FloatArray) -> FloatArray:
-    """1 for the smallest, ties at their mean; shape (D,)."""
-    _, place, times = np.unique(x, return_inverse=True, return_counts=True)
-    return (np.cumsum(times) - (times - 1) / 2)[place]
+    placed = [ranks(values) - (values.size + 1) / 2 for values in (x, y)]
+    scale = float(np.sqrt(np.square(placed[0]).sum() * np.square(placed[1]).sum()))
+    return float(placed[0] @ placed[1]) / scale if scale else 0.0
 
 
 def wasserstein(x: FloatArray, relabellings: npt.NDArray[np.uint8], design: Design) -> FloatArray:

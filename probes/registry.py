@@ -16,8 +16,10 @@ from collapse_audit.probes.integrity import integrity
 from collapse_audit.probes.label_coverage import label_coverage
 from collapse_audit.probes.label_divergence import label_divergence
 from collapse_audit.probes.length import length
+from collapse_audit.probes.numbers import numbers
 from collapse_audit.probes.perplexity import perplexity
 from collapse_audit.probes.prompts.compared import Compare
+from collapse_audit.probes.rare_texts import rare_texts
 from collapse_audit.probes.repetition import repetition
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.tail_coverage import tail_coverage
@@ -36,7 +38,9 @@ BUILTIN: tuple[Probe, ...] = (
     repetition,
     diversity,
     length,
+    numbers,
     perplexity,
+    rare_texts,
     concentration,
     task_score,
     integrity,

@@ -6,9 +6,9 @@ import numpy as np
 
 from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.pairs.tail import cross_fitted, head, lone, tail_p, tail_ratio, tail_tokens
+from collapse_audit.probes.pairs.tail import cross_fitted, head, lone, set_aside, tail_p, tail_ratio, tail_tokens
 from collapse_audit.probes.prompts import compared
-from collapse_audit.probes.statistics.design import MIN_UNITS, BoolArray
+from collapse_audit.probes.statistics.design import MIN_UNITS
 from collapse_audit.probes.statistics.estimates import ratio_error
 from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
 from collapse_audit.probes.trends import followed
@@ -96,7 +96,7 @@ def _held_out(pair: Pair) -> tuple[float, float]:
 
     Its p-value, and the standard error behind it on the scale of the logarithm (0 where a side has no tail).
     """
-    defining, compared = _halves(pair)
+    defining, compared = set_aside(pair.design.side, pair.design.unit, pair.stream("tail-mass half"))
     counts, tokens = pair.words.on(defining), pair.words.lengths[compared]
     design = pair.design.restricted(compared)
     most_frequent = head(counts, pair.stream("tail-mass ties"))
@@ -105,16 +105,3 @@ def _held_out(pair: Pair) -> tuple[float, float]:
     both = everything[design.side].any() and everything[~design.side].any()
     error = ratio_error(everything, tokens, design=design, scale="log") if both else 0.0
     return tail_p(everything, novel, tokens, design=design, drawn=drawn), error
-
-
-def _halves(pair: Pair) -> tuple[BoolArray, BoolArray]:
-    """Blocks that define the tail, and blocks that are compared; both of shape (K,).
-
-    A random half of the baseline's units defines the tail and is compared with nothing (no regression to the mean:
-    types rare in the sample that defines rarity come back at a different rate). A pair leaves the comparison whole.
-    """
-    side, unit = pair.design.side, pair.design.unit
-    units = np.unique(unit[~side])
-    chosen = pair.stream("tail-mass half").permutation(units)[: units.size // 2]
-    taken = np.isin(unit, chosen)
-    return taken & ~side, ~taken

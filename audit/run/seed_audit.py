@@ -226,6 +226,7 @@ class SeedAudit:
             label_rule=self.rule,
             trained_on_baseline=comparison.trained_on_baseline or self._from_training_texts(baseline),
             others=tuple(self._earlier(comparison)),
+            training=self._training(comparison),
             same_bytes=comparison.same_bytes,
             facts=self._facts(comparison),
             contexts=self._contexts(comparison) if any("contexts" in one.needs for one in comparison.probes) else None,
@@ -349,6 +350,13 @@ class SeedAudit:
     def _from_training_texts(self, baseline: Sample) -> bool:
         """Whether the baseline is a pack of texts that models are trained on; of which models, a pack cannot tell."""
         return isinstance(baseline, PackedSample) and not (baseline.pack.held_out or self.plan.lineage.independent)
+
+    def _training(self, comparison: Comparison) -> Sample | None:
+        """What the generation was trained on, unless that is the very baseline, which holds all of its own words."""
+        before = comparison.predecessor
+        if before is None or before.corpus == comparison.baseline.corpus:
+            return None
+        return self.samples.get(before.corpus)
 
     def _earlier(self, comparison: Comparison) -> Iterable[Sample]:
         """Samples that the generation may be a copy of: its baseline, what it was trained on, generations before it."""

@@ -327,6 +327,8 @@ def scored(probe: Asked, pair: PackedPair) -> Iterable[Reading]:
     return probe(pair.scored)
 
 
-def readable(probe: Asked, pair: PackedPair) -> Iterable[Reading]:
-    """Copies are looked for among the lineage's own texts; the pack's are not here."""
-    return probe(pair.readable)
+def readable(probe: Asked, pair: PackedPair) -> Iterator[Reading]:
+    """Copies are looked for among the lineage's own texts; the pack's are not here, nor what they recite."""
+    why = "a reference pack does not hold texts, and what the generation recites has nothing to stand beside"
+    for reading in probe(pair.readable):
+        yield dataclasses.replace(reading, reason=why) if isinstance(reading, NotMeasured) else reading

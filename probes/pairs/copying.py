@@ -1,20 +1,21 @@
 """How much of a generation stands word for word in what it was trained on.
 
 A generation that recites its training texts keeps their tail, their types and their labels: it looks healthy, and has
-learned nothing that would outlast the next step. This is shown beside the verdict; it never gates.
+learned nothing that would outlast the next step. A table beside the verdict shows how much; ``integrity`` gates what is
+beyond the baseline's.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.readings import Z
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import Tokens
@@ -50,25 +51,30 @@ def copied(sample: Sample, training: Sample) -> Copied:
     """What of ``sample`` stands in ``training``. Both must be cut by the same tokenizer."""
     written = ~sample.empty
     whole = np.asarray(pc.is_in(sample.folded, value_set=training.folded)) & written
-    vocabulary = pa.concat_arrays([training.tokens.vocabulary, sample.tokens.vocabulary]).dictionary_encode()
-    code = vocabulary.indices.to_numpy()
-    names = np.random.default_rng(_SEED).integers(0, 2**64, size=len(vocabulary.dictionary), dtype=np.uint64)
-    known, _ = _grams(training.tokens, names[code[: len(training.tokens.vocabulary)]])
-    mine, document = _grams(sample.tokens, names[code[len(training.tokens.vocabulary) :]])
-    found = _among(mine, np.sort(known))
-    share, low, high = _share(
-        np.bincount(document, weights=found, minlength=len(sample)), np.bincount(document, minlength=len(sample))
-    )
+    found, grams = recited(sample.tokens, training.tokens)
+    share, low, high = _share(found, grams)
     return Copied(
         texts=float(whole.sum() / written.sum()) if written.any() else None,
         grams=share,
         grams_low=low,
         grams_high=high,
         n_texts=int(written.sum()),
-        n_grams=int(mine.size),
+        n_grams=int(grams.sum()),
         n_training=len(training),
         complete=training.n_read == len(training),
     )
+
+
+def recited(mine: Tokens, training: Tokens) -> tuple[FloatArray, FloatArray]:
+    """8-grams of each of N documents that stand in a training text, and all of its 8-grams; each of shape (N,)."""
+    vocabulary = pa.concat_arrays([training.vocabulary, mine.vocabulary]).dictionary_encode()
+    code = vocabulary.indices.to_numpy()
+    names = np.random.default_rng(_SEED).integers(0, 2**64, size=len(vocabulary.dictionary), dtype=np.uint64)
+    known, _ = _grams(training, names[code[: len(training.vocabulary)]])
+    grams, document = _grams(mine, names[code[len(training.vocabulary) :]])
+    found = _among(grams, np.sort(known)).astype(np.float64)
+    n = mine.lengths.size
+    return np.bincount(document, found, n).astype(np.float64), np.bincount(document, minlength=n).astype(np.float64)
 
 
 def _grams(tokens: Tokens, names: _Codes) -> tuple[_Codes, npt.NDArray[np.int64]]:
@@ -100,7 +106,7 @@ def _among(codes: _Codes, known: _Codes) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _share(top: npt.NDArray[Any], bottom: npt.NDArray[Any]) -> tuple[float | None, float | None, float | None]:
+def _share(top: FloatArray, bottom: FloatArray) -> tuple[float | None, float | None, float | None]:
     """sum(top)/sum(bottom) of documents with its linearised 90% interval, kept in [0, 1]."""
     total, n = bottom.sum(), int(np.count_nonzero(bottom))
     if total == 0:

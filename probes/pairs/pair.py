@@ -54,6 +54,8 @@ class Pair:
     """Whether the generation, or an ancestor of it, was trained on these very baseline texts."""
     others: tuple[Sample, ...] = ()
     """The lineage's earlier corpora, for finding copies."""
+    training: Sample | None = None
+    """What the generation was trained on, where it is known and is not the baseline itself; for what it recites."""
     same_bytes: tuple[str, ...] = ()
     """Names of earlier corpora whose files are the generation's byte for byte."""
     facts: tuple[Fact, ...] = ()

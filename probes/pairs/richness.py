@@ -5,15 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.statistics.design import BoolArray, FloatArray
+from collapse_audit.probes.statistics.design import BoolArray, Design, FloatArray
 from collapse_audit.probes.statistics.estimates import estimate, jackknife, permutation_p
 from collapse_audit.probes.statistics.readings import Estimate, NotMeasured
 from collapse_audit.probes.statistics.tables import CountTable, sweep_distinct
+
+
+class Compared(Protocol):
+    """A pair, or a part of one."""
+
+    @property
+    def design(self) -> Design:
+        """Who may swap places with whom; equally many documents a side."""
+
+    @property
+    def relabellings(self) -> npt.NDArray[np.uint8]:
+        """Permutations of the sides, the observed one first; shape (B + 1, K)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +38,7 @@ class Richness:
     """Shape (K,): types that stand in this block and in no other block of its side."""
 
 
-def richness(tables: Iterable[CountTable], pair: Pair) -> Richness:
+def richness(tables: Iterable[CountTable], pair: Compared) -> Richness:
     """Count the distinct types of ``tables`` (disjoint parts of a vocabulary, seen once) on both sides of ``pair``."""
     lone = np.zeros(pair.design.side.size)
 
@@ -39,7 +51,7 @@ def richness(tables: Iterable[CountTable], pair: Pair) -> Richness:
 
 
 def distinct_ratio(
-    pair: Pair, types: Richness, *, what: str, statistic: str = "", **details: Any
+    pair: Compared, types: Richness, *, what: str, statistic: str = "", **details: Any
 ) -> Estimate | NotMeasured:
     """Ratio of distinct types, generation to baseline.
 

@@ -74,7 +74,7 @@ def cross_fitted(
     """
     sums, times = np.zeros((2, unit.size)), np.zeros(unit.size)
     definitions = halves(unit[baseline], rng)
-    unit = _partnered(unit, key, baseline, rng)
+    unit = partnered(unit, key, baseline, rng)
     for half in definitions:
         aside = np.isin(unit, half)
         counts = table.on(aside & baseline)
@@ -85,7 +85,7 @@ def cross_fitted(
     return everything, novel
 
 
-def _partnered(unit: IntArray, key: IntArray, baseline: BoolArray, rng: np.random.Generator) -> IntArray:
+def partnered(unit: IntArray, key: IntArray, baseline: BoolArray, rng: np.random.Generator) -> IntArray:
     """The units by which blocks stand aside while a half defines the tail, as labels; shape (K,).
 
     A baseline's block keeps its own: it is never counted in a tail that it defined. So does a generation's block that
@@ -102,6 +102,17 @@ def _partnered(unit: IntArray, key: IntArray, baseline: BoolArray, rng: np.rando
     shares = first < last
     drawn[unpaired[shares]] = unit[place[chosen[shares]]]
     return drawn
+
+
+def set_aside(side: BoolArray, unit: IntArray, rng: np.random.Generator) -> tuple[BoolArray, BoolArray]:
+    """Blocks that define what is rare, and blocks that are compared; all of shape (K,).
+
+    A random half of the baseline's units defines and is compared with nothing (no regression to the mean: what is rare
+    in the sample that defines rarity comes back at a different rate). A pair leaves the comparison whole.
+    """
+    units = np.unique(unit[~side])
+    taken = np.isin(unit, rng.permutation(units)[: units.size // 2])
+    return taken & ~side, ~taken
 
 
 def halves(units: IntArray, rng: np.random.Generator) -> list[IntArray]:

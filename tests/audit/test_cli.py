@@ -48,7 +48,7 @@ def test_exit_2_interrupted(shelf: Path, tmp_path: Path, capsys: pytest.CaptureF
 def test_exit_3_a_probe_crashed(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(shelf / "healthy", "--probes", shelf / "crashing.py") == 3
     shown = capsys.readouterr()
-    assert shown.out.splitlines()[-1].startswith("error: 2 of 30 findings could not be measured, first crashing")
+    assert shown.out.splitlines()[-1].startswith("error: 2 of 36 findings could not be measured, first crashing")
     assert "ZeroDivisionError: no such luck" in shown.out
     assert shown.err == ""
 
@@ -235,7 +235,7 @@ def test_durations_stand_before_the_last_line(shelf: Path, capsys: pytest.Captur
 
 def test_stop_at_the_first_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = lineage(tmp_path / "two", documents(1, 200), documents(2, 200, vocabulary=40), documents(3, 200))
-    assert command(root, "-x") == 1
+    assert command(root, "-x", "-v") == 1  # the first page may have no line left for it
     assert "stopped at the first failure (-x): 1 comparisons were not measured" in " ".join(
         capsys.readouterr().out.split()
     )
@@ -283,7 +283,7 @@ def test_explain_shows_docstring_gates_and_reasons(shelf: Path, capsys: pytest.C
     shown = capsys.readouterr().out
     assert shown.startswith("diversity (CA302)\n")
     assert "When it misleads" in shown
-    assert "distinct-2: < 0.85 ratio" in shown
+    assert "distinct-2: < 0.9 ratio" in shown
     assert command("explain", "letter-e", "--probes", shelf / "letters.py") == 0
     assert "Do texts use the letter e?" in capsys.readouterr().out
 

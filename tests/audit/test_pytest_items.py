@@ -100,7 +100,7 @@ def test_inconclusive_fails_unless_it_is_allowed(pytester: pytest.Pytester, shel
         result = audited(pytester, shelf / "tiny", arguments=["-k", "diversity", "-rs", option])
         result.assert_outcomes(skipped=1)
         assert result.ret == 0
-        result.stdout.re_match_lines([r"SKIPPED \[1\] .*/tiny:1: the interval \[.*\] holds the margin 0.85; .*"])
+        result.stdout.re_match_lines([r"SKIPPED \[1\] .*/tiny:1: the interval \[.*\] holds the margin 0.9; .*"])
 
 
 def test_what_is_not_measured_is_skipped_with_its_reason(pytester: pytest.Pytester, shelf: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
-from builders import estimate, estimates, pair, sample, words
+from builders import estimate, pair, readings, reason, sample, spell, words
 from scipy.stats import binomtest, fisher_exact
 
 from collapse_audit.probes.integrity import integrity
@@ -13,7 +14,7 @@ from collapse_audit.probes.models.model_facts import Fact
 from collapse_audit.reports.document import Outcome
 from collapse_audit.verdicts.rule import judge
 
-EMPTY, CONSTANT, UNCHANGED = (gate.statistic for gate in integrity.gates)
+EMPTY, CONSTANT, UNCHANGED, RECITED = (gate.statistic for gate in integrity.gates)
 
 
 def test_empty_texts_are_those_of_white_space_only() -> None:
@@ -119,16 +120,16 @@ def test_without_other_corpora_nothing_is_unchanged() -> None:
 
 
 def test_one_document_of_white_space_is_judged() -> None:
-    found = estimates(integrity, pair(["\n"], [" "]))
-    assert found[EMPTY].value == 0.0
-    assert math.isinf(found[EMPTY].high)
-    assert found[CONSTANT].value == 1.0
-    assert found[CONSTANT].low == pytest.approx(0.05)
+    empty, constant = (estimate(integrity, pair(["\n"], [" "]), which) for which in (EMPTY, CONSTANT))
+    assert empty.value == 0.0
+    assert math.isinf(empty.high)
+    assert constant.value == 1.0
+    assert constant.low == pytest.approx(0.05)
 
 
 def test_no_text_is_ever_shown() -> None:
     other = sample(["secret phrase", *words(20)], name="other")
-    found = estimates(integrity, pair(["secret phrase"] * 21, ["secret phrase", *words(20)], others=(other,)))
+    found = readings(integrity, pair(["secret phrase"] * 21, ["secret phrase", *words(20)], others=(other,)))
     assert "secret" not in repr(found)
 
 
@@ -196,3 +197,35 @@ def test_facts_that_hold_change_nothing_and_one_that_cannot_be_told_leaves_it_op
     assert (open_ended.low, open_ended.high, open_ended.explanation) == (0.0, 1.0, "about adapter")
     [gate] = [gate for gate in integrity.gates if gate.statistic == UNCHANGED]
     assert judge(open_ended, gate, p_adjusted=None, alpha=0.05).outcome is Outcome.INCONCLUSIVE
+
+
+def own(n: int, seed: int) -> list[str]:
+    return spell(np.random.default_rng(seed).integers(0, 3000, size=(n, 20)))
+
+
+def test_recited_is_the_rise_of_the_share_of_spans_that_stand_in_the_training_texts() -> None:
+    """20 tokens a text hold 13 spans. 12 of 40 texts of the generation, and 2 of the baseline, are training texts."""
+    training = own(40, 1)
+    sides = own(38, 2) + training[:2], own(28, 3) + training[:12]
+    found = estimate(integrity, pair(*sides, training=sample(training), permutations=999), RECITED)
+    assert found.value == pytest.approx(10 / 40)
+    assert found.raw == pytest.approx({"baseline": 2 / 40, "generation": 12 / 40})
+
+
+def test_a_copy_with_every_tenth_word_changed_is_found_and_no_recital_has_an_interval() -> None:
+    training, rng = own(200, 4), np.random.default_rng(5)
+    noisy = [" ".join(f"x{k}" if rng.random() < 0.1 else word for k, word in enumerate(t.split())) for t in training]
+    gate = integrity.gates[3]
+    found = estimate(integrity, pair(own(200, 6), noisy, training=sample(training), permutations=999), RECITED)
+    assert found.value == pytest.approx(0.9**8, abs=0.06)
+    assert found.low > gate.margin
+    assert found.p_value == 0.001
+    none = estimate(integrity, pair(own(200, 6), own(200, 7), training=sample(training)), RECITED)
+    assert (none.value, none.p_value) == (0.0, 1.0)
+    assert 0 < none.high < gate.margin
+
+
+def test_what_it_was_trained_on_must_be_known_and_spans_must_be_there() -> None:
+    assert "are not known" in reason(integrity, pair(own(20, 8), own(20, 9)), RECITED)
+    short = pair(["a b"] * 20, ["a c"] * 20, training=sample(["a b"] * 20))
+    assert "no text of 8 tokens" in reason(integrity, short, RECITED)

@@ -9,6 +9,7 @@ import pytest
 from builders import estimate, estimates, pair, reason, sample, spell
 
 from collapse_audit.probes.length import length
+from collapse_audit.probes.models.model_facts import Fact
 from collapse_audit.probes.text.sample import Sample
 
 MEAN, LONG = (gate.statistic for gate in length.gates)
@@ -29,13 +30,33 @@ def test_the_ratio_of_mean_lengths_has_the_delta_methods_interval() -> None:
     assert (found.raw["baseline"], found.raw["generation"]) == (before.mean(), after.mean())
 
 
-def test_long_are_the_texts_of_the_longest_fifth_of_both_sides_together() -> None:
-    """100 lengths, the 81st of which is 30: 15 of the baseline and 5 of the generation are at least as long."""
-    before = of_lengths([10] * 35 + [30] * 15, 4)
-    after = of_lengths([10] * 45 + [30] * 5, 5)
+def test_long_texts_count_by_rank_among_both_sides_together() -> None:
+    """Of 100 texts 12 hold 50 tokens and 28 hold 30: equal lengths have their places' mean weight."""
+    before = of_lengths([10] * 30 + [30] * 10 + [50] * 10, 4)
+    after = of_lengths([10] * 30 + [30] * 18 + [50] * 2, 5)
+    weight = [max(0.0, math.log(0.2 / ((k - 0.5) / 100))) for k in range(1, 101)]  # the longest first
+    longest, next_ = sum(weight[:12]) / 12, sum(weight[12:40]) / 28
     found = estimate(length, pair(before, after), LONG)
-    assert found.value == pytest.approx(5 / 15)
-    assert found.raw == {"baseline": 0.3, "generation": 0.1, "long_from_tokens": 30}
+    sums = 10 * longest + 10 * next_, 2 * longest + 18 * next_
+    assert found.value == pytest.approx(sums[1] / sums[0])
+    assert found.raw == pytest.approx({"baseline": sums[0] / 50, "generation": sums[1] / 50})
+
+
+def test_the_longest_fifth_cut_to_the_length_of_the_next_is_changed_and_the_limit_is_told() -> None:
+    rng = np.random.default_rng(12)
+    before, after = (rng.gamma(4, 10, size=400).astype(int) + 4 for _ in range(2))
+    limit = int(np.quantile(after, 0.8))
+    found = estimates(length, pair(of_lengths(before.tolist(), 13), of_lengths(np.minimum(after, limit).tolist(), 14)))
+    assert found[LONG].high < 0.7
+    assert f"of the texts end at {limit} tokens, as at a limit" in found[LONG].explanation
+    assert found[MEAN].low > 0.75
+    assert not estimate(length, pair(of_lengths(before.tolist(), 13), of_lengths(after.tolist(), 15)), LONG).explanation
+
+
+def test_another_decoding_is_told() -> None:
+    fact = Fact(kind="decoding", ok=True, sentence="decoded otherwise (max_new_tokens 64 -> 32)", noted=True)
+    found = estimates(length, pair(of_lengths([20] * 60, 16), of_lengths([10] * 60, 17), facts=(fact,)))
+    assert all("max_new_tokens 64 -> 32" in each.explanation for each in found.values())
 
 
 def test_half_the_length_is_a_move_and_next_to_nothing_is_a_loss() -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom, rankdata, wasserstein_distance
 
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.perplexity import _ranks, perplexity
+from collapse_audit.probes.perplexity import perplexity
+from collapse_audit.probes.statistics.ranks import ranks
 from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Z
 
 
@@ -213,4 +214,4 @@ def test_n_needed_settles_it_where_the_estimate_was_right(n: int, shift: float) 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40))
 def test_ranks_share_the_mean_where_values_tie(values: list[int]) -> None:
-    assert _ranks(np.array(values, dtype=np.float64)).tolist() == rankdata(values).tolist()
+    assert ranks(np.array(values, dtype=np.float64)).tolist() == rankdata(values).tolist()

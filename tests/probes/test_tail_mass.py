@@ -14,10 +14,10 @@ from scipy.stats import binom
 
 from collapse_audit.probes.pairs import tail as rare
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.pairs.tail import halves
+from collapse_audit.probes.pairs.tail import halves, set_aside
 from collapse_audit.probes.pairs.tail import head as most_frequent
 from collapse_audit.probes.statistics.readings import Z_POWER, Z
-from collapse_audit.probes.tail_mass import _halves, tail_mass
+from collapse_audit.probes.tail_mass import tail_mass
 
 ZIPF = 1 / (np.arange(1, 2001) + 2.7)
 ZIPF /= ZIPF.sum()
@@ -96,7 +96,7 @@ def test_the_value_and_its_interval_are_those_of_a_plain_count(left: float) -> N
 
 def test_the_half_that_defines_the_tail_is_compared_with_nothing() -> None:
     comparison = pair(texts(40, 3), texts(40, 4))
-    defining, compared = _halves(comparison)
+    defining, compared = set_aside(comparison.design.side, comparison.design.unit, np.random.default_rng(0))
     assert int(defining.sum()) == 20
     assert not (defining & comparison.design.side).any()
     assert not (defining & compared).any()
@@ -107,7 +107,7 @@ def test_the_half_that_defines_the_tail_is_compared_with_nothing() -> None:
 def test_half_of_the_prompts_are_left_however_many_answers_they_have(answers: int) -> None:
     prompts = [f"p{i // answers}" for i in range(160)]
     comparison = pair(*(sample(texts(160, seed), prompts=prompts) for seed in (5, 6)))
-    defining, compared = _halves(comparison)
+    defining, compared = set_aside(comparison.design.side, comparison.design.unit, np.random.default_rng(0))
     assert int(defining.sum()) == 80
     # A prompt is a pair, and leaves whole; where its many answers are units of their own only the baseline's leave.
     assert int((compared & ~comparison.design.side).sum()) == 80
