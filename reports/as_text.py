@@ -110,17 +110,10 @@ def _page(report: AuditReport, *, width: int, verbose: bool) -> Iterable[Rendera
     yield Text("")
     if verbose:
         yield from _every_finding(report, width)
-    for outcome in _SECTIONS:
+    for outcome, heading in _SECTIONS.items():
         problems = _problems(report, outcome)
-        if problems:
-            yield Rule(Text(_SECTIONS[outcome], style=STYLES[outcome]), characters="-", style="none")
-        for group in problems:
-            yield _problem(report, group, width=width, verbose=verbose)
-    waived = _waived(report)
-    if waived:
-        yield Rule(Text("WAIVED", style="dim"), characters="-", style="none")
-    for group in waived:
-        yield _problem(report, group, width=width, verbose=verbose)
+        yield from _under(heading, STYLES[outcome], report, problems, width=width, verbose=verbose)
+    yield from _under("WAIVED", "dim", report, _waived(report), width=width, verbose=verbose)
     for section in sections(report, everything=verbose):
         yield from _section(section, width)
     remarks = [*not_measured(report), *_tagged(report), *_context(report), *_notes(report)]
@@ -128,6 +121,16 @@ def _page(report: AuditReport, *, width: int, verbose: bool) -> Iterable[Rendera
         yield Rule(Text("notes"), characters="-", style="none")
         yield from remarks
     yield Rule(characters="=", style="none")
+
+
+def _under(
+    heading: str, style: str, report: AuditReport, groups: Sequence[Sequence[Finding]], *, width: int, verbose: bool
+) -> Iterable[RenderableType]:
+    """Groups of findings below a rule with their heading; nothing where there is none."""
+    if groups:
+        yield Rule(Text(heading, style=style), characters="-", style="none")
+    for group in groups:
+        yield _problem(report, group, width=width, verbose=verbose)
 
 
 # ------------------------------------------------------------------------------------------------ header and matrix

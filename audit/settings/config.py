@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -158,21 +158,10 @@ def load_config(
     ``directory`` is where the search for a pyproject.toml starts (default: the working directory).
     """
     probes = tuple(probes)
-    merged, problems = Merged(probes), []
+    merged = Merged(probes)
+    problems: list[str] = []
     sources: list[tuple[str, Any]] = []
-    theirs: list[tuple[str, Any]] = []
-    if lineage.audit:
-        theirs.append(("[audit] of lineage.toml", lineage.audit))
-    if lineage.label_rule is not None:
-        theirs.append(("[labels] of lineage.toml", {"labels": lineage.label_rule}))
-    if lineage.fields:
-        theirs.append(("[fields] of lineage.toml", {"fields": lineage.fields}))
-    beside = locate(lineage.root, _FILE) if lineage.folder else None
-    if isinstance(beside, Path):
-        theirs.append((str(beside), _toml(beside)))
-    elif beside is not None and beside.slug != "missing-file":
-        problems.append(f"{_FILE}: found {beside.found}; expected {beside.expected}")
-    for origin, table in theirs:
+    for origin, table in _beside(lineage, problems):
         allowed, refused = _of_lineage(origin, table, lineage.root)
         problems.extend(refused)
         sources.append((origin, allowed))
@@ -193,6 +182,21 @@ def load_config(
         disabled=frozenset(merged.disabled),
         waivers=of_lineage(merged.waivers, lineage.root.name),
     )
+
+
+def _beside(lineage: Lineage, problems: list[str]) -> Iterator[tuple[str, Any]]:
+    """The settings that lie in a lineage's folder, as (where, table); a file that cannot be opened is a problem."""
+    tables = {
+        "[audit] of lineage.toml": lineage.audit,
+        "[labels] of lineage.toml": None if lineage.label_rule is None else {"labels": lineage.label_rule},
+        "[fields] of lineage.toml": {"fields": lineage.fields} if lineage.fields else None,
+    }
+    yield from ((origin, table) for origin, table in tables.items() if table)
+    file = locate(lineage.root, _FILE) if lineage.folder else None
+    if isinstance(file, Path):
+        yield str(file), _toml(file)
+    elif file is not None and file.slug != "missing-file":
+        problems.append(f"{_FILE}: found {file.found}; expected {file.expected}")
 
 
 def _of_lineage(origin: str, table: Any, root: Path) -> tuple[Any, list[str]]:

@@ -220,10 +220,7 @@ def _look_at(scan: _Scan, path: Path, *, seed: str | None, prefix: str) -> None:
     stem, role = (None, "") if found is None else _role(found[0])
     number = None if stem is None else generation_number(stem)
     if path.is_dir() and number is None:
-        if _FOLDER_LOOKS_MEANT.match(path.name):
-            scan.complain(name, f'a folder named "{path.name}"', "gen_<k>, with a number", "unknown-name")
-        elif path.name.lower() == "reference":
-            _claim_folder(scan, path, scan.reference, name)
+        _look_at_folder(scan, path, name)
         return
     if found is not None and not found[1]:
         return  # a further shard: it belongs to the first one
@@ -237,6 +234,14 @@ def _look_at(scan: _Scan, path: Path, *, seed: str | None, prefix: str) -> None:
     elif _looks_meant(path.name):
         hint = f"reference.*, {NAMES}, ending in {ALLOWED}"
         scan.complain(name, f'a file named "{path.name}"', hint, "unknown-name")
+
+
+def _look_at_folder(scan: _Scan, path: Path, name: str) -> None:
+    """A folder that is no generation: the reference's, a name that was meant as one, or none of ours."""
+    if _FOLDER_LOOKS_MEANT.match(path.name):
+        scan.complain(name, f'a folder named "{path.name}"', "gen_<k>, with a number", "unknown-name")
+    elif path.name.lower() == "reference":
+        _claim_folder(scan, path, scan.reference, name)
 
 
 def _take_seeds(scan: _Scan, folder: Path, number: int, roles: dict[str, str]) -> bool:

@@ -103,10 +103,16 @@ def expected_members(header: Mapping[str, Any]) -> dict[str, tuple[str, Shape]]:
 
 def impossible(header: Mapping[str, Any], arrays: Arrays) -> Iterator[str]:
     """What no corpus can have, and what later arithmetic would stumble on."""
-    size, compared = header["block"], header["compared"]
     for name, values in arrays.items():
         if values.dtype.kind in "fi" and not (np.isfinite(values) & (values >= 0)).all():
             yield f"{name} with a negative number, or none"
+    yield from _impossible_words(header, arrays)
+    yield from _impossible_counts(header, arrays)
+    yield from _impossible_blocks(header["block"], arrays)
+
+
+def _impossible_words(header: Mapping[str, Any], arrays: Arrays) -> Iterator[str]:
+    """The list of common words, and the words that stand aside."""
     words = read_json(arrays["words"])
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         yield "words that are no list of words"
@@ -114,6 +120,11 @@ def impossible(header: Mapping[str, Any], arrays: Arrays) -> Iterator[str]:
         yield "words that are not as many as the header says, each once, in order"
     if (arrays["aside"] < COMMON).any() or arrays["aside"].sum() > header["aside_tokens"]:
         yield "words that are not common"
+
+
+def _impossible_counts(header: Mapping[str, Any], arrays: Arrays) -> Iterator[str]:
+    """The counts of common words, block by block."""
+    compared = header["compared"]
     ends, word, counts = arrays["counts_ends"], arrays["counts_word"], arrays["counts"]
     within = np.ones(word.size, dtype=np.bool_)
     within[ends[:-1][ends[:-1] < word.size]] = False
@@ -125,6 +136,10 @@ def impossible(header: Mapping[str, Any], arrays: Arrays) -> Iterator[str]:
         np.add.reduceat(np.append(counts, 0), ends[:-1]) * (np.diff(ends) > 0) > arrays["tokens"][-1][:compared]
     ).any():
         yield "more common words in a block than words"
+
+
+def _impossible_blocks(size: int, arrays: Arrays) -> Iterator[str]:
+    """What is counted of each block of ``size`` texts."""
     if any((arrays[name] > size).any() for name in ("empty", "looping", "long_enough")):
         yield "more texts in a block than a block has"
     if any((np.diff(arrays[f"distinct_{kind}"]) < 0).any() for kind in ("words", "pairs", "texts")):

@@ -110,17 +110,24 @@ def _checked(
             continue
         rows.append(row)
         problems += _judged(row, place, _number_format(entry))
-        apart = {other: _apart(theirs, answer) for other, theirs in answers.items()}
-        twin = next((other for other, distance in apart.items() if distance < _TWIN), None)
-        if twin is not None:
-            found = f"a model that answers exactly as {twin} does"
-            if apart[twin]:
-                found = f"a model that answers as {twin} does but for rounding (relative difference {apart[twin]:.1e})"
+        found = _twin(answers, answer)
+        if found:
             problems.append(problem(place, found, "a model of its own", "adapter-twin"))
         answers[row.name] = answer
     if not having:
         problems.append(problem(where, "no generation with an adapter", "models to be opened", "no-models"))
     return rows, problems
+
+
+def _twin(answers: Mapping[str, tuple[FloatArray, FloatArray]], answer: tuple[FloatArray, FloatArray]) -> str:
+    """What to say where an earlier model answers as this one does; empty where none does."""
+    for other, theirs in answers.items():
+        distance = _apart(theirs, answer)
+        if distance == 0:
+            return f"a model that answers exactly as {other} does"
+        if distance < _TWIN:
+            return f"a model that answers as {other} does but for rounding (relative difference {distance:.1e})"
+    return ""
 
 
 def _look_at(bench: _Bench, entry: GenerationEntry, place: str) -> tuple[ModelRow, tuple[FloatArray, FloatArray]]:

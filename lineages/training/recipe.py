@@ -223,6 +223,19 @@ def _origins(base: Mapping[str, Any]) -> list[str]:
 
 def _sense(table: Mapping[str, Any], scheme: object) -> Iterator[Complaint]:
     """What a schema cannot say. Only asked of a recipe that fits it."""
+    yield from _origin_sense(table)
+    yield from _architecture_sense(table["base"])
+    yield from _corpora_sense(table, scheme)
+    yield from _training_sense(table)
+    if scheme is None:
+        yield ("scheme",), "no scheme", "recursive, cross, preserve, accumulate or a table of shares", "no-scheme"
+    if scheme == "blend":
+        yield ("scheme",), 'scheme = "blend"', "its shares, such as {reference = 0.2, previous = 0.8}", "no-scheme"
+    yield from _decoding_sense(table)
+
+
+def _origin_sense(table: Mapping[str, Any]) -> Iterator[Complaint]:
+    """Where the base comes from."""
     base, at = table["base"], ("recipe", "base")
     origins = _origins(base)
     if len(origins) != 1:
@@ -236,6 +249,11 @@ def _sense(table: Mapping[str, Any], scheme: object) -> Iterator[Complaint]:
     if "pretrain" in base and block > context:
         found = f"pretraining blocks of {block} tokens, longer than the context of {context}"
         yield (*at, "pretrain"), found, "block = at most as many", "context"
+
+
+def _architecture_sense(base: Mapping[str, Any]) -> Iterator[Complaint]:
+    """The sizes of a built-in architecture."""
+    at = ("recipe", "base")
     heads = base.get("heads", _BASE.heads)
     if "architecture" in base and base.get("hidden", _BASE.hidden) % heads:
         yield (*at, "heads"), f"{heads} heads", "a divisor of the hidden size", "base"
@@ -243,6 +261,10 @@ def _sense(table: Mapping[str, Any], scheme: object) -> Iterator[Complaint]:
         yield (*at, "kv_heads"), f"{base['kv_heads']} kv_heads", f"a divisor of heads = {heads}", "base"
     if "sliding_window" in base and base.get("architecture") != "mistral":
         yield (*at, "sliding_window"), "a sliding window", "one only in the mistral architecture", "base"
+
+
+def _corpora_sense(table: Mapping[str, Any], scheme: object) -> Iterator[Complaint]:
+    """The partner and the fresh text that a scheme takes shares of."""
     crosses = scheme == "cross" or (isinstance(scheme, Mapping) and scheme.get("partner", 0) > 0)
     if crosses and "partner" not in table:
         yield ("recipe",), "a scheme that needs a partner", 'partner = "../the_other_lineage"', "no-partner"
@@ -252,12 +274,6 @@ def _sense(table: Mapping[str, Any], scheme: object) -> Iterator[Complaint]:
     if takes_fresh != ("fresh" in table):
         found = "a share of fresh human text" if takes_fresh else "fresh human text of which the scheme takes no share"
         yield ("recipe",), found, 'both: fresh = "human.jsonl.gz" in [recipe], and a share of fresh in scheme', "fresh"
-    yield from _training_sense(table)
-    if scheme is None:
-        yield ("scheme",), "no scheme", "recursive, cross, preserve, accumulate or a table of shares", "no-scheme"
-    if scheme == "blend":
-        yield ("scheme",), 'scheme = "blend"', "its shares, such as {reference = 0.2, previous = 0.8}", "no-scheme"
-    yield from _decoding_sense(table)
 
 
 def _pretraining_block(base: Mapping[str, Any]) -> int:

@@ -38,25 +38,34 @@ def slugs(modules: Trees) -> dict[str, str]:
 
 def _candidates(node: ast.AST, places: dict[str, set[int]]) -> Iterator[str]:
     if isinstance(node, ast.Call):
-        for keyword in node.keywords:
-            if keyword.arg == "slug":
-                yield from _strings(keyword.value)
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if name != "add" or isinstance(node.func, ast.Attribute):  # a plain add(…) makes an option of a parser
-            for place in places.get(name, ()):
-                if len(node.args) > place:
-                    yield from _strings(node.args[place])
+        yield from _in_call(node, places)
     elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        names = {target.id for target in targets if isinstance(target, ast.Name)}
-        if "slug" in names:
-            yield from _strings(node.value)
-        elif "complaint" in names and isinstance(node.value, ast.Tuple):
-            yield from _strings(node.value.elts[-1])
+        yield from _in_assignment(node, node.value)
     elif isinstance(node, ast.FunctionDef) and "Complaint" in ast.dump(node.returns or ast.Pass()):
         for inner in ast.walk(node):
             if isinstance(inner, ast.Yield) and isinstance(inner.value, ast.Tuple):
                 yield from _strings(inner.value.elts[-1])
+
+
+def _in_call(node: ast.Call, places: dict[str, set[int]]) -> Iterator[str]:
+    for keyword in node.keywords:
+        if keyword.arg == "slug":
+            yield from _strings(keyword.value)
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if name == "add" and not isinstance(node.func, ast.Attribute):
+        return  # a plain add(…) makes an option of a parser
+    for place in places.get(name, ()):
+        if len(node.args) > place:
+            yield from _strings(node.args[place])
+
+
+def _in_assignment(node: ast.Assign | ast.AnnAssign, value: ast.expr) -> Iterator[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    names = {target.id for target in targets if isinstance(target, ast.Name)}
+    if "slug" in names:
+        yield from _strings(value)
+    elif "complaint" in names and isinstance(value, ast.Tuple):
+        yield from _strings(value.elts[-1])
 
 
 def _takers(modules: Trees) -> dict[str, set[int]]:

@@ -164,10 +164,7 @@ def _array(text: _Text) -> Iterator[tuple[int, Any]]:
 def _members(text: _Text) -> Iterator[tuple[int, Any]]:
     """The elements of the one array of records that an object holds; its other members are passed over."""
     taken: str | None = None
-    text.take("{")
-    if text.peek() == "}":
-        text.take("}")
-        raise Unreadable("an empty JSON object", _EXPECTED, "no-array", line=text.line)
+    _enter(text)
     while True:
         text.peek()
         line = text.line
@@ -190,6 +187,14 @@ def _members(text: _Text) -> Iterator[tuple[int, Any]]:
             break
     if taken is None:
         raise Unreadable("an object without an array of records", _EXPECTED, "no-array", line=line)
+
+
+def _enter(text: _Text) -> None:
+    """Go past the brace of an object; Unreadable where there is nothing in it."""
+    text.take("{")
+    if text.peek() == "}":
+        text.take("}")
+        raise Unreadable("an empty JSON object", _EXPECTED, "no-array", line=text.line)
 
 
 def _is_lines(text: _Text) -> bool:
