@@ -54,11 +54,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
-    """Put every content at its path, or leave all of them as they were: nothing takes its name before all is written.
+    """Put every content at its path, or leave all of them as they were.
 
+    Nothing takes its name before all is written, and where one cannot take its name those that have give it back.
     Raises OSError, of the path that it names, where one cannot be written.
     """
     temporaries = {path: _beside(path) for path in contents}
+    older = {path: _beside(path) for path in contents if len(contents) > 1}
     try:
         for path, content in contents.items():
             if path.is_dir() and not path.is_symlink():
@@ -67,11 +69,12 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+        for path, kept in older.items():
+            _second_name(path, kept)
         with _uninterrupted():
-            for path, temporary in temporaries.items():
-                temporary.replace(path)
+            _rename_together(temporaries, older)
     finally:
-        for temporary in temporaries.values():
+        for temporary in (*temporaries.values(), *older.values()):
             with contextlib.suppress(OSError):
                 temporary.unlink()  # gone already, unless something failed
 
@@ -91,6 +94,33 @@ def _uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if heard:
         raise KeyboardInterrupt
+
+
+def _second_name(path: Path, kept: Path) -> None:
+    """What is at ``path``, where anything is, also at ``kept``."""
+    if not os.path.lexists(path):
+        return
+    try:
+        os.link(path, kept, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
+            raise
+        shutil.copy2(path, kept, follow_symlinks=False)  # a file system without links
+
+
+def _rename_together(temporaries: Mapping[Path, Path], older: Mapping[Path, Path]) -> None:
+    named = []
+    try:
+        for path, temporary in temporaries.items():
+            temporary.replace(path)
+            named.append(path)
+    except BaseException:
+        for path in named:
+            if os.path.lexists(older[path]):
+                older[path].replace(path)
+            else:
+                path.unlink()
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,0 +1,328 @@
+"""Commands that die, or are refused a file, at every point where they change one.
+
+    python -m benchmarks.faults [report history simulate pack] [--kills N] [--seed 0]
+
+Each command runs once undisturbed, in a forked process whose audit hook counts what it does to files: opening one for
+writing, renaming, removing, making folders. Then, for each of these points, it runs again on a fresh copy and
+
+* dies there (``os._exit``, as by kill -9), is repeated, and must leave the very bytes that it leaves undisturbed;
+* is told there that the disk is full (ENOSPC) or the file system read-only (EROFS): it must end with a documented exit
+  code other than 1 and 3 and a message, leave what was there before or what it makes when all is well, file by file of
+  the same run, and no temporary file; and repeated, the same bytes as undisturbed.
+
+``--kills N`` adds N runs of each command that SIGKILL ends at a random moment, inside writes too. Temporary files of a
+process that was killed stay where they are and are never read. Needs ``os.fork``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from pathlib import Path
+
+from collapse_audit import api
+from collapse_audit.cli import main as audit_main
+from collapse_audit.lineage_cli import main as lineage_main
+
+_CHANGES = frozenset(
+    {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink", "shutil.rmtree"}
+)
+_TEMPORARY = re.compile(r"(^|/)\.[^/]+\.tmp(/|$)")
+KILLED = 137
+Contents = dict[str, bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """A command that changes files."""
+
+    make: Callable[[Path], None]
+    """Fills an empty folder with what the command starts from."""
+    run: Callable[[], int]
+    """Runs it in that folder; returns its exit code."""
+    together: tuple[str, ...] = ()
+    """Files that are of one run, or of none."""
+    drawn: tuple[str, ...] = ()
+    """Files that are never twice the same: there or not is all that is compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a forked run ended."""
+
+    code: int
+    events: bytes
+    """A letter for each point: r where something is removed, c where it is changed."""
+    said: str
+
+
+class _Noon(datetime):
+    """It is always the same moment."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime(2026, 1, 1, 12, tzinfo=tz)
+
+
+def forked(scenario: Scenario, folder: Path, *, at: int = 0, fault: int = 0, after: float = 0.0) -> Ended:
+    """Run the scenario in a child. ``at``: the point (from 1) where it dies, or gets the error number ``fault``.
+
+    ``after``: seconds after which SIGKILL ends it.
+    """
+    told = folder.with_name(f"{folder.name}.told")
+    counts, into = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = KILLED
+        try:
+            code = _child(scenario, folder, told, into, at=at, fault=fault)
+        except BaseException:
+            traceback.print_exc()
+            code = 3
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    os.close(into)
+    if after:
+        time.sleep(after)
+        os.kill(child, signal.SIGKILL)
+    with os.fdopen(counts, "rb") as reader:
+        events = reader.read()
+    _, status = os.waitpid(child, 0)
+    return Ended(os.waitstatus_to_exitcode(status), events, told.read_text("utf-8", "replace") if told.exists() else "")
+
+
+def _child(scenario: Scenario, folder: Path, told: Path, into: int, *, at: int, fault: int) -> int:
+    out = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    sys.stdout = sys.stderr = os.fdopen(out, "w", encoding="utf-8")  # whatever captured them before
+    # Seconds and dates would differ from run to run.
+    time.perf_counter = lambda: 0.0
+    api.datetime = _Noon
+    home, seen = f"{folder.resolve()}{os.sep}", [0]
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if not _changes(event, arguments, home):
+            return
+        seen[0] += 1
+        os.write(into, b"r" if event == "os.remove" else b"c")
+        if seen[0] == at:
+            if not fault:
+                os._exit(KILLED)
+            raise OSError(fault, os.strerror(fault), str(arguments[0]))
+
+    sys.addaudithook(hook)
+    os.chdir(folder)
+    return scenario.run()
+
+
+def _changes(event: str, arguments: tuple[object, ...], home: str) -> bool:
+    """Whether the event changes a file under ``home``."""
+    if event == "open":
+        path, _, flags = arguments
+        writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        return bool(writes) and isinstance(path, str) and _absolute(path).startswith(home)
+    if event not in _CHANGES or not isinstance(arguments[0], str | os.PathLike):
+        return False
+    return _absolute(arguments[0]).startswith(home)
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    return str(Path.cwd() / path)
+
+
+def contents(folder: Path) -> Contents:
+    """Every file's bytes, but for temporary files and locks."""
+    files = ((path.relative_to(folder).as_posix(), path) for path in sorted(folder.rglob("*")) if path.is_file())
+    return {name: path.read_bytes() for name, path in files if not _TEMPORARY.search(name) and ".lock" not in name}
+
+
+def temporaries(folder: Path) -> list[str]:
+    """Files and folders that a command should have taken away."""
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    return sorted(name for name in names if _TEMPORARY.search(name))
+
+
+class Trial:
+    """One scenario, made once and copied for every run."""
+
+    def __init__(self, name: str, home: Path) -> None:
+        self.scenario, self._home = SCENARIOS[name], home
+        self._start = home / "start"
+        self._start.mkdir()
+        self.scenario.make(self._start)
+        self.before = contents(self._start)
+        with self.copy() as folder, _in(folder), contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
+            self.scenario.run()  # so that no child imports anything
+        with self.copy() as folder:
+            self.whole = forked(self.scenario, folder)
+            self.after = contents(folder)
+        if self.whole.code in (1, 3) or self.after == self.before:
+            raise RuntimeError(f"{name} does not run: exit {self.whole.code}\n{self.whole.said}")
+
+    @property
+    def points(self) -> range:
+        """Where it may die, counted from 1."""
+        return range(1, len(self.whole.events) + 1)
+
+    @contextlib.contextmanager
+    def copy(self) -> Iterator[Path]:
+        """A fresh copy, always at the same path."""
+        folder = self._home / "here"
+        shutil.copytree(self._start, folder, symlinks=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+            folder.with_name("here.told").unlink(missing_ok=True)
+
+    def killed(self, at: int, after: float = 0.0) -> str:
+        """What is wrong once the command died at a point and was repeated; empty where nothing is."""
+        with self.copy() as folder:
+            dead = forked(self.scenario, folder, at=at, after=after)
+            if at and dead.code != KILLED:
+                return f"exit {dead.code} where it was to die"
+            return self._repeated(folder)
+
+    def refused(self, at: int, fault: int) -> str:
+        """What is wrong once the system refused a change."""
+        with self.copy() as folder:
+            ended = forked(self.scenario, folder, at=at, fault=fault)
+            found = contents(folder)
+            if ended.code in (1, 3) or "Traceback" in ended.said:
+                return f"exit {ended.code}: {ended.said.strip()[-300:]}"
+            if ended.code != self.whole.code and not ended.said.strip():
+                return f"exit {ended.code} and no message"
+            if temporaries(folder) and self.whole.events[at - 1 : at] != b"r":  # or it was not let take them away
+                return f"left {temporaries(folder)}"
+            mixed = {found.get(name) == self.after.get(name) for name in self.scenario.together}
+            if len(mixed) > 1:
+                return "some files of this run and some of the one before"
+            return self._repeated(folder)
+
+    def _repeated(self, folder: Path) -> str:
+        again = forked(self.scenario, folder)
+        if again.code != self.whole.code:
+            return f"repeated it ends with {again.code}: {again.said.strip()[-300:]}"
+        found, expected = contents(folder), dict(self.after)
+        for name in self.scenario.drawn:
+            if name in found and name in expected:
+                expected[name] = found[name]
+        differ = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+        return f"repeated it leaves other bytes in {differ}" if differ else ""
+
+
+def _lineage(folder: Path, name: str = "runs", seed: int = 0) -> Path:
+    root = folder / name
+    root.mkdir()
+    for index in range(2):
+        draw = random.Random(seed + index)
+        lines = (" ".join(draw.choices("abcdefghijklmnop", k=12)) for _ in range(100))
+        records = "".join(f'{{"text": "{line}", "label": "{k % 3}"}}\n' for k, line in enumerate(lines))
+        (root / f"gen_{index}.jsonl").write_text(records, encoding="utf-8")
+    return root
+
+
+@contextlib.contextmanager
+def _in(folder: Path) -> Iterator[None]:
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(here)
+
+
+_QUIET = ("--independent", "--evidence", "none", "-k", "length")
+
+
+def _report() -> int:
+    return audit_main(["runs", *_QUIET, "--report", "report"])
+
+
+def _make_report(folder: Path) -> None:
+    _lineage(folder)
+    (folder / "report").mkdir()
+    for name in ("report.json", "report.html", "report.md", "junit.xml"):
+        (folder / "report" / name).write_text("of the run before\n", encoding="utf-8")
+
+
+def _history() -> int:
+    return audit_main(["runs", *_QUIET, "--history", "history.jsonl"])
+
+
+def _make_history(folder: Path) -> None:
+    _lineage(folder)
+    _lineage(folder, "other", seed=10)
+    with _in(folder), contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
+        audit_main(["other", *_QUIET, "--history", "history.jsonl"])
+
+
+def _simulate() -> int:
+    return lineage_main(["simulate", "wright-fisher", "--out", "made", "--generations", "1", "--documents", "20"])
+
+
+def _pack() -> int:
+    return lineage_main(["pack", "runs", "--out", "pack.npz", "--block-size", "5"])
+
+
+def _make(folder: Path) -> None:
+    _lineage(folder)
+
+
+SCENARIOS = {
+    "report": Scenario(
+        make=_make_report,
+        run=_report,
+        together=tuple(f"report/{name}" for name in ("report.json", "report.html", "report.md", "junit.xml")),
+    ),
+    "history": Scenario(make=_make_history, run=_history),
+    "simulate": Scenario(make=_make, run=_simulate),
+    "pack": Scenario(make=_make, run=_pack, drawn=("pack.npz",)),
+}
+
+
+def main(chosen: list[str], kills: int, seed: int) -> int:
+    """Every point of the chosen commands, and random moments; 1 where anything was lost."""
+    lost = 0
+    for name in chosen:
+        with tempfile.TemporaryDirectory() as home:
+            began = time.monotonic()
+            trial = Trial(name, Path(home))
+            points = trial.points
+            found = [(f"killed at {at}", trial.killed(at)) for at in points]
+            for fault in (errno.ENOSPC, errno.EROFS):
+                found += [(f"{errno.errorcode[fault]} at {at}", trial.refused(at, fault)) for at in points]
+            draw, seconds = random.Random(seed), time.monotonic() - began
+            usual = seconds / max(len(found) * 2, 1)
+            found += [("killed at random", trial.killed(0, draw.uniform(0.0, 1.2) * usual)) for _ in range(kills)]
+        wrong = [(what, told) for what, told in found if told]
+        lost += len(wrong)
+        print(f"{name}: {len(points)} points, {kills} random kills, {len(found)} runs, {len(wrong)} wrong", flush=True)
+        for what, told in wrong[:20]:
+            print(f"  {what}: {told}", flush=True)
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("commands", nargs="*", default=list(SCENARIOS), help="which (default: all)")
+    parser.add_argument("--kills", type=int, default=0, help="runs of each that SIGKILL ends at a random moment")
+    parser.add_argument("--seed", type=int, default=0, help="of these moments")
+    options = parser.parse_args()
+    raise SystemExit(main(options.commands, options.kills, options.seed))
