@@ -102,6 +102,27 @@ def _add_ngram(kinds: Any) -> None:
     add("--seeds", count, 1, "independent lineages side by side (default %(default)s)")
 
 
+def _add_gaussian(kinds: Any) -> None:
+    summary = "numbers: a Gaussian fitted to what the one before drew"
+    add = _kind(kinds, "gaussian", summary, "gaussian --samples 20 --refits 20", source=False)
+    _add_numbers(add, samples=20, refits=20)
+
+
+def _add_mixture(kinds: Any) -> None:
+    summary = "numbers: a mixture of two Gaussians fitted to what the one before drew (needs scikit-learn)"
+    add = _kind(kinds, "mixture", summary, "mixture --samples 40 --refits 40", source=False)
+    _add_numbers(add, samples=40, refits=40)
+
+
+def _add_numbers(add: Callable[..., None], *, samples: int, refits: int) -> None:
+    add("--samples", count, samples, "numbers that each model learns from (default %(default)s)")
+    add("--holdout", count, 500, "further numbers of each generation, to audit (default %(default)s)")
+    add("--generations", count, 5, "generations after generation 0 (default %(default)s)")
+    add("--refits", count, refits, "models from one generation to the next (default %(default)s)")
+    add("--human", finite, 0.0, "alpha: share of the first numbers in what a model learns from (default %(default)s)")
+    add("--earlier", finite, 0.0, "beta: share of what all models before the last drew (default %(default)s)")
+
+
 def _add_thyroid(kinds: Any) -> None:
     summary = "made-up Russian thyroid reports to train a first model on, no generations"
     add = _kind(kinds, "thyroid", summary, "thyroid --background 12000 --gzip", source=False)
@@ -135,6 +156,8 @@ KINDS: tuple[Callable[[Any], None], ...] = (
     _add_top_p,
     _add_wright_fisher,
     _add_ngram,
+    _add_gaussian,
+    _add_mixture,
     _add_thyroid,
     _add_thyroid_table,
 )

@@ -10,6 +10,7 @@ the next one says. (A column often holds the highest category of several nodules
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,8 @@ from collapse_audit.probes.text.eu_tirads import UNLABELLED_MENTION, eu_tirads
 from collapse_audit.probes.text.labels import AUTO_SHARE
 
 Named = frozenset[str]
+_WHOLE = re.compile(r"(?<![\d.,])([1-5])[.,]0+(?![\d.,])")
+"""A whole number as programs write it that know only decimals."""
 
 
 def named_categories(text: str | None) -> tuple[str, ...]:
@@ -30,7 +33,8 @@ def named_categories(text: str | None) -> tuple[str, ...]:
 
 
 def cell_categories(cell: str | None) -> tuple[str, ...]:
-    """The same of a cell in a label column, where the number alone will do: ``4``, ``IV``, ``4a``, ``3-4``."""
+    """The same of a cell in a label column, where the number alone will do: ``4``, ``4.0``, ``IV``, ``3; 4``."""
+    cell = None if cell is None else _WHOLE.sub(r"\1", cell).replace(";", ",")
     return named_categories(cell) or named_categories(f"EU-TIRADS {cell}" if cell else None)
 
 

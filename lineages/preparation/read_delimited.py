@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -11,6 +12,8 @@ from collapse_audit.lineages.files.problems import problem
 from collapse_audit.lineages.preparation.ledger import Ledger, Row
 
 _DELIMITERS = (",", ";", "\t", "|")
+_SEPARATOR = re.compile(r'"?sep=([,;\t|])"?\r?\n')
+"""A first line by which spreadsheets tell each other what separates cells."""
 _MOST_LINES = 500
 """Lines that one row may go over: a quote that is never closed is looked for no further."""
 _FEWEST_COLUMNS = 3
@@ -22,8 +25,9 @@ def read_delimited(lines: Sequence[str], ledger: Ledger, *, where: str, tabs: bo
 
     Raises InputError where the header cannot be read.
     """
-    delimiter = _delimiter(lines, tabs=tabs)
-    start = next((at for at, line in enumerate(lines) if line.strip()), None)
+    told = _SEPARATOR.fullmatch(lines[0]) if lines else None
+    delimiter = told[1] if told else _delimiter(lines, tabs=tabs)
+    start = next((at for at, line in enumerate(lines) if line.strip() and not (told and at == 0)), None)
     found = None if start is None else _row(lines, start, delimiter)
     if start is None or found is None:
         said = "a file without a header" if start is None else "a header with broken quotes"

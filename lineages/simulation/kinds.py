@@ -5,7 +5,8 @@ Three families, by what generations are made of:
 * ``healthy``, ``label-loss``, ``duplicate``, ``loop``, ``perplexity-shift``: the source's own documents, split at
   random so that no two corpora share one (planted.py).
 * ``sharpen``, ``top-p``: words drawn from one model of the whole source (drawn.py).
-* ``wright-fisher``, ``ngram``: each generation learns from what the one before wrote (trained.py).
+* ``wright-fisher``, ``ngram``: each generation learns from what the one before wrote (trained.py); so do ``gaussian``
+  and ``mixture``, whose texts are numbers (numbered.py).
 
 And two that make no generation: ``thyroid``, the texts that a first model is to be trained on (thyroid.py), and
 ``thyroid-table``, the same as a clinic's table with all that can be wrong in one (thyroid_table.py).
@@ -23,6 +24,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from collapse_audit.lineages.simulation.drawn import simulate_sharpen, simulate_top_p
+from collapse_audit.lineages.simulation.numbered import simulate_gaussian, simulate_mixture
 from collapse_audit.lineages.simulation.output import Output
 from collapse_audit.lineages.simulation.planted import (
     simulate_duplicate,
@@ -48,8 +50,11 @@ KINDS: Mapping[str, Callable[..., Path]] = {
     "top-p": simulate_top_p,
     "wright-fisher": simulate_wright_fisher,
     "ngram": simulate_ngram,
+    "gaussian": simulate_gaussian,
+    "mixture": simulate_mixture,
 }
-"""Kind to function: ``(source, output, **parameters)``, without a source for ``wright-fisher``; returns the folder."""
+"""Kind to function: ``(source, output, **parameters)``, without a source for ``wright-fisher``,
+``gaussian`` and ``mixture``; returns the folder."""
 
 REFERENCES: Mapping[str, Callable[..., Path]] = {"thyroid": simulate_thyroid, "thyroid-table": simulate_thyroid_table}
 """Kinds that write a reference, or a table to make one of, and no generation: ``(output, **parameters)``; returns the

@@ -30,7 +30,10 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "top-p": {"mass": 0.7, "order": 2},
     "wright-fisher": {"types": 50, "documents": 60, "generations": 2, "seeds": 2},
     "ngram": {"generations": 2},
+    "gaussian": {"generations": 2, "refits": 3},
+    "mixture": {"generations": 2, "refits": 3},
 }
+WITHOUT_SOURCE = ("wright-fisher", "gaussian", "mixture")
 
 
 def a_source(**fields: Any) -> Source:
@@ -43,7 +46,7 @@ def labelled() -> Source:
 
 
 def make(kind: str, out: Path, seed: int = 0, **changes: Any) -> Path:
-    source = () if kind == "wright-fisher" else (labelled() if kind == "label-loss" else a_source(),)
+    source = () if kind in WITHOUT_SOURCE else (labelled() if kind == "label-loss" else a_source(),)
     return KINDS[kind](*source, Output(out=out, seed=seed), **{**PARAMETERS[kind], **changes})
 
 

@@ -85,6 +85,12 @@ def test_a_row_with_a_cell_too_many_is_rejected(tmp_path: Path) -> None:
     assert told(prepared(path), "broken-row") == [("dropped", 62)]
 
 
+def test_a_first_line_that_names_the_separator_is_no_header(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("sep=|\r\n" + csv_text(ROWS, delimiter="|"), "utf-8")
+    plain = records(prepared(write(tmp_path / "plain.csv", ROWS)))
+    assert [one["text"] for one in records(prepared(tmp_path / "table.csv"))] == [one["text"] for one in plain]
+
+
 def test_the_same_reports_are_the_same_reference_in_every_format(tmp_path: Path) -> None:
     plain = records(prepared(write(tmp_path / "table.csv", ROWS)))
     (tmp_path / "table.tsv").write_text(csv_text(ROWS, delimiter="\t"), "utf-8")

@@ -60,6 +60,12 @@ def test_a_text_is_taken_apart_where_sentences_name_categories(text: str, count:
         ("EU TIRADS: 5", "5"),
         ("0", ""),
         ("6", ""),
+        ("3.0", "3"),
+        ("4,0", "4"),
+        ("3; 4", "34"),
+        ("EU-TIRADS 3; EU-TIRADS 5", "35"),
+        ("4.05", ""),
+        ("04.05.2020", ""),
     ],
 )
 def test_a_label_is_read_in_every_form(cell: str, numbers: str) -> None:
