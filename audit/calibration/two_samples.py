@@ -60,10 +60,12 @@ def trial(
     config: AuditConfig | None = None,
     labels: LabelRule | None = None,
     trained_on_baseline: bool = False,
+    training: Sample | None = None,
 ) -> dict[tuple[str, str], tuple[Reading, Judgement | None]]:
     """Measure and judge one pair as a family of its own: (probe, statistic) to (reading, judgement).
 
-    The judgement is None where there was nothing to measure. ``labels`` defaults to the records' own field.
+    The judgement is None where there was nothing to measure. ``labels`` defaults to the records' own field;
+    ``training`` is what the generation was trained on, where it is known.
     """
     config = config or AuditConfig()
     if labels is None and baseline.label_field is not None:
@@ -75,6 +77,7 @@ def trial(
         seed=config.seed,
         label_rule=labels,
         trained_on_baseline=trained_on_baseline,
+        training=training,
         others=(baseline,),
         evidence="none",
         unit=config.unit,

@@ -48,7 +48,7 @@ def test_exit_2_interrupted(shelf: Path, tmp_path: Path, capsys: pytest.CaptureF
 def test_exit_3_a_probe_crashed(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(shelf / "healthy", "--probes", shelf / "crashing.py") == 3
     shown = capsys.readouterr()
-    assert shown.out.splitlines()[-1].startswith("error: 2 of 36 findings could not be measured, first crashing")
+    assert shown.out.splitlines()[-1].startswith("error: 2 of 38 findings could not be measured, first crashing")
     assert "ZeroDivisionError: no such luck" in shown.out
     assert shown.err == ""
 

@@ -68,7 +68,8 @@ def healthy(n: int, seed: int, *, gamma: float = 1.0, length: int = 15) -> Colum
     rng = np.random.default_rng(seed)
     p = ZIPF**gamma
     texts = spell(rng.choice(ZIPF.size, size=(n, length), p=p / p.sum()))
-    texts = [f"{text} {number}" for text, number in zip(texts, rng.integers(1, 300, n), strict=True)]
+    amounts = np.random.default_rng([seed, 1]).integers(1, 300, n)
+    texts = [f"{text} {amount}" for text, amount in zip(texts, amounts, strict=True)]
     texts[0], texts[1], texts[2] = "", texts[3], texts[2] + " again again again"
     labels = [[str(label) for label in "ABC" if rng.random() < {"A": 0.5, "B": 0.3, "C": 0.1}[label]] for _ in range(n)]
     return {"texts": texts, "labels": labels, "nll": rng.normal(3.4, 0.45, n).tolist()}

@@ -226,6 +226,9 @@ NAMES_OF_OTHER_THINGS = {
     ("concentration", "lineages/disk/opener.py"),  # a key of the manifest, and the file that it names
     ("concentration", "lineages/scoring/contexts.py"),
     ("concentration", "lineages/scoring/corpora.py"),
+    ("length", "audit/commands/describe.py"),  # a key of a description
+    ("length", "lineages/description/describe.py"),
+    ("length", "reports/describe_html.py"),
     ("length", "probes/text/views.py"),  # a column
     ("perplexity", "lineages/training/recipe.py"),  # a key of the recipe
     ("perplexity", "probes/statistics/readings.py"),  # a picture
