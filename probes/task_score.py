@@ -97,7 +97,7 @@ def task_score(pair: Pair) -> Iterator[Reading]:
         return
     columns = columns_of(before, after)
     for statistic, points in (("drop", True), ("loss", False)):
-        chosen = [one for one in columns if one.points is points]
+        chosen = [column for column in columns if column.points is points]
         if not chosen:
             yield _nothing(statistic, before, after, points=points)
             continue
@@ -135,9 +135,9 @@ def _differs(before: TaskResult, after: TaskResult) -> str:
     if before.version != after.version:
         return f"{name} has version {before.version} in the baseline and {after.version} in the generation"
     for what in sorted(before.settings.keys() & after.settings.keys()):
-        one, other = before.settings[what], after.settings[what]
-        if one != other:
-            return f"{name}: the {what} differ ({one} and {other}); evaluate both alike"
+        old, new = before.settings[what], after.settings[what]
+        if old != new:
+            return f"{name}: the {what} differ ({old} and {new}); evaluate both alike"
     if bool(before.adapter) != bool(after.adapter) and before.pretrained == after.pretrained:
         side = "generation" if before.adapter else "baseline"
         return (
@@ -151,7 +151,7 @@ def _differs(before: TaskResult, after: TaskResult) -> str:
         return f"{name} was evaluated on {before.documents.size} and on {after.documents.size} documents (--limit)"
     if not np.array_equal(before.documents, after.documents):
         return f"{name} was evaluated on different documents"
-    changed = sum(one != other for one, other in zip(before.hashes, after.hashes, strict=True))
+    changed = sum(old != new for old, new in zip(before.hashes, after.hashes, strict=True))
     if changed:
         return f"{name}: {changed} of {len(before.hashes)} documents, prompts or targets are not the same on both sides"
     if before.answers is not None and before.answers == after.answers:
@@ -183,30 +183,32 @@ def _worst(statistic: str, columns: Sequence[Column], pair: Pair, others: Sequen
     The largest true damage is at least any one's, so its lower bound is the largest of simultaneous ones (Bonferroni);
     it is one of them, so its upper bound is the largest of their own (Berger 1982, doi 10.1080/00401706.1982.10487790).
     """
-    able = [one for one in columns if one.able]
-    left_out = [one.name for one in columns if one not in able]
+    able = [column for column in columns if column.able]
+    left_out = [column.name for column in columns if column not in able]
     if not able:
         why = f"{', '.join(left_out)}: the baseline {_NOTHING_TO_LOSE}"
         return NotMeasured(reason=why, statistic=statistic, neutral=False)
-    both = [_differences(one) for one in able]
+    differences = [_differences(column) for column in able]
     rng = pair.stream(f"task-score {statistic}")
-    simultaneous = _LEVEL / len(both)
-    lows = [bounds(one, rng=rng, level=simultaneous)[0] for one in both]
-    highs = [bounds(one, rng=rng)[1] for one in both]
-    alike = [math.inf if column.points else _alike(one) for column, one in zip(able, both, strict=True)]
+    simultaneous = _LEVEL / len(differences)
+    lows = [bounds(difference, rng=rng, level=simultaneous)[0] for difference in differences]
+    highs = [bounds(difference, rng=rng)[1] for difference in differences]
+    alike = [
+        math.inf if column.points else _alike(difference) for column, difference in zip(able, differences, strict=True)
+    ]
     few = [column.name for column, count in zip(able, alike, strict=True) if count < _ENOUGH]
     highs = [high if count >= _ENOUGH else math.inf for high, count in zip(highs, alike, strict=True)]
-    values = [one.value for one in both]
+    values = [difference.value for difference in differences]
     worst = int(np.argmax(values))
-    errors = [one.error for one in both]
+    errors = [difference.error for difference in differences]
     reach = (-float(ndtri(simultaneous)) + Z_POWER) * max(errors)
-    documents = min(one.damage.size for one in able)
+    documents = min(column.damage.size for column in able)
     formats = _formats(able, values, lows, highs)
 
     def settled(margin: float) -> float:
         return max(
             max(needed(v, e, scale="linear", n=n)(margin), math.ceil(n * _ENOUGH / count) if v < margin else 0)
-            for v, e, n, count in zip(values, errors, (one.damage.size for one in able), alike, strict=True)
+            for v, e, n, count in zip(values, errors, (column.damage.size for column in able), alike, strict=True)
         )
 
     return Estimate(
@@ -223,10 +225,10 @@ def _worst(statistic: str, columns: Sequence[Column], pair: Pair, others: Sequen
         raw={"worst": able[worst].name, **_levels(able[worst], values[worst])},
         evidence=(
             *(
-                {"metric": one.name, **_levels(one, value), "documents": one.damage.size}
-                for one, value in zip(able, values, strict=True)
+                {"metric": column.name, **_levels(column, value), "documents": column.damage.size}
+                for column, value in zip(able, values, strict=True)
             ),
-            *(row for one in able for row in _parts(one)),
+            *(row for column in able for row in _parts(column)),
             *others,
         ),
         notes=(
@@ -287,10 +289,10 @@ def _standardised(columns: Sequence[Column], permutations: int, rng: np.random.G
 
     Metrics and tasks that share a unit (a record, a patient) are flipped together, so what ties them stays.
     """
-    names, unit = np.unique(np.concatenate([np.array(one.units) for one in columns]), return_inverse=True)
-    owner = np.repeat(np.arange(len(columns)), [one.damage.size for one in columns])
+    names, unit = np.unique(np.concatenate([np.array(column.units) for column in columns]), return_inverse=True)
+    owner = np.repeat(np.arange(len(columns)), [column.damage.size for column in columns])
     damage = np.zeros((names.size, len(columns)))
-    np.add.at(damage, (unit, owner), np.concatenate([one.damage for one in columns]))
+    np.add.at(damage, (unit, owner), np.concatenate([column.damage for column in columns]))
     spread = np.sqrt(np.square(damage).sum(axis=0))
     moved = spread > 0
     if not moved.any():
@@ -302,7 +304,7 @@ def _others(
     before: TaskResults, after: TaskResults, columns: Sequence[Column], *, points: bool
 ) -> list[dict[str, Any]]:
     """Numbers that the harness printed of both sides and that no column pairs: shown, not judged."""
-    paired = {one.name for column in columns for one in (column, *column.parts)}
+    paired = {part.name for column in columns for part in (column, *column.parts)}
     found = []
     for name, task in before.tasks.items():
         theirs = after.tasks[name].values

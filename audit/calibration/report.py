@@ -87,8 +87,8 @@ class Calibration:
     def _usable(self, times: float) -> dict[Key, Settled]:
         if not self.of(NULL):
             return {}
-        found = settled(self.of(NULL), self.of(NULL_HALF), self.gates, false_alarms=self.false_alarms, times=times)
-        return {key: one for key, one in found.items() if usable(one.margin, self.gates[key])}
+        margins = settled(self.of(NULL), self.of(NULL_HALF), self.gates, false_alarms=self.false_alarms, times=times)
+        return {key: one for key, one in margins.items() if usable(one.margin, self.gates[key])}
 
     @cached_property
     def in_force(self) -> Tallies:
@@ -107,43 +107,44 @@ class Calibration:
 # ------------------------------------------------------------------------------------------------------------ numbers
 
 
-def numbers(found: Calibration) -> dict[str, Any]:
+def numbers(calibration: Calibration) -> dict[str, Any]:
     """Everything as JSON values: counts, rates and their exact intervals, at the margins in force and settled."""
     return {
         "format_version": FORMAT_VERSION,
-        "lineage": found.lineage,
-        "baseline": found.baseline,
-        "documents": found.documents,
-        "n": found.n,
-        "n_audited": found.audited,
-        "seed": found.seed,
-        "alpha": found.alpha,
-        "permutations": found.permutations,
-        "one_sided": found.one_sided,
-        "false_alarms": found.false_alarms,
+        "lineage": calibration.lineage,
+        "baseline": calibration.baseline,
+        "documents": calibration.documents,
+        "n": calibration.n,
+        "n_audited": calibration.audited,
+        "seed": calibration.seed,
+        "alpha": calibration.alpha,
+        "permutations": calibration.permutations,
+        "one_sided": calibration.one_sided,
+        "false_alarms": calibration.false_alarms,
         "scenarios": {
-            name: {"planted": words, "trials": len(found.of(name))} for name, words in found.scenarios.items()
+            name: {"planted": words, "trials": len(calibration.of(name))}
+            for name, words in calibration.scenarios.items()
         },
-        "findings": [_finding(found, key) for key in found.findings],
-        "gate": {name: _rates(found, rates, WHOLE) for name, rates in _both(found)},
+        "findings": [_finding(calibration, key) for key in calibration.findings],
+        "gate": {name: _rates(calibration, rates, WHOLE) for name, rates in _both(calibration)},
     }
 
 
-def _both(found: Calibration) -> tuple[tuple[str, Tallies], ...]:
-    return ("in_force", found.in_force), ("settled", found.at_settled)
+def _both(calibration: Calibration) -> tuple[tuple[str, Tallies], ...]:
+    return ("in_force", calibration.in_force), ("settled", calibration.at_settled)
 
 
-def _finding(found: Calibration, key: Key) -> dict[str, Any]:
-    gate = found.gates[key]
+def _finding(calibration: Calibration, key: Key) -> dict[str, Any]:
+    gate = calibration.gates[key]
     told = {
         "probe": key[0],
         "statistic": key[1],
         "unit": gate.unit,
         "worse": gate.worse,
         "margin": gate.margin,
-        "rates": {name: _rates(found, rates, key) for name, rates in _both(found)},
+        "rates": {name: _rates(calibration, rates, key) for name, rates in _both(calibration)},
     }
-    for name, which in (("settled", found.at_n), ("proposed", found.proposed)):
+    for name, which in (("settled", calibration.at_n), ("proposed", calibration.proposed)):
         if key in which:
             one = which[key]
             told[name] = {
@@ -154,10 +155,10 @@ def _finding(found: Calibration, key: Key) -> dict[str, Any]:
     return told
 
 
-def _rates(found: Calibration, rates: Tallies, key: Key) -> dict[str, Any]:
+def _rates(calibration: Calibration, rates: Tallies, key: Key) -> dict[str, Any]:
     return {
         name: {outcome.value: _rate(rates[name, key].rate(outcome)) for outcome in _SHOWN}
-        for name in found.scenarios
+        for name in calibration.scenarios
         if (name, key) in rates
     }
 
@@ -170,15 +171,16 @@ def _rate(rate: Rate) -> dict[str, float | int]:
 # ----------------------------------------------------------------------------------------------------------- settings
 
 
-def settings(found: Calibration) -> str:
+def settings(calibration: Calibration) -> str:
     """The proposed margins as a file of settings, for ``--config FILE``."""
     reason = (
-        f"calibrated: within it, {1 - found.false_alarms:.0%} of healthy generations of {found.audited:,} documents "
-        f"pass all findings ({len(found.of(NULL))} pairs of {found.n:,}, seed {found.seed})"
+        f"calibrated: within it, {1 - calibration.false_alarms:.0%} of healthy generations of "
+        f"{calibration.audited:,} documents pass all findings "
+        f"({len(calibration.of(NULL))} pairs of {calibration.n:,}, seed {calibration.seed})"
     )
     probes: dict[str, dict[str, Any]] = {}
-    for (probe, statistic), one in found.proposed.items():
-        margin = rounded(one.margin, found.gates[probe, statistic])
+    for (probe, statistic), one in calibration.proposed.items():
+        margin = rounded(one.margin, calibration.gates[probe, statistic])
         probes.setdefault(probe, {})[statistic] = {"margin": margin, "reason": reason}
     return "# Made by collapse-audit calibrate.\n" + tomli_w.dumps({"probes": probes})
 
@@ -186,68 +188,69 @@ def settings(found: Calibration) -> str:
 # --------------------------------------------------------------------------------------------------------------- text
 
 
-def render(found: Calibration, *, width: int) -> str:
+def render(calibration: Calibration, *, width: int) -> str:
     """Tables of at most ``width`` characters, as far as that can be."""
-    return "\n".join((*_head(found), *_power(found, width), *_margins(found, width), *_gate(found, width), ""))
+    parts = (_head(calibration), _power(calibration, width), _margins(calibration, width), _gate(calibration, width))
+    return "\n".join((*itertools.chain(*parts), ""))
 
 
-def _head(found: Calibration) -> Iterator[str]:
+def _head(calibration: Calibration) -> Iterator[str]:
     yield (
-        f"{printable(found.lineage)}: {found.documents:,} documents of {printable(found.baseline)}, split at random "
-        f"into {found.n:,} a side; seed {found.seed}"
+        f"{printable(calibration.lineage)}: {calibration.documents:,} documents of {printable(calibration.baseline)}, "
+        f"split at random into {calibration.n:,} a side; seed {calibration.seed}"
     )
-    if found.one_sided:
+    if calibration.one_sided:
         yield "Judged one-sided, as the audit does: generations descend from these very texts."
     yield ""
     yield "what was planted, and trials of it"
-    rows = [[name, str(len(found.of(name))), words] for name, words in found.scenarios.items()]
+    rows = [[name, str(len(calibration.of(name))), words] for name, words in calibration.scenarios.items()]
     yield from _table(["", "", ""], rows)
-    if any(len(found.of(name)) < _planned(found, name) for name in found.scenarios):
+    if any(len(calibration.of(name)) < _planned(calibration, name) for name in calibration.scenarios):
         yield "Time was up before all trials: --minutes gives more."
     yield ""
 
 
-def _planned(found: Calibration, scenario: str) -> int:
-    return found.planned * (NULLS if scenario == NULL else 1)
+def _planned(calibration: Calibration, scenario: str) -> int:
+    return calibration.planned * (NULLS if scenario == NULL else 1)
 
 
-def _power(found: Calibration, width: int) -> Iterator[str]:
+def _power(calibration: Calibration, width: int) -> Iterator[str]:
     """Fail rates at the margins in force, as many scenarios beside each other as fit."""
     yield "fail, percent of trials [exact 95% interval], at the margins in force"
-    rates = found.in_force
-    titles = [_called(key) for key in found.findings]
+    rates = calibration.in_force
+    titles = [_called(key) for key in calibration.findings]
     columns = [
         (
             name,
-            [_percent(rates, name, key, Outcome.FAIL) for key in found.findings]
+            [_percent(rates, name, key, Outcome.FAIL) for key in calibration.findings]
             + [_percent(rates, name, WHOLE, outcome) for outcome in _SHOWN],
         )
-        for name in found.shown
+        for name in calibration.shown
     ]
     yield from _beside([*titles, *(f"whole gate: {outcome.value}" for outcome in _SHOWN)], columns, width)
 
 
-def _margins(found: Calibration, width: int) -> Iterator[str]:
+def _margins(calibration: Calibration, width: int) -> Iterator[str]:
     yield (
-        f"the smallest margins within which {1 - found.false_alarms:.0%} of healthy pairs pass all findings, and the "
-        "change that 90% find"
+        f"the smallest margins within which {1 - calibration.false_alarms:.0%} of healthy pairs pass all findings, "
+        "and the change that 90% find"
     )
-    columns = [("in force", [_number(found.gates[key].margin) for key in found.findings])]
-    for n, which in {found.n: found.at_n, found.audited: found.proposed}.items():
-        ones = [which.get(key) for key in found.findings]
+    columns = [("in force", [_number(calibration.gates[key].margin) for key in calibration.findings])]
+    for n, which in {calibration.n: calibration.at_n, calibration.audited: calibration.proposed}.items():
+        ones = [which.get(key) for key in calibration.findings]
         margins = [
-            "-" if one is None else _number(rounded(one.margin, found.gates[key]))
-            for key, one in zip(found.findings, ones, strict=True)
+            "-" if one is None else _number(rounded(one.margin, calibration.gates[key]))
+            for key, one in zip(calibration.findings, ones, strict=True)
         ]
         columns.append((f"n = {n:,}", margins))
         columns.append(("found from", ["-" if one is None else _number(one.found_from) for one in ones]))
-    columns.append(("unit", [found.gates[key].unit for key in found.findings]))
-    yield from _beside([_called(key) for key in found.findings], columns, width)
+    columns.append(("unit", [calibration.gates[key].unit for key in calibration.findings]))
+    yield from _beside([_called(key) for key in calibration.findings], columns, width)
 
 
-def _gate(found: Calibration, width: int) -> Iterator[str]:
-    yield f"whole gate at the margins for n = {found.n:,}"
-    columns = [(name, [_percent(found.at_settled, name, WHOLE, o) for o in _SHOWN]) for name in found.shown]
+def _gate(calibration: Calibration, width: int) -> Iterator[str]:
+    yield f"whole gate at the margins for n = {calibration.n:,}"
+    columns = [(name, [_percent(calibration.at_settled, name, WHOLE, o) for o in _SHOWN]) for name in calibration.shown]
     yield from _beside([outcome.value for outcome in _SHOWN], columns, width)
 
 

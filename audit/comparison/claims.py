@@ -72,13 +72,13 @@ class Contrast:
         return f"{self.probe} / {self.statistic}"
 
 
-def onto(value: float, scale: Scale) -> float:
+def to_scale(value: float, scale: Scale) -> float:
     """``value`` in the reader's unit, on the scale that it is compared on."""
     return math.log(value) if scale == "log" else value
 
 
-def told(value: float, scale: Scale) -> float:
-    """The inverse of :func:`onto`."""
+def from_scale(value: float, scale: Scale) -> float:
+    """The inverse of :func:`to_scale`."""
     return math.exp(value) if scale == "log" else value
 
 
@@ -100,8 +100,8 @@ def _judged(one: Contrast, p_adjusted: float, alpha: float) -> Contrast:
         raise ValueError(f"{one.probe}/{one.statistic}: a p-value without an interval")
     # Damage of A less that of B: above 0, B holds better.
     sign = 1.0 if one.worse == "higher" else -1.0
-    excess = sign * onto(one.difference, one.scale)
-    low, high = sorted(sign * onto(bound, one.scale) for bound in (one.low, one.high))
+    excess = sign * to_scale(one.difference, one.scale)
+    low, high = sorted(sign * to_scale(bound, one.scale) for bound in (one.low, one.high))
     alike = one.margin is not None and -one.margin <= low and high <= one.margin
     claimed = Held.B if excess > 0 else Held.A
     unclaimed = Held.ALIKE if alike else Held.OPEN

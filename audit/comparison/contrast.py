@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from collapse_audit.api import Prepared
-from collapse_audit.comparison.claims import Contrast, Held, claims, told
+from collapse_audit.comparison.claims import Contrast, Held, claims, from_scale
 from collapse_audit.comparison.prompts import DoubleDifference, double_differences
 from collapse_audit.comparison.seeds import MIN_SEEDS, ONLY_SEED, Key, margin_on_scale, over_seeds
 from collapse_audit.errors import UsageError
@@ -288,11 +288,11 @@ def _contrast(one: DoubleDifference, seed: str, generation: int, four: Quartet, 
         unit=one.unit,
         worse=one.worse,
         scale=one.scale,
-        a={seed: told(one.change_a, one.scale)},
-        b={seed: told(one.change_b, one.scale)},
-        difference=told(one.difference, one.scale),
-        low=told(one.difference - Z * one.error, one.scale) if finite else None,
-        high=told(one.difference + Z * one.error, one.scale) if finite else None,
+        a={seed: from_scale(one.change_a, one.scale)},
+        b={seed: from_scale(one.change_b, one.scale)},
+        difference=from_scale(one.difference, one.scale),
+        low=from_scale(one.difference - Z * one.error, one.scale) if finite else None,
+        high=from_scale(one.difference + Z * one.error, one.scale) if finite else None,
         margin=margin,
         n=four.units,
         units=four.kind,

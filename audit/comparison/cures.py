@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from collapse_audit.comparison.claims import onto, told
+from collapse_audit.comparison.claims import from_scale, to_scale
 from collapse_audit.probes.registry import Gates
 from collapse_audit.probes.statistics.estimates import Scale
 from collapse_audit.reports.document import AuditReport, Outcome
@@ -36,7 +36,7 @@ class Figure:
     @property
     def mean(self) -> float:
         """Over seeds; the geometric one of ratios."""
-        return told(float(np.mean(self._values)), self.scale)
+        return from_scale(float(np.mean(self._values)), self.scale)
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -46,11 +46,11 @@ class Figure:
             return None
         reach = float(stdtrit(n - 1, 0.975)) * float(np.std(values, ddof=1)) / math.sqrt(n)
         centre = float(np.mean(values))
-        return told(centre - reach, self.scale), told(centre + reach, self.scale)
+        return from_scale(centre - reach, self.scale), from_scale(centre + reach, self.scale)
 
     @property
     def _values(self) -> list[float]:
-        return [onto(value, self.scale) for value in self.by_seed.values()]
+        return [to_scale(value, self.scale) for value in self.by_seed.values()]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""

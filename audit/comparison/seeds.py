@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from collapse_audit.comparison.claims import Contrast, Held, onto, told
+from collapse_audit.comparison.claims import Contrast, Held, from_scale, to_scale
 from collapse_audit.probes.registry import Gates
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import Scale
@@ -117,7 +117,7 @@ def _unfit(gate: Gate, a: Mapping[str, Finding], b: Mapping[str, Finding], scale
 def _compared(blank: Contrast, a: Mapping[str, Finding], b: Mapping[str, Finding]) -> Contrast:
     scale = blank.scale
     values = [{seed: float(finding.value or 0.0) for seed, finding in side.items()} for side in (a, b)]
-    x, y = ({seed: onto(value, scale) for seed, value in side.items()} for side in values)
+    x, y = ({seed: to_scale(value, scale) for seed, value in side.items()} for side in values)
     shared = [seed for seed in x if seed in y]
     if shared:
         n, how, have = len(shared), "paired by seed", f"{len(shared)} in common"
@@ -127,7 +127,7 @@ def _compared(blank: Contrast, a: Mapping[str, Finding], b: Mapping[str, Finding
         n, how, have = min(len(x), len(y)), "not paired: no seed in common", f"{len(x)} and {len(y)}"
         mean, error, df = unpaired(np.array(list(x.values())), np.array(list(y.values())))
         pairs = list(zip(a.values(), b.values(), strict=False))
-    shown = dataclasses.replace(blank, a=values[0], b=values[1], n=n, difference=told(mean, scale))
+    shown = dataclasses.replace(blank, a=values[0], b=values[1], n=n, difference=from_scale(mean, scale))
     nothing = dataclasses.replace(shown, outcome=Held.OPEN, b_may_be_worse=True)
     if n < MIN_SEEDS:
         reason = f"no claim about a recipe can rest on fewer than three seeds ({have})"
@@ -140,8 +140,8 @@ def _compared(blank: Contrast, a: Mapping[str, Finding], b: Mapping[str, Finding
     reach = float(stdtrit(df, (1 + LEVEL) / 2)) * error
     return dataclasses.replace(
         shown,
-        low=told(mean - reach, scale),
-        high=told(mean + reach, scale),
+        low=from_scale(mean - reach, scale),
+        high=from_scale(mean + reach, scale),
         p_value=min(1.0, 2 * float(stdtr(df, -abs(mean) / error))),
         reason=f"t test over {n} seeds, {how}",
     )
@@ -172,5 +172,5 @@ def _error(finding: Finding, scale: Scale) -> float:
     interval = finding.interval
     if interval is None or interval.low is None or interval.high is None or (scale == "log" and interval.low <= 0):
         return math.inf
-    width = onto(interval.high, scale) - onto(interval.low, scale)
+    width = to_scale(interval.high, scale) - to_scale(interval.low, scale)
     return width / (2 * Z) if width > 0 else math.inf

@@ -12,7 +12,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from collapse_audit.comparison.claims import Contrast, Held, told
+from collapse_audit.comparison.claims import Contrast, Held, from_scale
 from collapse_audit.comparison.contrast import Contrasted
 from collapse_audit.comparison.difference import Change, Difference, Kind, waived_by
 from collapse_audit.reports._format import WORDS, generations, inert, number, probability, shown, title, where
@@ -144,7 +144,7 @@ def _claims(found: Sequence[Contrast]) -> Columns:
 def _number(one: Contrast, value: float) -> str:
     """``value`` to as many decimals as its contrast and the margin need."""
     beside = [each for each in (one.difference, one.low, one.high) if each is not None]
-    return number(value, beside=beside if one.margin is None else [*beside, told(one.margin, one.scale)])
+    return number(value, beside=beside if one.margin is None else [*beside, from_scale(one.margin, one.scale)])
 
 
 def _p(p: float) -> str:

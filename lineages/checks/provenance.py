@@ -51,8 +51,8 @@ class Provenance:
         Raises InputError where an adapter or a training file cannot be read.
         """
         decoding = _decoding(self.lineage, entry)
-        told = [] if decoding is None else [decoding]
-        return (*self._of_adapter(entry), *self._of_training(entry), *told)
+        facts = [] if decoding is None else [decoding]
+        return (*self._of_adapter(entry), *self._of_training(entry), *facts)
 
     # ------------------------------------------------------------------------------------------------------- adapters
 
@@ -61,18 +61,20 @@ class Provenance:
         adapter = self._adapter(entry)
         if adapter is None:
             if entry.adapter is not None:
-                told = f"{self._place(entry)}/{WEIGHTS} is a git-lfs pointer and not the adapter: git lfs pull"
-                yield _fact("adapter-present", None, told)
+                sentence = f"{self._place(entry)}/{WEIGHTS} is a git-lfs pointer and not the adapter: git lfs pull"
+                yield _fact("adapter-present", None, sentence)
             elif others:
                 which = ", ".join(str(one.index) for one in others)
-                told = f"{_name(entry)} has no adapter, where generations {which} have one: its model is not at hand"
-                yield _fact("adapter-present", None, told)
+                sentence = (
+                    f"{_name(entry)} has no adapter, where generations {which} have one: its model is not at hand"
+                )
+                yield _fact("adapter-present", None, sentence)
             return
         where = self._place(entry)
         yield _finite(adapter, where)
         if not adapter.config:
-            told = f"{where} has no {CONFIG}: by what its matrices are multiplied, and for which base, is not known"
-            yield _fact("adapter-config", None, told)
+            sentence = f"{where} has no {CONFIG}: by what its matrices are multiplied, and for which base, is not known"
+            yield _fact("adapter-config", None, sentence)
         yield _changes(adapter, where)
         yield self._distinct(entry, adapter, where)
         yield self._fits(entry, adapter, where)
@@ -99,15 +101,15 @@ class Provenance:
             if theirs is None:
                 continue
             if theirs.digest == adapter.digest:
-                told = f"{where} holds the numbers of {self._place(other)}, one for one: it is no new model"
-                return _fact("adapter-distinct", False, told, digest=adapter.digest)
+                sentence = f"{where} holds the numbers of {self._place(other)}, one for one: it is no new model"
+                return _fact("adapter-distinct", False, sentence, digest=adapter.digest)
             apart = adapter.distance(theirs, below=_TWIN)
             if apart is not None:
-                told = (
+                sentence = (
                     f"{where} changes the base as {self._place(other)} does but for rounding (relative difference "
                     f"{apart:.1e}): it is no new model"
                 )
-                return _fact("adapter-distinct", False, told, digest=adapter.digest, apart=apart)
+                return _fact("adapter-distinct", False, sentence, digest=adapter.digest, apart=apart)
         return _fact("adapter-distinct", True, f"{where} is no earlier generation's", digest=adapter.digest)
 
     def _fits(self, entry: GenerationEntry, adapter: Adapter, where: str) -> Fact:
@@ -125,8 +127,8 @@ class Provenance:
                 wrong.append(f"{layer} changes {shape[0]}x{shape[1]} numbers, of {weight[0]}x{weight[-1]} in {name}")
         if wrong:
             more = "" if len(wrong) <= _SHOWN else f", and {len(wrong) - _SHOWN} more"
-            told = f"{where} does not fit: {'; '.join(wrong[:_SHOWN])}{more}"
-            return _fact("adapter-shape", False, told)
+            sentence = f"{where} does not fit: {'; '.join(wrong[:_SHOWN])}{more}"
+            return _fact("adapter-shape", False, sentence)
         looked_at = adapter.layers if base and base.whole else ()
         return _fact("adapter-shape", True, f"{where} fits {name if looked_at else 'its own configuration'}")
 
@@ -142,8 +144,8 @@ class Provenance:
             if mine == theirs:
                 yield _fact("base", True, f"made from the base of {_name(first)}")
             else:
-                told = f"made from another base ({_short(mine)}) than {_name(first)} ({_short(theirs)})"
-                yield _fact("base", False, told)
+                sentence = f"made from another base ({_short(mine)}) than {_name(first)} ({_short(theirs)})"
+                yield _fact("base", False, sentence)
 
     def _same_base_name(self, entry: GenerationEntry, adapter: Adapter, where: str) -> Iterator[Fact]:
         """Noted where it differs: one base may have two names, and a chain may merge each model into the next base."""
@@ -152,11 +154,11 @@ class Provenance:
             earlier = self._adapter(other) if other.index < entry.index else None
             theirs = earlier.config.get("base_model_name_or_path") if earlier is not None else None
             if mine and theirs and self._resolved(mine) != self._resolved(theirs):
-                told = (
+                sentence = (
                     f"{where}/{CONFIG} names the base {printable(str(mine))}, and {self._place(other)} was made for "
                     f"{printable(str(theirs))}: what changed may be the base"
                 )
-                yield _fact("base", True, told, noted=True)
+                yield _fact("base", True, sentence, noted=True)
                 return
 
     def _resolved(self, base: object) -> str:
@@ -187,15 +189,15 @@ class Provenance:
             for name, claimed, actual in _recorded_digests(self.lineage, one):
                 checked += 1
                 if claimed != actual:
-                    told = (
+                    sentence = (
                         f"{_name(one)} was trained on {name} with the digest {_short(claimed)}, and that file's is "
                         f"{_short(actual)}: the chain is broken"
                     )
-                    yield _fact("training-digest", False, told)
+                    yield _fact("training-digest", False, sentence)
                     return
         if checked:
-            told = f"{checked} recorded digests of training texts, its ancestors' included, are those of the files"
-            yield _fact("training-digest", True, told)
+            sentence = f"{checked} recorded digests of training texts, its ancestors' included, are those of the files"
+            yield _fact("training-digest", True, sentence)
         yield from self._human_share(entry)
 
     def _human_share(self, entry: GenerationEntry) -> Iterator[Fact]:
@@ -208,10 +210,9 @@ class Provenance:
         share = sum(one["share"] for one in own if shown_name(one["corpus"]) in human)
         if entry.training is None or reference is None:
             if 0 < share < 1:
-                what = "records that it was trained on" if entry.training is None else "reference"
-                told = f"{share:.4g} human text declared for {_name(entry)}, not measured: the {what} are not at hand"
-                told = told.replace("the reference are", "the reference is")
-                yield _fact("human-share", True, told, noted=True, declared=share)
+                what = "records that it was trained on are" if entry.training is None else "reference is"
+                sentence = f"{share:.4g} human text declared for {_name(entry)}, not measured: the {what} not at hand"
+                yield _fact("human-share", True, sentence, noted=True, declared=share)
             return
         names = {shown_name(one["corpus"]) for one in own} - human
         written = [_keys(one.texts) for one in self.lineage.generations if one.texts.shown in names]
@@ -223,17 +224,17 @@ class Provenance:
         least = int(pc.sum(pc.and_not(by_people, by_models)).as_py() or 0)
         strays = n - int(pc.sum(pc.or_(by_people, by_models)).as_py() or 0)
         measured = f"{counted:,}" if counted == least else f"{least:,} to {counted:,}"
-        told = f"{share:.4g} of {n:,} records declared human; by their digests {measured} are the reference's"
+        sentence = f"{share:.4g} of {n:,} records declared human; by their digests {measured} are the reference's"
         ok, noted = least < share * n + 1 and share * n - 1 < counted, False
         distinct, most = _without_repeats(records.filter(by_people), people, share * n)
         if ok and most <= share * n - 1:
-            told = f"{told}, but only {distinct:,} distinct ones, of {len(people):,}"
+            sentence = f"{sentence}, but only {distinct:,} distinct ones, of {len(people):,}"
             ok = noted = distinct >= _fewest_drawn(len(people.unique()), round(share * n))
-            told += ": drawn with replacement, as it seems" if ok else ": the same few again and again"
+            sentence += ": drawn with replacement, as it seems" if ok else ": the same few again and again"
         if strays and len(own) == len(sources):
-            told, ok = f"{told}, and {strays:,} stand in none of the corpora named in trained_on", False
+            sentence, ok = f"{sentence}, and {strays:,} stand in none of the corpora named in trained_on", False
         found = {"least": least, "most": counted, "distinct": distinct, "records": n}
-        yield _fact("human-share", ok, f"{entry.training.shown}: {told}", noted=noted and ok, **found)
+        yield _fact("human-share", ok, f"{entry.training.shown}: {sentence}", noted=noted and ok, **found)
 
 
 def _without_repeats(found: pa.LargeStringArray, people: pa.LargeStringArray, declared: float) -> tuple[int, int]:
@@ -264,8 +265,8 @@ def _finite(adapter: Adapter, where: str) -> Fact:
     broken, total = adapter.not_finite, len(adapter.shapes)
     if not broken:
         return _fact("adapter-finite", True, f"all numbers of {where} are finite")
-    told = f"{len(broken)} of {total} tensors of {where} hold NaN or infinity, {printable(broken[0])} among them"
-    return _fact("adapter-finite", False, told)
+    sentence = f"{len(broken)} of {total} tensors of {where} hold NaN or infinity, {printable(broken[0])} among them"
+    return _fact("adapter-finite", False, sentence)
 
 
 def _changes(adapter: Adapter, where: str) -> Fact:
@@ -276,23 +277,25 @@ def _changes(adapter: Adapter, where: str) -> Fact:
             why = f"by lora_alpha = 0 in {CONFIG}"
         elif largest:
             why = f"or too small to change a weight (largest norm {largest:.1e})"
-        told = f"{where} changes nothing: every product B·A is zero, {why}; its model is the base"
-        return _fact("adapter-trained", False, told)
+        sentence = f"{where} changes nothing: every product B·A is zero, {why}; its model is the base"
+        return _fact("adapter-trained", False, sentence)
     others = f"{len(beside)} tensors that are no LoRA matrices ({printable(beside[0])}, …)" if beside else ""
     if len(idle) == len(layers) and adapter.unpaired:
-        told = f"{where} holds no product B·A that is not zero: {len(adapter.unpaired)} matrices stand alone"
-        return _fact("adapter-trained", False, told)
+        sentence = f"{where} holds no product B·A that is not zero: {len(adapter.unpaired)} matrices stand alone"
+        return _fact("adapter-trained", False, sentence)
     if len(idle) == len(layers):
-        told = f"{where} holds {others}, and no product B·A that is not zero: whether it changes the base is not known"
+        sentence = (
+            f"{where} holds {others}, and no product B·A that is not zero: whether it changes the base is not known"
+        )
         known = not layers and not adapter.is_lora  # another kind of adapter, which has no such product
-        return _fact("adapter-trained", True if known else None, told, noted=known)
+        return _fact("adapter-trained", True if known else None, sentence, noted=known)
     if not adapter.is_lora or not any(adapter.changes[layer] for layer in layers if layer not in idle):
-        told = f"{where} holds matrices that are not zero; their product was not computed"
-        return _fact("adapter-trained", True, told, noted=True)
-    told = f"{where} changes the base: {len(layers) - len(idle)} of its products B·A are not zero"
+        sentence = f"{where} holds matrices that are not zero; their product was not computed"
+        return _fact("adapter-trained", True, sentence, noted=True)
+    sentence = f"{where} changes the base: {len(layers) - len(idle)} of its products B·A are not zero"
     if idle:
-        told = f"{where} changes the base, but not in {len(idle)} of {len(layers)} layers ({printable(idle[0])}, …)"
-    return _fact("adapter-trained", True, told, noted=bool(idle))
+        sentence = f"{where} changes the base, but not in {len(idle)} of {len(layers)} layers ({printable(idle[0])}, …)"
+    return _fact("adapter-trained", True, sentence, noted=bool(idle))
 
 
 def _wrong_ranks(adapter: Adapter) -> Iterator[str]:
@@ -311,10 +314,10 @@ def _recorded(entry: GenerationEntry, where: str) -> Iterator[Fact]:
         return
     actual = file_digest(entry.adapter / WEIGHTS)
     ok = claimed == actual
-    told = f"{where}/{WEIGHTS} has the digest that the manifest records"
+    sentence = f"{where}/{WEIGHTS} has the digest that the manifest records"
     if not ok:
-        told = f"{where}/{WEIGHTS} has the digest {_short(actual)}, and the manifest records {_short(claimed)}"
-    yield _fact("adapter-digest", ok, told)
+        sentence = f"{where}/{WEIGHTS} has the digest {_short(actual)}, and the manifest records {_short(claimed)}"
+    yield _fact("adapter-digest", ok, sentence)
 
 
 def _recorded_digests(lineage: Lineage, entry: GenerationEntry) -> Iterator[tuple[str, str, str]]:
@@ -338,16 +341,18 @@ def _decoding(lineage: Lineage, entry: GenerationEntry) -> Fact | None:
             continue
         if mine is None or theirs is None:
             silent = entry if mine is None else other
-            told = f"the decoding of {_name(silent)} is not recorded, so it may be another than the other generations'"
-            return _fact("decoding", True, told, noted=True)
+            sentence = (
+                f"the decoding of {_name(silent)} is not recorded, so it may be another than the other generations'"
+            )
+            return _fact("decoding", True, sentence, noted=True)
         keys = [key for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)]
         if keys:
             changes = ", ".join(f"{printable(key)} {_value(theirs, key)} -> {_value(mine, key)}" for key in keys)
-            told = (
+            sentence = (
                 f"{_name(entry)} was decoded otherwise than {_name(other)} ({changes}): what changed in its texts may "
                 "be decoding alone"
             )
-            return _fact("decoding", True, told, noted=True)
+            return _fact("decoding", True, sentence, noted=True)
     if mine is None or not earlier:
         return None
     return _fact("decoding", True, "decoded as the generations before it")
