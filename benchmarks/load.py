@@ -101,12 +101,14 @@ class Taken:
     said: str
 
 
-def audited(folder: Path, limits: str) -> Taken:
-    """An audit of ``folder`` in a process of its own, one thread each for the libraries."""
+def audited(folder: Path, limits: str, most: float) -> Taken:
+    """An audit of ``folder`` in a process of its own, ended after ``most`` CPU seconds."""
     environment = {**os.environ, "COLLAPSE_AUDIT_LIMITS": limits, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     began = time.monotonic()
     with tempfile.TemporaryFile() as told:
-        command = [sys.executable, "-m", "collapse_audit", str(folder), "--independent"]
+        limited = f"import resource; resource.setrlimit(resource.RLIMIT_CPU, ({most:.0f}, {most:.0f}))"
+        start = f"{limited}; from collapse_audit.cli import main; raise SystemExit(main())"
+        command = [sys.executable, "-c", start, str(folder), "--independent"]
         process = subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT, env=environment)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -127,7 +129,7 @@ def main(chosen: list[str]) -> int:
             folder = Path(home) / "runs"
             folder.mkdir()
             load.make(folder)
-            taken = audited(folder, load.limits)
+            taken = audited(folder, load.limits, 3 * load.seconds)
         within = taken.code in load.codes and taken.cpu <= load.seconds and taken.gigabytes <= load.gigabytes
         beyond |= not within
         allowed = f"{load.seconds:.0f} CPU s, {load.gigabytes:.0f} GB, exit {sorted(load.codes)}"
