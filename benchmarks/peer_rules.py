@@ -2,8 +2,8 @@
 
     python benchmarks/peer_rules.py RULE BASELINE.jsonl GENERATION.jsonl
 
-A rule imports what it needs inside its own function, so that each can be timed in a process of its own. No rule here
-has an error rate: each compares a number with a constant.
+A rule imports what it needs inside its own function, so that each can be timed in a process of its own. But for
+Evidently's, no rule here has an error rate: each compares a number with a constant.
 """
 
 from __future__ import annotations
@@ -91,12 +91,35 @@ def pointblank_synthetic(baseline: list[str], generation: list[str]) -> list[str
     return complaints
 
 
+def evidently_drift(baseline: list[str], generation: list[str]) -> list[str]:
+    """Evidently's ``DataDriftPreset`` on a text column: a classifier of old against new, and whether it beats chance.
+
+    Drift is called where its ROC AUC lies beyond the 95th percentile of a random classifier's (for up to 1,000 rows).
+    """
+    pandas, evidently = import_module("pandas"), import_module("evidently")
+    presets = import_module("evidently.presets")
+    columns = evidently.DataDefinition(text_columns=["text"])
+    before, after = (
+        evidently.Dataset.from_pandas(pandas.DataFrame({"text": texts}), data_definition=columns)
+        for texts in (baseline, generation)
+    )
+    found = evidently.Report([presets.DataDriftPreset()]).run(after, before).dict()["metrics"]
+    drifted = next(one["value"]["count"] for one in found if "DriftedColumnsCount" in one["metric_name"])
+    score = next(one["value"] for one in found if one["metric_name"].startswith("ValueDrift"))
+    return [f"the text column drifted (AUC {score:.3f})"] if drifted else []
+
+
 RULES: dict[str, Rule] = {
     "distinct-2 down 10%": distinct_2,
     "pointblank, PSI >= 0.2": pointblank_psi,
     "pointblank, check_synthetic": pointblank_synthetic,
+    "evidently, DataDriftPreset": evidently_drift,
 }
-NEEDS = {"pointblank, PSI >= 0.2": ("pointblank", "polars"), "pointblank, check_synthetic": ("pointblank", "polars")}
+NEEDS = {
+    "pointblank, PSI >= 0.2": ("pointblank", "polars"),
+    "pointblank, check_synthetic": ("pointblank", "polars"),
+    "evidently, DataDriftPreset": ("pandas", "evidently"),
+}
 
 
 def missing(rule: str) -> list[str]:

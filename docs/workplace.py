@@ -31,6 +31,7 @@ def make(place: Path) -> Path:
         lineage(place / "runs" / name, seed=seed, words=(300, 60) if collapses else (300, 300))
     (place / "texts.txt").write_text("".join(f"{text}\n" for text in texts(99, 1500, 300)), "utf-8")
     exports(place / "exports")
+    trained(place / "trained")
     lineage(place / "runs" / "tidy", seed=5, words=(300, 60))
     _write(place / "runs" / "tidy" / "gen_1.control.jsonl", texts(5099, _DOCUMENTS, 120))
     return place
@@ -57,6 +58,30 @@ def exports(root: Path) -> None:
             half = written[100 * part : 100 * (part + 1)]
             table = pa.table({"prompt": [ask] * 100, "completion": half})
             pq.write_table(table, root / f"shards_{side}" / f"part-{part:05}-of-00002.parquet")
+
+
+def trained(root: Path) -> None:
+    """What trainers and servers leave on disk of 200 texts, before and after."""
+    ask, places = "Describe it.", ("trl/completions", "axolotl", "unsloth", "vllm")
+    for place in places:
+        (root / place).mkdir(parents=True)
+    for side, (step, known) in enumerate(((10, 300), (500, 250))):
+        written = texts(800 + side, 200, known)
+        asked = [f"{ask} {number // 2}" for number in range(200)]
+        prompts = [[{"role": "user", "content": prompt}] for prompt in asked]
+        answers = [[{"role": "assistant", "content": text}] for text in written]
+        table = pa.table({"step": [step] * 200, "prompt": prompts, "completion": answers, "reward": [0.5] * 200})
+        pq.write_table(table, root / "trl" / "completions" / f"completions_{step:05}.parquet")
+        turns = [[{"from": "human", "value": ask}, {"from": "gpt", "value": text}] for text in written]
+        _lines(root / "axolotl" / f"gen_{side}.jsonl", [{"conversations": both} for both in turns])
+        rows = [{"instruction": "Describe", "input": "it.", "output": text} for text in written]
+        (root / "unsloth" / f"{('before', 'after')[side]}.json").write_text(json.dumps(rows), "utf-8")
+        outputs = [{"prompt": ask, "outputs": [{"index": 0, "text": text}], "finished": True} for text in written]
+        _lines(root / "vllm" / f"offline_{side}.jsonl", outputs)
+        bodies = [{"choices": [{"index": 0, "message": said[0]}]} for said in answers]
+        _lines(
+            root / "vllm" / f"batch_{side}.jsonl", [{"custom_id": "0", "response": {"body": body}} for body in bodies]
+        )
 
 
 def lineage(root: Path, *, seed: int, words: Sequence[int]) -> None:

@@ -13,7 +13,7 @@ from collapse_audit.lineages.files.natural_order import natural_key
 GENERATION = re.compile(r"(?:gens?|generations?)[ _.-]?(\d+)", re.IGNORECASE)
 SEED = re.compile(r"seed_([\w.=@+-]+)|(?i:seeds?)[ -]?(\d+)")
 _COUNTED = re.compile(
-    r"(iter|iteration|it|epoch|ep|step|global_step|checkpoint|ckpt|run|round|cycle|stage|loop|version|v)"
+    r"(iter|iteration|it|epoch|ep|step|global_step|checkpoint|ckpt|run|round|cycle|stage|loop|version|v|completion)"
     r"s?[ _.-]?(\d+)",
     re.IGNORECASE,
 )

@@ -56,6 +56,11 @@ LAYOUTS = [
         ranked("checkpoint-500/samples.jsonl", "checkpoint-1000/samples.jsonl"),
         id="checkpoint-500",
     ),
+    pytest.param(
+        ["completions_00100.jsonl", "completions_00020.jsonl"],
+        ranked("completions_00020.jsonl", "completions_00100.jsonl"),
+        id="TRL's completions",
+    ),
     pytest.param(["run0/a.jsonl", "run1/b.jsonl"], ranked("run0/a.jsonl", "run1/b.jsonl"), id="run0"),
     pytest.param(
         ["2026-01-30/out.jsonl", "2026-02-01/out.jsonl"],
