@@ -245,7 +245,7 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "`pip install 'collapse-audit[describe]'`",
         ),
         "no-preparation-stack": (
-            "what `prepare` needs is not installed",
+            "what `prepare` or a mixture of numbers needs is not installed",
             "`pip install 'collapse-audit[prepare]'`",
         ),
         "unknown-encoding": (

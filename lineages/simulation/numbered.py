@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,13 @@ def simulate_mixture(
     human: float = 0.0,
     earlier: float = 0.0,
 ) -> Path:
-    """A mixture of two Gaussians, fitted by expectation maximisation, from two modes at -3 and 3."""
+    """A mixture of two Gaussians, fitted by expectation maximisation, from two modes at -3 and 3.
+
+    Raises UsageError where scikit-learn is not installed.
+    """
+    if find_spec("sklearn") is None:
+        message = "a mixture needs scikit-learn: pip install 'collapse-audit[prepare]'"
+        raise UsageError(message, slug="no-preparation-stack")
     rng = output.rng(0)
     first = rng.normal(rng.permutation(np.resize(MODES, samples)))
     return _simulate(output, "mixture", first, holdout, generations, refits, _mix(human, earlier))
@@ -49,7 +56,7 @@ def simulate_mixture(
 
 def _mix(human: float, earlier: float) -> Mix:
     """The shares as a user gives them: what is left is the newest model's."""
-    return Mix(original=human, earlier=earlier, newest=1 - human - earlier)
+    return Mix(original=human, earlier=earlier, newest=round(1 - human - earlier, 12))  # 1 - .9 - .1 is below 0
 
 
 def _simulate(output: Output, kind: str, first: FloatArray, holdout: int, count: int, refits: int, mix: Mix) -> Path:

@@ -159,3 +159,8 @@ def test_what_is_held_out_is_drawn_anew_also_where_it_is_as_many(tmp_path: Path)
     assert main(["simulate", "gaussian", "--samples", "30", "--holdout", "30", "--out", str(tmp_path / "a")]) == 0
     texts, held = ((tmp_path / "a" / "gen_0" / f"{name}.jsonl").read_text("utf-8") for name in ("texts", "holdout"))
     assert not set(texts.splitlines()) & set(held.splitlines())
+
+
+def test_shares_that_leave_nothing_to_the_newest_are_allowed(tmp_path: Path) -> None:
+    argv = ["simulate", "gaussian", "--human", "0.9", "--earlier", "0.1", "--out", str(tmp_path / "a")]
+    assert main(argv) == 0  # 1 - 0.9 - 0.1 is -2.8e-17 to a computer
