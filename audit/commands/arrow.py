@@ -1,4 +1,4 @@
-"""pyarrow without pandas: half a second less for a command that has no frame to read.
+"""pyarrow without pandas: a quarter of a second less for a command that has no frame to read.
 
 pyarrow imports pandas, where it is installed, with the first array that it makes of Python's objects, to be ready for a
 Series among them. A command reads files; only a probe of the user's own may hold a frame.
