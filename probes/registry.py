@@ -16,6 +16,7 @@ from collapse_audit.probes.integrity import integrity
 from collapse_audit.probes.label_coverage import label_coverage
 from collapse_audit.probes.label_divergence import label_divergence
 from collapse_audit.probes.length import length
+from collapse_audit.probes.mode_coverage import mode_coverage
 from collapse_audit.probes.numbers import numbers
 from collapse_audit.probes.perplexity import perplexity
 from collapse_audit.probes.prompts.compared import Compare
@@ -35,6 +36,7 @@ BUILTIN: tuple[Probe, ...] = (
     tail_mass,
     tail_coverage,
     label_coverage,
+    mode_coverage,
     repetition,
     diversity,
     length,

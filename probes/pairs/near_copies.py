@@ -28,7 +28,7 @@ COVERED = 0.6
 """Share of the words of both texts that must stand in shared word pairs."""
 SLOT = 6
 """Words of the longest run that may differ: longer ones are text of their own."""
-FEWEST = 10
+FEWEST = 12
 """Words that must stand in shared word pairs: a sentence of fewer is a phrase that people share too."""
 _GAPS = (1, 2)
 """How far apart the words of a pair stand; with 2, a slot of one word leaves a pair across it."""

@@ -81,9 +81,8 @@ def test_a_gate_has_a_unit_a_direction_and_a_reason(builtin: Probe) -> None:
         assert gate.unit
         assert gate.worse in ("higher", "lower")
         assert len(gate.because.split()) > 5
-        if gate.unit == "ratio":
-            assert 0 < gate.margin < 1
-            assert gate.worse == "lower"
+        if gate.unit == "ratio":  # of what is left, or of what grew
+            assert 0 < gate.margin < 1 if gate.worse == "lower" else gate.margin > 1
         else:
             assert 0 < gate.margin < 1
             assert gate.worse == "higher"
