@@ -152,6 +152,8 @@ def _kept(pair: Pair, table: Sequence[_Kind]) -> Reading:
     p_value = min((row.p_value for row in depleted), default=worst.p_value)
     gone = max((-kind.change for kind in table if kind.kept in depleted), default=0.0)
     low = min(row.bounds[0] for row in rows)
+    came = _came(pair, table)
+    replaced = _replaced(gone, came)
     return Estimate(
         statistic="kinds-kept",
         value=worst.retained,
@@ -162,9 +164,10 @@ def _kept(pair: Pair, table: Sequence[_Kind]) -> Reading:
         n_baseline=worst.n_baseline,
         n_generation=worst.n_generation,
         n_needed=lambda _margin: needed_of(rows),
-        raw={"kinds": len(rows), "kinds_depleted": len(depleted), "share_that_came_anew": _came(pair, table)},
+        raw={"kinds": len(rows), "kinds_depleted": len(depleted), "share_that_came_anew": came},
         evidence=_evidence(pair, table, sorted(rows, key=lambda row: (row.bounds[1], row.label))),
-        **_moved(gone, _came(pair, table)),
+        kind="move" if replaced else None,
+        explanation=f"{came:.0%} of the texts are of kinds that came anew" if replaced else "",
     )
 
 
@@ -195,11 +198,9 @@ def _dominance(pair: Pair, table: Sequence[_Kind]) -> Reading:
     )
 
 
-def _moved(change: float, came: float) -> dict[str, str]:
-    """What makes it a move: kinds that were hardly there before have taken the place of what went."""
-    if not change or came * _REPLACED < change:
-        return {}
-    return {"kind": "move", "explanation": f"{came:.0%} of the texts are of kinds that came anew"}
+def _replaced(gone: float, came: float) -> bool:
+    """Whether kinds that were hardly there before have taken the place of what went."""
+    return gone > 0 and came * _REPLACED >= gone
 
 
 def _came(pair: Pair, table: Sequence[_Kind]) -> float:

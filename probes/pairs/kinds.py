@@ -113,11 +113,12 @@ def _grouped(places: FloatArray, groups: int) -> tuple[IntArray, FloatArray]:
     """The group of every document, shape (D,), and the groups' centres, shape (groups, dimensions)."""
     rng = np.random.default_rng(_SEED)
     fitted = places[:: -(-len(places) // _FITTED)]
-    centres = fitted[[rng.integers(len(fitted))]]
+    start = int(rng.integers(len(fitted)))
+    centres = fitted[start : start + 1]
     far = np.square(fitted - centres[0]).sum(axis=1)
     while len(centres) < groups:
-        chosen = rng.choice(len(fitted), p=far / far.sum()) if far.sum() > 0 else rng.integers(len(fitted))
-        centres = np.concatenate((centres, fitted[[chosen]]))
+        chosen = int(rng.choice(len(fitted), p=far / far.sum() if far.sum() > 0 else None))
+        centres = np.concatenate((centres, fitted[chosen : chosen + 1]))
         far = np.minimum(far, np.square(fitted - centres[-1]).sum(axis=1))
     for _ in range(_ROUNDS):
         group = _nearest(fitted, centres)
@@ -131,7 +132,7 @@ def _grouped(places: FloatArray, groups: int) -> tuple[IntArray, FloatArray]:
 
 
 def _nearest(places: FloatArray, centres: FloatArray) -> IntArray:
-    return np.argmax(places @ centres.T - np.square(centres).sum(axis=1) / 2, axis=1)
+    return np.asarray(np.argmax(places @ centres.T - np.square(centres).sum(axis=1) / 2, axis=1))
 
 
 def _joined(sizes: IntArray, centres: FloatArray) -> Sequence[frozenset[int]]:
