@@ -19,6 +19,7 @@ from collapse_audit.probes.length import length
 from collapse_audit.probes.mode_coverage import mode_coverage
 from collapse_audit.probes.numbers import numbers
 from collapse_audit.probes.perplexity import perplexity
+from collapse_audit.probes.prompt_diversity import prompt_diversity
 from collapse_audit.probes.prompts.compared import Compare
 from collapse_audit.probes.rare_texts import rare_texts
 from collapse_audit.probes.repetition import repetition
@@ -39,6 +40,7 @@ BUILTIN: tuple[Probe, ...] = (
     mode_coverage,
     repetition,
     diversity,
+    prompt_diversity,
     length,
     numbers,
     perplexity,

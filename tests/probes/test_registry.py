@@ -68,7 +68,7 @@ def test_a_probes_page_has_every_section_with_something_in_it(builtin: Probe) ->
 
 def test_a_probe_says_what_it_needs_since_when_and_from_where(builtin: Probe) -> None:
     assert builtin.needs
-    assert builtin.needs <= {"text", "labels", "nll", "files", "tasks", "contexts"}
+    assert builtin.needs <= {"text", "labels", "nll", "files", "tasks", "contexts", "prompts"}
     assert re.fullmatch(r"\d+\.\d+", builtin.since)
     for doi in re.findall(r"doi ([^ ;)]+)", builtin.source + builtin.doc):
         assert re.fullmatch(r"10\.\d{4,}/\S+[^\s,.;]", doi.rstrip(",.")), doi
