@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import csr_array, diags_array
-from scipy.sparse.linalg import svds
 
 from collapse_audit.probes.statistics.design import BoolArray, FloatArray, IntArray
+from collapse_audit.probes.text.ngrams import distinct
 from collapse_audit.probes.text.tokens import Tokens, folded_words, tells_something
 
 FEWEST = 60
@@ -33,6 +33,8 @@ _LEAST = 5
 """Texts that hold a word that counts."""
 _FITTED = 8000
 """Texts that groups are fitted to, taken evenly; the others go to the nearest."""
+_SPARE, _ITERATIONS = 10, 5
+"""Dimensions beside those that are kept, and rounds, of the subspace iteration."""
 _ROUNDS = 30
 _WORDS = 5
 _SEED = 0x6B696E64
@@ -66,7 +68,7 @@ def names(tokens: Tokens, member: BoolArray) -> str:
     words, spelled = folded_words(tokens.vocabulary)
     document = np.repeat(np.arange(tokens.lengths.size), tokens.lengths)
     word = words[tokens.ids]
-    held = np.unique(document[word >= 0] * max(len(spelled), 1) + word[word >= 0])
+    held = distinct(document[word >= 0] * max(len(spelled), 1) + word[word >= 0])
     document, word = held // max(len(spelled), 1), held % max(len(spelled), 1)
     inside = np.bincount(word[member[document]], minlength=len(spelled))
     outside = np.bincount(word[~member[document]], minlength=len(spelled))
@@ -102,9 +104,17 @@ def _weighted(tokens: Tokens, order: IntArray) -> csr_array:
 
 
 def _places(table: csr_array, dimensions: int) -> FloatArray:
-    """The documents' places in a few dimensions, of length 1; fitted to evenly many of them."""
-    step = -(-table.shape[0] // _FITTED)
-    axes = svds(table[::step], k=dimensions, v0=np.ones(min(table[::step].shape)), return_singular_vectors="vh")[2]
+    """The documents' places in a few dimensions, of length 1; fitted to evenly many of them.
+
+    By subspace iteration from a fixed start (Halko, Martinsson & Tropp 2011, doi 10.1137/090771806): the spectrum of
+    words has no gap, so Lanczos would search long for axes that matter little.
+    """
+    fitted = table[:: -(-table.shape[0] // _FITTED)]
+    start = np.random.default_rng(_SEED).standard_normal((table.shape[1], dimensions + _SPARE))
+    basis = np.linalg.qr(fitted @ start)[0]
+    for _ in range(_ITERATIONS):
+        basis = np.linalg.qr(fitted @ (fitted.T @ basis))[0]
+    axes = np.linalg.svd(np.asarray(basis.T @ fitted), full_matrices=False)[2][:dimensions]
     places = table @ axes.T
     return np.asarray(places / np.maximum(np.linalg.norm(places, axis=1, keepdims=True), 1e-12))
 

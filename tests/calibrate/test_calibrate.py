@@ -248,12 +248,12 @@ def test_what_a_text_has_not_is_not_planted() -> None:
 
 
 def test_the_lost_label_is_the_rarest_that_could_be_told() -> None:
-    """Lost is told if the chance that all b of 2n land on one side, Fisher's p, is under .05 over 3 labels and 10
+    """Lost is told if the chance that all b of 2n land on one side, Fisher's p, is under .05 over 3 labels and 11
     gates, and if 0 of b leaves odds of less than .5: .05^(-1/b) - 1 < .5, which 8 do."""
     probes = tuple(p for p in BUILTIN if p.name in ("label-coverage", "integrity", "repetition", "diversity"))
-    assert sum(len(p.gates) for p in probes) == 10
+    assert sum(len(p.gates) for p in probes) == 11
     chances = (math.comb(400 - b, 200) / math.comb(400, 200) for b in itertools.count(1))
-    least = next(b for b, chance in enumerate(chances, start=1) if 3 * 10 * chance <= 0.05)
+    least = next(b for b, chance in enumerate(chances, start=1) if 3 * 11 * chance <= 0.05)
     assert 0.05 ** (-1 / least) < 1.5
 
     def labelled(rare: int) -> Bench:
@@ -288,7 +288,7 @@ def test_a_trial_is_a_function_of_seed_scenario_and_number() -> None:
 @pytest.mark.parametrize("planted", [False, True])
 def test_a_pair_judged_later_comes_out_as_the_audit_judges_it(planted: bool) -> None:
     sample = pool(300, labels=[["a"], ["b"], ["c"]] * 100, nll=list(np.linspace(2, 4, 300)))
-    config = AuditConfig(permutations=400)
+    config = AuditConfig(permutations=600)
     bench = bench_of(sample, 150, probes=BUILTIN, config=config, rule=label_rule("field"))
     first, second, _ = split(sample, 150, np.random.default_rng(1))
     rows = np.repeat(second[:75], 2) if planted else second
@@ -314,9 +314,10 @@ def test_automatic_margins_are_those_of_the_same_null_pairs() -> None:
     gates = gates_in_force(CHEAP, config)
     expected = settled([bench.run(NULL, index) for index in range(8)], [], gates, false_alarms=0.05)
     keys = {("tail-coverage", "distinct-types")} | {
-        ("diversity", s) for s in ("distinct-2", "effective-tokens", "duplicates", "near-copies")
+        ("diversity", s) for s in ("distinct-2", "effective-tokens", "duplicates")
     }
-    assert set(found) == set(expected) == keys
+    one_margin = {key for key in expected if gates[key].pass_margin is None}
+    assert set(found) == one_margin == keys
     for key, one in found.items():
         assert one.pass_margin == rounded(expected[key].margin, gates[key])
         assert one.margin == (
