@@ -89,8 +89,9 @@ _PORTION = 1 << 19
             statistic="near-copies",
             unit="share of documents",
             worse="higher",
-            margin=0.03,
-            because="three texts in a hundred more are another's copy up to slots; halves of real text stay under .02",
+            margin=0.02,
+            pass_margin=0.05,
+            because="one text in fifty more is another's copy up to slots; one in twenty would be seen, as of copies",
             depends_on_n=True,
             plain="texts out of one template",
             says="the share of texts that are another's copy but for names and the like {rise} in {generation}",
@@ -114,7 +115,7 @@ def diversity(pair: Pair) -> Iterator[Reading]:
         distinct-2: ratio of distinct token pairs. effective-tokens: ratio of 1/sum p^2 (Hill number of order 2), where
         sum p^2 is the probability that two tokens of two different texts are the same: unbiased whatever n.
         duplicates: rise of 1 - distinct texts/texts, white space folded. near-copies: rise of 1 - distinct
-        templates/texts, where texts of one template hold at least 10 words, and 6 of 10, in word pairs of each other
+        templates/texts, where texts of one template hold at least 12 words, and 6 of 10, in word pairs of each other
         and differ by no more than 6 words in a row.
 
     Why it signals collapse

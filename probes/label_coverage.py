@@ -4,109 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
-from scipy.special import betaincinv, betaln, logsumexp
 
 from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.prompts import compared
 from collapse_audit.probes.statistics.design import Design
-from collapse_audit.probes.statistics.estimates import ratio_of_sums, settling_n
+from collapse_audit.probes.statistics.estimates import ratio_of_sums
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured
+from collapse_audit.probes.statistics.survival import DEPLETED, LOST, Survival, needed_of
 from collapse_audit.probes.statistics.unseen import expected_seen
 from collapse_audit.probes.text.labels import Labels, ones, spelled_alike, told_alike
 from collapse_audit.probes.trends import followed
 from collapse_audit.probes.types import probe
-
-_ALPHA = 0.05
-_LOST, _DEPLETED = 0.25, 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Survival:
-    """One category: how many texts carried it on both sides, and what that says about the share it retained."""
-
-    label: str
-    baseline: int
-    generation: int
-    n_baseline: int
-    n_generation: int
-    by_text: tuple[float, float] = (math.inf, math.inf)
-    """Where texts come in groups or by prompts: clustered bounds of the share retained among *texts*. "Any text of the
-    group carries it" saturates, so it alone would overlook a category that most texts have lost."""
-
-    @property
-    def retained(self) -> float:
-        """Share of its baseline frequency that the category kept."""
-        return (self.generation / self.n_generation) / (self.baseline / self.n_baseline)
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """One-sided 95% bounds of the retained share, given how often the category was seen in all.
-
-        Given the total, the generation's count is binomial with odds n_generation : n_baseline times the retained
-        share, so Clopper-Pearson bounds carry over (Przyborowski & Wilenski 1940, doi 10.1093/biomet/31.3-4.313).
-        """
-        total, odds = self.baseline + self.generation, self.n_generation / self.n_baseline
-        low = betaincinv(self.generation, self.baseline + 1, _ALPHA) if self.generation else 0.0
-        high = betaincinv(self.generation + 1, self.baseline, 1 - _ALPHA) if self.generation < total else 1.0
-        return min(_odds(low) / odds, self.by_text[0]), min(_odds(high) / odds, self.by_text[1])
-
-    @property
-    def p_value(self) -> float:
-        """Fisher's exact test, one-sided: so few carriers in the generation by chance?"""
-        carriers = self.baseline + self.generation
-        fewer = np.arange(max(0, carriers - self.n_baseline), self.generation + 1)
-        chances = _log_choose(self.n_generation, fewer) + _log_choose(self.n_baseline, carriers - fewer)
-        log_p = logsumexp(chances) - _log_choose(self.n_generation + self.n_baseline, carriers)
-        return float(np.clip(np.exp(log_p), 1e-300, 1.0))
-
-    @property
-    def told(self) -> bool:
-        """Whether the bounds say depleted or present."""
-        low, high = self.bounds
-        return high < _DEPLETED or low > _LOST
-
-    @property
-    def status(self) -> str:
-        """lost, depleted, present or untestable (too rare to tell at this n)."""
-        low, high = self.bounds
-        if high < _DEPLETED:
-            return "lost" if self._surely_absent() else "depleted"
-        return "present" if low > _LOST else "untestable"
-
-    def _surely_absent(self) -> bool:
-        """Nothing seen, and even the most that "0 of n" allows is under a quarter of the least the baseline had."""
-        if self.generation:
-            return False
-        most = 1 - _ALPHA ** (1 / self.n_generation)
-        least = betaincinv(self.baseline, self.n_baseline - self.baseline + 1, _ALPHA)
-        return bool(most < _LOST * least)
-
-    def scaled(self, factor: float) -> Survival:
-        """The same shares at ``factor`` times as many texts."""
-        counts = (round(factor * x) for x in (self.baseline, self.generation, self.n_baseline, self.n_generation))
-        baseline, generation, n_baseline, n_generation = counts
-        return Survival(
-            label=self.label,
-            baseline=baseline,
-            generation=generation,
-            n_baseline=n_baseline,
-            n_generation=n_generation,
-            by_text=self.by_text,
-        )
-
-
-def _log_choose(n: int, k: npt.NDArray[np.int64] | int) -> npt.NDArray[np.float64]:
-    return np.asarray(-betaln(1 + n - k, 1 + k) - np.log(n + 1))
-
-
-def _odds(share: float) -> float:
-    return float(share / (1 - share)) if share < 1 else math.inf
 
 
 @probe(
@@ -118,8 +31,8 @@ def _odds(share: float) -> float:
             statistic="retained-share",
             unit="ratio",
             worse="lower",
-            margin=_DEPLETED,
-            pass_margin=_LOST,
+            margin=DEPLETED,
+            pass_margin=LOST,
             because="under half of a category's baseline frequency is depleted, under a quarter is as good as lost",
             part="tail",
             worst_of_many=True,
@@ -166,7 +79,7 @@ def label_coverage(pair: Pair) -> Estimate | NotMeasured:
     table = _survival(pair, *labels)
     if not table:
         return NotMeasured(reason="no baseline text carries a category")
-    depleted = [row for row in table if row.bounds[1] < _DEPLETED]
+    depleted = [row for row in table if row.bounds[1] < DEPLETED]
     worst = _worst(depleted or table, by=1 if depleted else 0)
     # Of several that are depleted the one that chance explains least is the test, and the gravest is shown.
     p_value = min((row.p_value for row in depleted), default=worst.p_value)
@@ -184,7 +97,7 @@ def label_coverage(pair: Pair) -> Estimate | NotMeasured:
         n_baseline=worst.n_baseline,
         n_generation=worst.n_generation,
         minimum_detectable=None,
-        n_needed=lambda _margin: _needed(table),
+        n_needed=lambda _margin: needed_of(table),
         raw={
             "categories": len(table),
             "categories_seen": seen,
@@ -270,22 +183,6 @@ def _by_unit(carried: csr_array, unit: npt.NDArray[np.int64]) -> csr_array:
 def _worst(rows: Sequence[Survival], *, by: int) -> Survival:
     """The category that retained least, by its lower (0) or upper (1) bound."""
     return min(rows, key=lambda row: (row.bounds[by], row.retained, row.label))
-
-
-def _needed(table: tuple[Survival, ...]) -> float:
-    """Texts a side at which every category would be told present or depleted, were its shares to stay as they are."""
-    n = max(table[0].n_baseline, table[0].n_generation)
-    # Thousands of labels are few different pairs of counts, and one that was not told is asked first again.
-    waiting = list({(row.baseline, row.generation, row.by_text): row for row in table}.values())
-
-    def settled(factor: float) -> bool:
-        for at, row in enumerate(waiting):
-            if not row.scaled(factor).told:
-                waiting.insert(0, waiting.pop(at))
-                return False
-        return True
-
-    return settling_n(n, settled)
 
 
 def _evidence(row: Survival) -> dict[str, object]:

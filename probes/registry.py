@@ -16,8 +16,10 @@ from collapse_audit.probes.integrity import integrity
 from collapse_audit.probes.label_coverage import label_coverage
 from collapse_audit.probes.label_divergence import label_divergence
 from collapse_audit.probes.length import length
+from collapse_audit.probes.mode_coverage import mode_coverage
 from collapse_audit.probes.numbers import numbers
 from collapse_audit.probes.perplexity import perplexity
+from collapse_audit.probes.prompt_diversity import prompt_diversity
 from collapse_audit.probes.prompts.compared import Compare
 from collapse_audit.probes.rare_texts import rare_texts
 from collapse_audit.probes.repetition import repetition
@@ -35,8 +37,10 @@ BUILTIN: tuple[Probe, ...] = (
     tail_mass,
     tail_coverage,
     label_coverage,
+    mode_coverage,
     repetition,
     diversity,
+    prompt_diversity,
     length,
     numbers,
     perplexity,

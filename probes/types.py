@@ -18,7 +18,7 @@ from collapse_audit.probes.statistics.readings import Estimate, Gate, Kind, NotM
 from collapse_audit.probes.trends.followed import Follow
 from collapse_audit.probes.trends.followed import mean_of_texts as followed_mean
 
-Need = Literal["text", "labels", "nll", "files", "tasks", "contexts"]
+Need = Literal["text", "labels", "nll", "files", "tasks", "contexts", "prompts"]
 Measure = Callable[[Pair], Reading | Iterable[Reading]]
 Packed = Callable[[Asked, PackedPair], Reading | Iterable[Reading]]
 _NO_TEXTS = "it reads the baseline's texts, and the baseline is a reference pack, which holds none"

@@ -23,10 +23,10 @@ from collapse_audit.errors import UsageError
 from collapse_audit.lineages.simulation import damage
 from collapse_audit.lineages.simulation.chain import WordChain
 from collapse_audit.lineages.simulation.wright_fisher import wright_fisher
-from collapse_audit.probes.label_coverage import Survival
 from collapse_audit.probes.pairs.units import in_runs
 from collapse_audit.probes.statistics.design import MIN_UNITS
 from collapse_audit.probes.statistics.readings import Estimate, Gate, Reading
+from collapse_audit.probes.statistics.survival import Survival
 from collapse_audit.probes.text.folding import visible
 from collapse_audit.probes.text.labels import LabelRule
 from collapse_audit.probes.text.ngrams import take

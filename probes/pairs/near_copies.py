@@ -21,14 +21,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from collapse_audit.probes.statistics.design import IntArray
-from collapse_audit.probes.text.ngrams import recoded, take
+from collapse_audit.probes.text.ngrams import distinct, recoded, take
 from collapse_audit.probes.text.tokens import Tokens
 
 COVERED = 0.6
 """Share of the words of both texts that must stand in shared word pairs."""
 SLOT = 6
 """Words of the longest run that may differ: longer ones are text of their own."""
-FEWEST = 10
+FEWEST = 12
 """Words that must stand in shared word pairs: a sentence of fewer is a phrase that people share too."""
 _GAPS = (1, 2)
 """How far apart the words of a pair stand; with 2, a slot of one word leaves a pair across it."""
@@ -99,7 +99,7 @@ def _near(tokens: Tokens) -> tuple[IntArray, IntArray]:
     """Near-copies among N different texts in the order of their letters, as edges enough to connect them."""
     pairs, document, place = _word_pairs(tokens)
     size = int(pairs.max(initial=0)) + 1
-    keys = np.unique(document.astype(np.int64) * size + pairs)
+    keys = distinct(document.astype(np.int64) * size + pairs)
     one, other = _followers(keys, size)
     near = _covered(tokens, (pairs, document, place), keys, size, one, other)
     near &= _covered(tokens, (pairs, document, place), keys, size, other, one)
@@ -130,7 +130,9 @@ def _followers(keys: IntArray, size: int) -> tuple[IntArray, IntArray]:
     for lag in _LAGS:
         same = np.flatnonzero(pair[:-lag] == pair[lag:])
         found.append(holder[same] * documents + holder[same + lag])
-    follows, times = np.unique(np.concatenate(found), return_counts=True)
+    pairs = np.sort(np.concatenate(found))
+    begins = np.flatnonzero(np.append(True, pairs[1:] != pairs[:-1])[: pairs.size])
+    follows, times = pairs[begins], np.diff(np.append(begins, pairs.size))
     one, other = follows // max(documents, 1), follows % max(documents, 1)
     enough = times >= np.maximum(_FIRST_LOOK * np.minimum(held[one], held[other]), 2)
     return one[enough], other[enough]

@@ -19,6 +19,7 @@ import pyarrow as pa
 from collapse_audit.probes.models.contexts import Asked
 from collapse_audit.probes.models.model_facts import Fact
 from collapse_audit.probes.models.task_results import Evaluated
+from collapse_audit.probes.pairs.kinds import kinds
 from collapse_audit.probes.pairs.near_copies import clusters
 from collapse_audit.probes.pairs.openings import Openings, shared_openings
 from collapse_audit.probes.pairs.units import Unit, UnitSetting, choose
@@ -134,11 +135,20 @@ class Pair:
         return tables.count_table(self.design.block, types, self.design.side.size), texts.dictionary
 
     @cached_property
+    def _folded(self) -> tuple[IntArray, pa.Array]:
+        """Of each of the D documents its text (copies are one), and the texts."""
+        texts = _dictionary(self.baseline.folded, self.generation.folded)
+        return texts.indices.to_numpy().astype(np.int64)[self.design.kept], texts.dictionary
+
+    @cached_property
     def near_copies(self) -> tuple[IntArray, IntArray]:
         """Of each of the D documents: its cluster of near-copies, and its text (copies are one), both 0, 1, 2, …"""
-        texts = _dictionary(self.baseline.folded, self.generation.folded)
-        code = texts.indices.to_numpy().astype(np.int64)[self.design.kept]
-        return clusters(self.tokens, code, texts.dictionary), code
+        return clusters(self.tokens, *self._folded), self._folded[0]
+
+    @cached_property
+    def kinds(self) -> npt.NDArray[np.bool_]:
+        """Which of the D documents are of which of M nested kinds of text; shape (D, M)."""
+        return kinds(self.tokens, *self._folded)
 
     def spelled(self, ids: IntArray) -> str:
         """Token ids of this pair as text."""

@@ -19,6 +19,7 @@ from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import BoolArray, Design, FloatArray, IntArray
 from collapse_audit.probes.statistics.tables import CountTable, count_table, products, side_sums
 from collapse_audit.probes.text.ngrams import distinct
+from collapse_audit.probes.text.tokens import folded_words
 
 LEAST = 10
 """Texts of both sides together that must hold a word for it to be told: all of them on one side are p = .001."""
@@ -30,9 +31,6 @@ SURE, LIKELY = 0.001, 0.01
 """One-sided binomial levels at which a word vanished, and at which one came anew: doubt speaks for "replaced"."""
 _BIN = 24
 """Texts a bin of rare numbers."""
-_WORD = r"[\p{L}\p{N}\p{So}]"
-_NUMBER = r"^[^\p{L}\p{N}\p{So}]*\p{N}[^\p{L}\p{So}]*\p{L}{0,2}[^\p{L}\p{N}\p{So}]*$"
-"""Digits with their signs, and at most an ordinal's or a unit's two letters: 234  19th  1990s  5km."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +56,7 @@ def told(pair: Pair) -> Told:
     are too rare to be told; if all numbers become one, most bins empty.
     """
     tokens, design = pair.matched, pair.design
-    codes, names = _folded(tokens.vocabulary)
+    codes, names = folded_words(tokens.vocabulary)
     ids = codes[tokens.ids]
     document = np.repeat(np.arange(tokens.lengths.size, dtype=np.int64), tokens.lengths)
     width = max(len(names), 1)
@@ -207,16 +205,6 @@ def influence(words: Told, design: Design) -> FloatArray:
         mean = score[which].sum() / max(length, 1.0)
         moved[which] = sign * (score[which] - mean * words.texts.lengths[which]) / max(length, 1.0)
     return moved
-
-
-def _folded(vocabulary: pa.Array) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """Each type's code among the words, -1 for signs, and the words: case folded, numbers as their digits."""
-    folded = pc.utf8_lower(vocabulary)
-    digits = pc.replace_substring_regex(folded, pattern=r"[^\p{N}]+", replacement="")
-    folded = pc.if_else(pc.match_substring_regex(folded, _NUMBER), digits, folded)
-    encoded = folded.filter(pc.match_substring_regex(folded, _WORD)).dictionary_encode()
-    codes = pc.index_in(folded, value_set=encoded.dictionary).fill_null(-1).to_numpy().astype(np.int64)
-    return codes, encoded.dictionary.to_pylist()
 
 
 def _binned(names: list[str], frequency: IntArray) -> npt.NDArray[np.int64]:

@@ -33,6 +33,9 @@ _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar
 # A run of symbols ("...", "?!", an emoji with its modifiers) is one token, so that an ellipsis is not a loop of three
 # full stops. Marks and format characters (joiners, soft hyphens) belong to what they stand in, and never start a run.
 _SYMBOLS = r"[^\p{L}\p{M}\p{N}_\s\p{Z}\p{Cf}][^\p{L}\p{N}_\s\p{Z}]*"
+_NUMBER = r"^[^\p{L}\p{N}\p{So}]*\p{N}[^\p{L}\p{So}]*\p{L}{0,2}[^\p{L}\p{N}\p{So}]*$"
+"""Digits with their signs, and at most an ordinal's or a unit's two letters: 234  19th  1990s  5km."""
+_WORD = r"[\p{L}\p{N}\p{So}]"
 _APART = rf"({_UNSPACED}|{_SYMBOLS})"
 
 
@@ -143,3 +146,13 @@ def _cut_apart(file: Path, texts: pa.Array) -> Tokens:
 def tells_something(term: str) -> bool:
     """Whether ``term`` means anything to a reader: it holds a letter or a digit, and is no marker such as ``<unk>``."""
     return any(map(str.isalnum, term)) and not (term.startswith("<") and term.endswith(">"))
+
+
+def folded_words(vocabulary: pa.Array) -> tuple[IntArray, list[str]]:
+    """Each type's code among the words, -1 for signs, and the words: case folded, numbers as their digits."""
+    folded = pc.utf8_lower(vocabulary)
+    digits = pc.replace_substring_regex(folded, pattern=r"[^\p{N}]+", replacement="")
+    folded = pc.if_else(pc.match_substring_regex(folded, _NUMBER), digits, folded)
+    encoded = folded.filter(pc.match_substring_regex(folded, _WORD)).dictionary_encode()
+    codes = pc.index_in(folded, value_set=encoded.dictionary).fill_null(-1).to_numpy().astype(np.int64)
+    return codes, encoded.dictionary.to_pylist()

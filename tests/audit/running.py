@@ -19,7 +19,7 @@ from collapse_audit.reports.from_json import read
 
 PROBES = len(BUILTIN)
 """Items of one generation."""
-WITHOUT_INPUT = sum(1 for probe in BUILTIN if probe.needs & {"labels", "nll", "contexts", "tasks"})
+WITHOUT_INPUT = sum(1 for probe in BUILTIN if probe.needs & {"labels", "nll", "contexts", "tasks", "prompts"})
 """Of them those that find nothing to measure in records of text alone."""
 
 

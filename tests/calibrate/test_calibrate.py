@@ -288,7 +288,7 @@ def test_a_trial_is_a_function_of_seed_scenario_and_number() -> None:
 @pytest.mark.parametrize("planted", [False, True])
 def test_a_pair_judged_later_comes_out_as_the_audit_judges_it(planted: bool) -> None:
     sample = pool(300, labels=[["a"], ["b"], ["c"]] * 100, nll=list(np.linspace(2, 4, 300)))
-    config = AuditConfig(permutations=400)
+    config = AuditConfig(permutations=600)
     bench = bench_of(sample, 150, probes=BUILTIN, config=config, rule=label_rule("field"))
     first, second, _ = split(sample, 150, np.random.default_rng(1))
     rows = np.repeat(second[:75], 2) if planted else second
@@ -314,9 +314,10 @@ def test_automatic_margins_are_those_of_the_same_null_pairs() -> None:
     gates = gates_in_force(CHEAP, config)
     expected = settled([bench.run(NULL, index) for index in range(8)], [], gates, false_alarms=0.05)
     keys = {("tail-coverage", "distinct-types")} | {
-        ("diversity", s) for s in ("distinct-2", "effective-tokens", "duplicates", "near-copies")
+        ("diversity", s) for s in ("distinct-2", "effective-tokens", "duplicates")
     }
-    assert set(found) == set(expected) == keys
+    one_margin = {key for key in expected if gates[key].pass_margin is None}
+    assert set(found) == one_margin == keys
     for key, one in found.items():
         assert one.pass_margin == rounded(expected[key].margin, gates[key])
         assert one.margin == (

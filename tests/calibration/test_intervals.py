@@ -9,12 +9,12 @@ import pytest
 from scipy.stats import binom
 
 from collapse_audit.calibration.two_samples import sample_of, trial
-from collapse_audit.probes.label_coverage import Survival
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.pairs.tail import HALVINGS, halves
 from collapse_audit.probes.pairs.tail import head as most_frequent
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.probes.statistics.readings import Estimate
+from collapse_audit.probes.statistics.survival import Survival
 from collapse_audit.reports.document import Outcome
 from collapse_audit.settings.config import AuditConfig
 from tests.calibration.conftest import at_least, at_most

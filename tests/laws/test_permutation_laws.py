@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, fisher_exact, hypergeom
 
-from collapse_audit.probes.label_coverage import Survival
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.probes.statistics.estimates import permutation_p
 from collapse_audit.probes.statistics.readings import Estimate
+from collapse_audit.probes.statistics.survival import Survival
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.data())

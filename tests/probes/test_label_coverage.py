@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import binomtest, fisher_exact
 
-from collapse_audit.probes.label_coverage import Survival, label_coverage
+from collapse_audit.probes.label_coverage import label_coverage
 from collapse_audit.probes.label_divergence import label_divergence
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.readings import NotMeasured
+from collapse_audit.probes.statistics.survival import Survival
 from collapse_audit.probes.statistics.unseen import expected_seen
 from collapse_audit.probes.types import Probe
 

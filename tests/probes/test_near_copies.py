@@ -34,7 +34,7 @@ def filled(n: int, seed: int, forms: Sequence[str] = FORMS) -> list[str]:
 
 
 def near(one: list[str], other: list[str]) -> bool:
-    """Ten words and 60% of each stand in pairs (neighbours, or one word between) of the other; no gap of over 6."""
+    """Twelve words and 60% of each stand in pairs (neighbours, or one word between) of the other; no gap of over 6."""
 
     def pairs(words: list[str]) -> list[tuple[int, tuple[int, str, str]]]:
         return [(at, (gap, words[at], words[at + gap])) for gap in (1, 2) for at in range(len(words) - gap)]
@@ -46,7 +46,7 @@ def near(one: list[str], other: list[str]) -> bool:
             if each in known:
                 held[at] = held[at + each[0]] = True
         longest = max((len(list(run)) for kind, run in groupby(held) if not kind), default=0)
-        return sum(held) >= max(10, 0.6 * len(words)) and longest <= 6
+        return sum(held) >= max(12, 0.6 * len(words)) and longest <= 6
 
     return covered(one, other) and covered(other, one)
 

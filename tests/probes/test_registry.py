@@ -68,7 +68,7 @@ def test_a_probes_page_has_every_section_with_something_in_it(builtin: Probe) ->
 
 def test_a_probe_says_what_it_needs_since_when_and_from_where(builtin: Probe) -> None:
     assert builtin.needs
-    assert builtin.needs <= {"text", "labels", "nll", "files", "tasks", "contexts"}
+    assert builtin.needs <= {"text", "labels", "nll", "files", "tasks", "contexts", "prompts"}
     assert re.fullmatch(r"\d+\.\d+", builtin.since)
     for doi in re.findall(r"doi ([^ ;)]+)", builtin.source + builtin.doc):
         assert re.fullmatch(r"10\.\d{4,}/\S+[^\s,.;]", doi.rstrip(",.")), doi
@@ -81,9 +81,8 @@ def test_a_gate_has_a_unit_a_direction_and_a_reason(builtin: Probe) -> None:
         assert gate.unit
         assert gate.worse in ("higher", "lower")
         assert len(gate.because.split()) > 5
-        if gate.unit == "ratio":
-            assert 0 < gate.margin < 1
-            assert gate.worse == "lower"
+        if gate.unit == "ratio":  # of what is left, or of what grew
+            assert 0 < gate.margin < 1 if gate.worse == "lower" else gate.margin > 1
         else:
             assert 0 < gate.margin < 1
             assert gate.worse == "higher"

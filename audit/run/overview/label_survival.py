@@ -11,7 +11,7 @@ from typing import Any
 
 from scipy.special import betaincinv
 
-from collapse_audit.probes.label_coverage import Survival
+from collapse_audit.probes.statistics.survival import Survival
 from collapse_audit.reports.document import Finding
 
 _ALPHA = 0.05
