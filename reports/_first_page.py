@@ -14,7 +14,7 @@ from collapse_audit.reports._format import generations, inert, title
 from collapse_audit.reports._glance import Symptom, headline, symptoms, told_first
 from collapse_audit.reports._matrix import GAP, MARKS, STYLES, WAIVED, legend, matrix, tables
 from collapse_audit.reports._terminal import drawn
-from collapse_audit.reports.document import AuditReport, Cell, Verdict, cells, unmeasured, worst
+from collapse_audit.reports.document import AuditReport, Cell, Outcome, Verdict, cells, unmeasured, worst
 
 VERDICT_STYLES = {
     Verdict.PASS: "bold green",
@@ -63,10 +63,18 @@ def _head(report: AuditReport, *, width: int, most: int) -> Iterable[RenderableT
     yield Text(f"{said}{':' if reasons and ':' not in said else ''}", style=VERDICT_STYLES[report.verdict])
     for reason in reasons[:most]:
         yield bullet(reason)
-    everything = cells(report.findings)
+    everything = _asked(cells(report.findings))
     yield Text("")
     yield from _one_matrix(everything, width)
     yield legend(everything)
+
+
+def _asked(everything: Sequence[Cell]) -> list[Cell]:
+    """Without the rows of probes that nothing was there for: one line under the matrix names them all."""
+    silent = {cell.probe for cell in everything} - {
+        cell.probe for cell in everything if cell.outcome is not Outcome.NOT_MEASURED
+    }
+    return [cell for cell in everything if cell.probe not in silent] or list(everything)
 
 
 def _guessed(report: AuditReport) -> Iterable[str]:

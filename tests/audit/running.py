@@ -19,8 +19,16 @@ from collapse_audit.reports.from_json import read
 
 PROBES = len(BUILTIN)
 """Items of one generation."""
-WITHOUT_INPUT = sum(1 for probe in BUILTIN if probe.needs & {"labels", "nll", "contexts", "tasks", "prompts"})
-"""Of them those that find nothing to measure in records of text alone."""
+_SILENT = [
+    probe
+    for probe in BUILTIN
+    if probe.needs & {"labels", "nll", "contexts", "tasks", "prompts"} or probe.name == "numbers"
+]
+WITHOUT_INPUT = len(_SILENT)
+"""Of them those that find nothing to measure in records of text alone, where no word begins with a digit."""
+WITH_INPUT = PROBES - WITHOUT_INPUT
+FINDINGS = sum(len(probe.gates) for probe in BUILTIN if probe not in _SILENT)
+"""Of one generation of such records."""
 
 
 def command(*arguments: object) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import small_lineages
-from running import PROBES, WITHOUT_INPUT, audited, report_of
+from running import PROBES, WITH_INPUT, WITHOUT_INPUT, audited, report_of
 
 pytestmark = pytest.mark.usefixtures("_warm")
 
@@ -52,7 +52,7 @@ def test_fixtures_give_what_was_measured(pytester: pytest.Pytester, shelf: Path,
         """
     )
     result = audited(pytester, shelf / "healthy", arguments=["test_mine.py", "-v"])
-    result.assert_outcomes(passed=8 + 14, skipped=2 * WITHOUT_INPUT)
+    result.assert_outcomes(passed=8 + 2 * WITH_INPUT, skipped=2 * WITHOUT_INPUT)
     result.stdout.fnmatch_lines(["*test_values[[]healthy-generation-2] PASSED*"])
     result.stdout.fnmatch_lines(["*test_lineage[[]healthy] PASSED*"])
 

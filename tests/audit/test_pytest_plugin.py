@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 import small_lineages
-from running import ALONE, PROBES, WITHOUT_INPUT, audited, command, item_ids, junit, literal, report_of
+from running import (
+    ALONE,
+    FINDINGS,
+    PROBES,
+    WITH_INPUT,
+    WITHOUT_INPUT,
+    audited,
+    command,
+    item_ids,
+    junit,
+    literal,
+    report_of,
+)
 
 pytestmark = pytest.mark.usefixtures("_warm")
 
@@ -40,8 +52,8 @@ def test_a_selection_is_audited_as_by_the_command_line(pytester: pytest.Pytester
     ("arguments", "count"),
     [
         (["-k", "ca302"], 2),
-        (["-k", "generation-1 and diversity"], 1),
-        (["-k", "healthy and not diversity"], 2 * PROBES - 2),
+        (["-k", "generation-1 and diversity"], 2),  # prompt-diversity, too
+        (["-k", "healthy and not diversity"], 2 * PROBES - 4),
         (["--deselect", "healthy::generation-1"], PROBES),
     ],
 )
@@ -128,7 +140,7 @@ def test_items_run_in_several_processes(pytester: pytest.Pytester, shelf: Path) 
     assert mine == {"test_mine[collapsed-generation-1]": "passed"}
     assert items == {probe: outcome for (_, probe), outcome in junit(Path("cli.xml")).items()}
     result.stdout.fnmatch_lines(
-        ["collapse: * of 14 findings failed, first token-divergence in generation 1 [[]exit 1]"]
+        [f"collapse: * of {FINDINGS} findings failed, first token-divergence in generation 1 [[]exit 1]"]
     )
     assert result.ret == 1
 
@@ -149,7 +161,7 @@ def test_with_positional_arguments_both_run_and_the_projects_own_come_first(
 ) -> None:
     pytester.makepyfile(test_mine="def test_mine(): pass")
     result = audited(pytester, shelf / "healthy", arguments=["test_mine.py", "-v"])
-    result.assert_outcomes(passed=15, skipped=2 * WITHOUT_INPUT)
+    result.assert_outcomes(passed=1 + 2 * WITH_INPUT, skipped=2 * WITHOUT_INPUT)
     result.stdout.fnmatch_lines(
         ["test_mine.py::test_mine PASSED *", "healthy::generation-1::token-divergence PASSED *"]
     )
@@ -187,7 +199,7 @@ def test_text_that_cannot_be_read_is_an_error_of_its_items_and_exit_code_4(
     broken = small_lineages.lineage(tmp_path / "broken", ["a"], ["b", {"text": 4}])
     pytester.makepyfile(test_mine="def test_mine(): pass")
     result = audited(pytester, broken, shelf / "healthy", arguments=["test_mine.py"])
-    result.assert_outcomes(errors=PROBES, passed=15, skipped=2 * WITHOUT_INPUT)  # what can be judged is
+    result.assert_outcomes(errors=PROBES, passed=1 + 2 * WITH_INPUT, skipped=2 * WITHOUT_INPUT)  # what can be judged is
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     message = f"{broken}/gen_1/holdout.jsonl:2: found text 4 (number); expected a string [[]bad-text]"
     result.stdout.fnmatch_lines([message])
