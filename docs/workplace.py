@@ -84,12 +84,12 @@ def trained(root: Path) -> None:
         )
 
 
-def lineage(root: Path, *, seed: int, words: Sequence[int]) -> None:
-    """A bare folder: a reference, and one generation for each number of words that it knows."""
-    _write(root / "reference.jsonl", texts(1000 * seed, _DOCUMENTS, words[0]))
+def lineage(root: Path, *, seed: int, words: Sequence[int], count: int = _DOCUMENTS) -> None:
+    """A bare folder: a reference, and one generation for each number of words that it knows, ``count`` texts each."""
+    _write(root / "reference.jsonl", texts(1000 * seed, count, words[0]))
     for index, known in enumerate(words):
-        _write(root / f"gen_{index}.jsonl", texts(1000 * seed + 2 * index + 1, _DOCUMENTS, known))
-        _write(root / f"gen_{index}.holdout.jsonl", texts(1000 * seed + 2 * index + 2, _DOCUMENTS, known))
+        _write(root / f"gen_{index}.jsonl", texts(1000 * seed + 2 * index + 1, count, known))
+        _write(root / f"gen_{index}.holdout.jsonl", texts(1000 * seed + 2 * index + 2, count, known))
 
 
 def texts(seed: int, count: int, words: int) -> list[str]:

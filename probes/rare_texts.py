@@ -56,6 +56,7 @@ _TOO_FEW = "too few texts with words to set half of the baseline aside"
             unit="share of documents",
             worse="higher",
             margin=0.10,
+            pass_margin=0.15,
             because="one text in ten more among the quarter of the commonest words; lower case moves it by .08 at most",
             mechanism="sharpening",
             plain="texts of nothing but common words",

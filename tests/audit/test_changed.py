@@ -37,15 +37,17 @@ def report(other: Path) -> AuditReport:
 def test_a_move_is_changed_and_exits_with_0(report: AuditReport) -> None:
     moved = [finding for finding in report.findings if finding.outcome is Outcome.CHANGED]
     assert {finding.kind for finding in moved} == {"move"}
-    assert {finding.probe for finding in moved} == {"token-divergence"}
+    assert {finding.probe for finding in moved} == {"token-divergence", "mode-coverage"}
     assert (report.verdict, report.exit_code, report.stage) == (Verdict.CHANGED, 0, Stage.NONE)
-    assert report.summary.startswith("changed: 1 of ")
+    assert report.summary.startswith("changed: 2 of ")
 
 
 def test_the_warning_says_what_moved_and_what_was_held_with_its_bound(report: AuditReport) -> None:
     (warning,) = [note for note in report.notes if note.startswith("warning: ")]
     found = {(finding.probe, finding.statistic): finding for finding in report.findings}
-    assert warning.startswith("warning: token-divergence / JS-excess moved beyond the margin in generation 1")
+    assert warning.startswith(
+        "warning: token-divergence / JS-excess, mode-coverage / kinds-kept moved beyond the margin in generation 1"
+    )
     for key, name in (("tail-coverage", "distinct types"), ("diversity", "distinct word pairs")):
         statistic = "distinct-types" if key == "tail-coverage" else "distinct-2"
         interval = found[key, statistic].interval

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import small_lineages
-from running import command
+from running import FINDINGS, command
 from small_lineages import documents, lineage, write
 
 from collapse_audit.probes.registry import BUILTIN
@@ -48,7 +48,9 @@ def test_exit_2_interrupted(shelf: Path, tmp_path: Path, capsys: pytest.CaptureF
 def test_exit_3_a_probe_crashed(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(shelf / "healthy", "--probes", shelf / "crashing.py") == 3
     shown = capsys.readouterr()
-    assert shown.out.splitlines()[-1].startswith("error: 2 of 38 findings could not be measured, first crashing")
+    assert shown.out.splitlines()[-1].startswith(
+        f"error: 2 of {2 * FINDINGS + 2} findings could not be measured, first crashing"
+    )
     assert "ZeroDivisionError: no such luck" in shown.out
     assert shown.err == ""
 
@@ -187,11 +189,12 @@ def test_collect_only_lists_the_checks_and_measures_nothing(
     monkeypatch.setattr("collapse_audit.api.run", lambda *_, **__: pytest.fail("measured"))
     assert command(shelf / "healthy", "--collect-only", "-k", "diversity or integrity") == 0
     assert capsys.readouterr().out.splitlines() == [
-        "healthy::generation-1::diversity",
-        "healthy::generation-1::integrity",
-        "healthy::generation-2::diversity",
-        "healthy::generation-2::integrity",
-        "4 checks collected",
+        *(
+            f"healthy::generation-{k}::{name}"
+            for k in (1, 2)
+            for name in ("diversity", "prompt-diversity", "integrity")
+        ),
+        "6 checks collected",
     ]
 
 
@@ -199,7 +202,8 @@ def test_collect_only_marks_what_is_context(shelf: Path, capsys: pytest.CaptureF
     assert command(shelf / "only_context", "--collect-only", "-k", "diversity") == 5
     assert capsys.readouterr().out.splitlines() == [
         "only_context::generation-0::diversity (context)",
-        "0 checks collected, 1 more as context",
+        "only_context::generation-0::prompt-diversity (context)",
+        "0 checks collected, 2 more as context",
     ]
 
 

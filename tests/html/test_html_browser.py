@@ -174,7 +174,7 @@ def test_no_column_of_a_table_is_cut_off_in_print(name: str, files: dict[str, st
 def test_a_committed_lineage_prints_on_few_pages(files: dict[str, str], open_tab: Any) -> None:
     page = open_tab(files["committed"], viewport=DESKTOP).page
     sheets = len(re.findall(rb"/Type\s*/Page\b", page.pdf(prefer_css_page_size=True)))
-    assert 5 < sheets < 45
+    assert 5 < sheets < 65  # three seeds, four generations, twenty-odd findings of each
 
 
 _LABELLED = """() => [...document.querySelectorAll('#failed td, #inconclusive td')].filter(each => each.innerHTML)

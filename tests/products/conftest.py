@@ -13,7 +13,7 @@ from docs import workplace
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a healthy lineage, a collapsed one and one that is too small to tell."""
     root = tmp_path_factory.mktemp("workspace")
-    workplace.lineage(root / "healthy", seed=1, words=(300, 300))
+    workplace.lineage(root / "healthy", seed=1, words=(300, 300), count=600)  # enough to settle every finding
     workplace.lineage(root / "collapsed", seed=2, words=(300, 60))
     for index in (0, 1):
         (root / "tiny").mkdir(exist_ok=True)
