@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from collapse_audit.probes.pairs.pair import CURE, Pair
 from collapse_audit.probes.pairs.surprise import cross_scored, folds, standardised, surprises
@@ -22,7 +23,7 @@ from collapse_audit.probes.statistics.estimates import (
 from collapse_audit.probes.statistics.ranks import weights_of_highest
 from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
 from collapse_audit.probes.text.ngrams import take
-from collapse_audit.probes.text.tokens import Tokens
+from collapse_audit.probes.text.tokens import Tokens, folded_words
 from collapse_audit.probes.types import probe
 
 _RARE, _COMMON = 0.20, 0.25
@@ -75,9 +76,9 @@ def rare_texts(pair: Pair) -> Iterator[Reading]:
         Shumailov et al. 2024 draw, without a model.
 
     Formula and unit
-        The surprise of a word is -ln p under word counts of baseline texts (absolute discounting; all unseen words
-        alike); that of a text is the mean over its words, in spreads that texts of its length have. Each text is scored
-        by baseline texts of other fifths than its own (cross-fitting). rare: ratio, generation to baseline, of the mean
+        The surprise of a word (case folded, no signs) is -ln p under word counts of baseline texts (absolute
+        discounting; all unseen words alike); that of a text is the mean over its words, in spreads that texts of its
+        length have. Each text is scored by baseline texts of other fifths than its own (cross-fitting). rare: ratio, generation to baseline, of the mean
         of max(0, ln(.2/u)), where u is the share of all texts that are more surprising: a text counts for more the
         rarer it is, and the four fifths below count for nothing. common: rise of the share of texts in the quarter of
         the least surprising. p is the larger of two: these means relabelled, and the same with a model of one half of
@@ -112,19 +113,27 @@ def rare_texts(pair: Pair) -> Iterator[Reading]:
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """The D texts that hold a token, and the block of each, shape (D,)."""
+    """The D texts that hold a word, and the block of each, shape (D,)."""
 
     tokens: Tokens
     block: IntArray
 
 
 def _written(pair: Pair) -> tuple[_Texts, Design]:
-    """The texts that hold a token, and the design of the blocks that hold such texts."""
-    written = np.flatnonzero(pair.tokens.lengths)
+    """The texts that hold a word, and the design of the blocks that hold such texts.
+
+    Words are compared with case folded, numbers as their digits, and signs are left out: capitals, bullets and quotes
+    of another form are no other words.
+    """
+    code, words = folded_words(pair.tokens.vocabulary)
+    ids = code[pair.tokens.ids]
+    before = np.append(0, np.cumsum(ids >= 0))[pair.tokens.offsets]
+    tokens = Tokens(ids[ids >= 0].astype(np.int32), before, pa.array(words, pa.large_string()))
+    written = np.flatnonzero(tokens.lengths)
     block = pair.design.block[written]
     holds = np.bincount(block, minlength=pair.design.side.size) > 0
     design = pair.design if holds.all() else pair.design.restricted(holds)
-    return _Texts(take(pair.tokens, written), (np.cumsum(holds) - 1)[block]), design
+    return _Texts(take(tokens, written), (np.cumsum(holds) - 1)[block]), design
 
 
 @dataclass(frozen=True, slots=True)
