@@ -110,7 +110,8 @@ def probe_page(probe: Probe) -> str:
     gates = [(f"`{gate.statistic}`", _limit(gate), gate.unit, inline(gate.because)) for gate in probe.gates]
     parts += ["## Gates", table(("statistic", "fails where", "unit", "why this margin"), gates)]
     parts += [
-        f"`{gate.statistic}` passes only beyond {gate.pass_margin:g}, and is inconclusive in between."
+        f"`{gate.statistic}` fails beyond {gate.margin:g}; else it passes where its 95% bound lies within "
+        f"{gate.pass_margin:g}."
         for gate in probe.gates
         if gate.pass_margin is not None
     ]
