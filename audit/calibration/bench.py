@@ -341,8 +341,8 @@ def auto_margins(
     (docs/decisions/0013-automatic-margins.md).
 
     The baseline is split into halves of at most ``n`` documents, and where that is less than ``n`` the margins are
-    carried over. A finding that is not here keeps its own margin: it has no test, its probe has two margins of its own,
-    or no margin of its range can be settled.
+    carried over. A finding that is not here keeps its own margin: it has no test, it is the worst of many with limits
+    of its own (label-coverage), or no margin of its range can be settled.
     """
     size = min(n, len(baseline) // 2)
     if size < MIN_UNITS:
@@ -358,7 +358,11 @@ def auto_margins(
     count = int(np.clip(_AUTO_DOCUMENTS // max(size, 1), *_AUTO_SPLITS))
     nulls = [bench.run(NULL, index) for index in range(count)]
     halves = [bench.run(NULL_HALF, index) for index in range(count)] if size < n else []
-    gates = gates_in_force(probes, dataclasses.replace(config, gates={}))
+    # Where a gate has two ends only because no n was known, fail and pass are settled as of any other.
+    gates = {
+        key: gate if gate.worst_of_many else dataclasses.replace(gate, pass_margin=None)
+        for key, gate in gates_in_force(probes, dataclasses.replace(config, gates={})).items()
+    }
     found = settled(nulls, halves, gates, false_alarms=false_alarms, times=n / size)
     reason = (
         "auto: any change that the exact test finds fails; within the pass margin, "
