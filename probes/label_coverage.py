@@ -13,9 +13,8 @@ from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.prompts import compared
 from collapse_audit.probes.statistics.design import Design
-from collapse_audit.probes.statistics.estimates import ratio_of_sums
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured
-from collapse_audit.probes.statistics.survival import DEPLETED, LOST, Survival, needed_of
+from collapse_audit.probes.statistics.survival import DEPLETED, LOST, Survival, by_text, needed_of
 from collapse_audit.probes.statistics.unseen import expected_seen
 from collapse_audit.probes.text.labels import Labels, ones, spelled_alike, told_alike
 from collapse_audit.probes.trends import followed
@@ -162,15 +161,7 @@ def _by_text(design: Design, label: str, *sides: Labels) -> tuple[float, float]:
     carried = np.concatenate(
         [s.column(label) if label in s.names else np.zeros(s.carried.shape[0], bool) for s in sides]
     )[design.kept]
-    found = ratio_of_sums(
-        design.per_block(carried.astype(np.float64)),
-        design.per_block(np.ones(carried.size)),
-        design=design,
-        relabellings=np.asarray(design.side, dtype=np.uint8)[None],
-        scale="log",
-        worse="lower",
-    )
-    return (found.low, found.high) if isinstance(found, Estimate) else (0.0, math.inf)
+    return by_text(design, carried)
 
 
 def _by_unit(carried: csr_array, unit: npt.NDArray[np.int64]) -> csr_array:
