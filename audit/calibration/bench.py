@@ -360,7 +360,7 @@ def auto_margins(
     halves = [bench.run(NULL_HALF, index) for index in range(count)] if size < n else []
     # Where a gate has two ends only because no n was known, fail and pass are settled as of any other.
     gates = {
-        key: gate if gate.worst_of_many else dataclasses.replace(gate, pass_margin=None)
+        key: dataclasses.replace(gate, pass_margin=None) if gate.may_be_automatic else gate
         for key, gate in gates_in_force(probes, dataclasses.replace(config, gates={})).items()
     }
     found = settled(nulls, halves, gates, false_alarms=false_alarms, times=n / size)
@@ -373,5 +373,5 @@ def auto_margins(
             margin=unchanged(gates[key]), pass_margin=rounded(one.margin, gates[key]), reason=reason, origin="auto"
         )
         for key, one in found.items()
-        if usable(one.margin, gates[key]) and gates[key].pass_margin is None
+        if usable(one.margin, gates[key]) and gates[key].may_be_automatic
     }

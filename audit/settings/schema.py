@@ -62,9 +62,9 @@ def gate_settings(gate: Gate) -> dict[str, Any]:
     number |= {"exclusiveMinimum": low} if math.isfinite(low) else {}
     number |= {"exclusiveMaximum": high} if math.isfinite(high) else {}
     allowed = f"{_in_words(low, high, gate.unit)} ({gate.unit})"
-    if gate.pass_margin is None:
+    if gate.may_be_automatic:
         margin = {"anyOf": [number, {"const": AUTO}], "description": f"{allowed}, or {AUTO}"}
-    else:  # where pass starts would have to be settled as well
+    else:
         margin = {**number, "description": allowed}
     return {"margin": margin, "reason": {"type": "string", "description": "a string"}}
 

@@ -98,6 +98,11 @@ class Gate:
         if not math.isfinite(self.margin):
             raise ProbeError(f"gate {self.statistic}: margin must be a finite number, got {self.margin!r}")
 
+    @property
+    def may_be_automatic(self) -> bool:
+        """Whether a text can settle its margin; the two limits of what stands worst of many are what its words mean."""
+        return self.pass_margin is None or not self.worst_of_many
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:

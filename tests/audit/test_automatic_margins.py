@@ -75,3 +75,11 @@ def test_where_the_text_settles_nothing_the_default_margin_holds(tmp_path: Path)
 def test_label_coverage_has_two_limits_of_its_own(copies: Path) -> None:
     with pytest.raises(UsageError, match=r"label-coverage\.margin = 'auto'; allowed: a ratio between 0 and 1"):
         load_config(load_lineage(copies), BUILTIN, sets=["label-coverage.margin=auto"])
+
+
+def test_a_gate_with_two_ends_is_settled_as_any_other(copies: Path) -> None:
+    automatic = run(copies, "diversity.near-copies.margin=auto")
+    found = finding(automatic, "near-copies")
+    assert (found.outcome, found.margin) == (Outcome.FAIL, 0.0)  # fail starts where nothing has changed
+    assert found.margin_reason is not None
+    assert found.margin_reason.startswith("auto: any change that the exact test finds fails; ")

@@ -32,7 +32,15 @@ TWO = Probe(
     code="X-two",
     needs=frozenset({"text"}),
     gates=(
-        Gate(statistic="kept", unit="ratio", worse="lower", margin=0.25, pass_margin=0.5, because="ours"),
+        Gate(
+            statistic="kept",
+            unit="ratio",
+            worse="lower",
+            margin=0.25,
+            pass_margin=0.5,
+            worst_of_many=True,
+            because="ours",
+        ),
         Gate(statistic="drop", unit="nats", worse="lower", margin=-0.1, because="ours"),
     ),
     source="",
