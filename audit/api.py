@@ -140,24 +140,24 @@ def prepare(
     keep = keyword(select) if select is not None else lambda _: True
     known = (*all_probes(Path(file) for file in probe_files), *probes)
     source = _Source.of(path, before, after, generations)
-    found = source.open(Reading())
+    opened = source.open(Reading())
     config = load_config(
-        found,
+        opened,
         known,
         config_file=None if config_file is None else Path(config_file),
         overrides=_overrides(settings),
         sets=sets,
     )
     if config.labels != "auto":
-        label_rule(config.labels, classes=found.label_classes)  # a rule that makes no sense is refused here, not later
+        label_rule(config.labels, classes=opened.label_classes)  # a rule that makes no sense is refused here, not later
     if config.reading != Reading():
-        found = source.open(config.reading)
+        opened = source.open(config.reading)
     elsewhere = baseline_path(config)
-    found = replace(found, independent=config.independent)
-    if elsewhere is None and found.reference is None and len({entry.index for entry in found.generations}) == 1:
+    opened = replace(opened, independent=config.independent)
+    if elsewhere is None and opened.reference is None and len({entry.index for entry in opened.generations}) == 1:
         source.complain_of_one()
     laid_out = plan(
-        found,
+        opened,
         config,
         known,
         generations=generation,
@@ -165,11 +165,11 @@ def prepare(
         baseline_corpus=None if elsewhere is None else replace(open_baseline(elsewhere), reading=config.reading),
     )
     if select is not None:
-        known_names(select, described(found, known))
+        known_names(select, described(opened, known))
     taken = taken_as_text(corpora_of(laid_out))
-    laid_out = replace(laid_out, text=taken.told, notes=(*found.notes, *taken.notes, *laid_out.notes))
+    laid_out = replace(laid_out, text=taken.text_is, notes=(*opened.notes, *taken.notes, *laid_out.notes))
     asked_for = frozenset() if select is None else frozenset(names_in(select))
-    return Prepared(lineage=found, config=config, probes=known, plan=laid_out, asked_for=asked_for)
+    return Prepared(lineage=opened, config=config, probes=known, plan=laid_out, asked_for=asked_for)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,8 +199,8 @@ class _Source:
         """Raises InputError where it cannot be read."""
         if self.path is None:
             return listed_lineage(self.listed, names=self.names, reading=reading)
-        found = load_lineage(self.path, needs_comparison=False)
-        return found if reading == Reading() else found.read_as(reading)
+        lineage = load_lineage(self.path, needs_comparison=False)
+        return lineage if reading == Reading() else lineage.read_as(reading)
 
     def complain_of_one(self) -> None:
         """Raise what says that the one generation has nothing to be compared with."""
@@ -221,8 +221,8 @@ def _overrides(settings: Mapping[str, Any]) -> dict[str, Any]:
 def names(prepared: Sequence[Prepared]) -> tuple[str, ...]:
     """What lineages are called beside each other: each its folder's name, with a number where it is taken already."""
     taken: list[str] = []
-    for one in prepared:
-        folder = id_part(one.lineage.root.name if one.lineage.folder else one.lineage.name) or "lineage"
+    for job in prepared:
+        folder = id_part(job.lineage.root.name if job.lineage.folder else job.lineage.name) or "lineage"
         name, number = folder, 1
         while name in taken:
             number += 1

@@ -56,12 +56,12 @@ def _run(argv: Sequence[str]) -> int:
     try:
         return _judge(options)
     except CollapseAuditError as error:
-        told = with_commands(error, argv)
+        message = with_commands(error, argv)
         if options.github_annotations:
             from collapse_audit.reports import as_annotations
 
-            write(as_annotations.refusal(str(told)))
-        raise told from error
+            write(as_annotations.refusal(str(message)))
+        raise message from error
 
 
 def _judge(options: Namespace) -> int:
@@ -80,8 +80,8 @@ def _judge(options: Namespace) -> int:
     # behind, and a verdict is on the last line only if everything that was asked for has been done.
     reports: list[AuditReport] = []
     with _history(options) as history:
-        for one in prepared:
-            reports.append(_audited(one, options, history))
+        for job in prepared:
+            reports.append(_audited(job, options, history))
             if options.exitfirst and reports[-1].exit_code == ExitCode.COLLAPSE:
                 break
     prepared = prepared[: len(reports)]
@@ -219,8 +219,8 @@ def _log(reports: Sequence[AuditReport], prepared: Sequence[Prepared], options: 
             try:
                 log_report(report, tracker, folder=folder)
             except CollapseAuditError as failed:  # a tracker that is down changes no verdict
-                told = inert(str(failed)) if options.github_annotations else str(failed)
-                stderr().print(f"collapse-audit: warning: {told}")
+                message = inert(str(failed)) if options.github_annotations else str(failed)
+                stderr().print(f"collapse-audit: warning: {message}")
 
 
 def _exit_code(codes: Sequence[int]) -> int:
@@ -242,12 +242,12 @@ def _collect_only(prepared: Sequence[Prepared]) -> int:
 
     checks: list[str] = []
     context: list[str] = []
-    for one, name in zip(prepared, names(prepared), strict=True):
-        for comparison in one.plan.comparisons:
+    for job, name in zip(prepared, names(prepared), strict=True):
+        for comparison in job.plan.comparisons:
             lines = [f"{name}::{comparison.name}::{id_part(probe.name)}" for probe in comparison.probes]
             (checks if comparison.gating else context).extend(lines)
-    told = f"{len(checks)} checks collected" + (f", {len(context)} more as context" if context else "")
-    write("".join(f"{line}\n" for line in (*checks, *(f"{line} (context)" for line in context), told)))
+    total = f"{len(checks)} checks collected" + (f", {len(context)} more as context" if context else "")
+    write("".join(f"{line}\n" for line in (*checks, *(f"{line} (context)" for line in context), total)))
     return ExitCode.PASS if checks else ExitCode.NOTHING_MEASURED
 
 

@@ -107,10 +107,10 @@ def _models(lineage: Lineage, where: str) -> tuple[list[tuple[str, ...]], list[P
     require_training_stack()
     from collapse_audit.lineages.training.model_checks import check_models
 
-    found, problems = check_models(lineage, where=where)
+    checked, problems = check_models(lineage, where=where)
     rows: list[tuple[str, ...]] = [
         (row.name, f"{row.change:.3g} nats", "-" if row.merged is None else f"{row.merged:.1g} nats apart", row.base)
-        for row in found
+        for row in checked
     ]
     return rows, problems
 
@@ -182,8 +182,8 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)
 
 
-def _plural(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
+def _plural(count: int, singular: str, many: str) -> str:
+    return f"{count:,} {singular if count == 1 else many}"
 
 
 COMMANDS: tuple[Callable[[Any], None], ...] = (

@@ -130,8 +130,8 @@ def power(at: Exact, findings: int, rise: float, run: int, repeats: int, rng: np
     rows = {}
     for name, schedule in SCHEDULES.items():
         level = np.full(repeats, schedule(run))
-        found = holm_rejects(drawn(rng, p, level), level)[:, 0]
-        rows[name] = f"{found.mean():.2f} / {(found & beyond).mean():.2f}"
+        rejected = holm_rejects(drawn(rng, p, level), level)[:, 0]
+        rows[name] = f"{rejected.mean():.2f} / {(rejected & beyond).mean():.2f}"
     share = weights(run)
     wealth, total = np.log(evidence(p)), share[-1] * evidence(p)
     for t in range(run - 1):  # a run at a time: a thousand of them at once would take gigabytes

@@ -203,14 +203,14 @@ class Trial:
         """What is wrong once the system refused a change."""
         with self.copy() as folder:
             ended = forked(self.scenario, folder, at=at, fault=fault)
-            found = contents(folder)
+            after = contents(folder)
             if ended.code in (1, 3) or "Traceback" in ended.said:
                 return f"exit {ended.code}: {ended.said.strip()[-300:]}"
             if ended.code != self.whole.code and not ended.said.strip():
                 return f"exit {ended.code} and no message"
             if temporaries(folder) and self.whole.events[at - 1 : at] != b"r":  # or it was not let take them away
                 return f"left {temporaries(folder)}"
-            mixed = {found.get(name) == self.after.get(name) for name in self.scenario.together}
+            mixed = {after.get(name) == self.after.get(name) for name in self.scenario.together}
             if len(mixed) > 1:
                 return "some files of this run and some of the one before"
             return self._repeated(folder)
@@ -219,11 +219,11 @@ class Trial:
         again = forked(self.scenario, folder)
         if again.code != self.whole.code:
             return f"repeated it ends with {again.code}: {again.said.strip()[-300:]}"
-        found, expected = contents(folder), dict(self.after)
+        after, expected = contents(folder), dict(self.after)
         for name in self.scenario.drawn:
-            if name in found and name in expected:
-                expected[name] = found[name]
-        differ = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+            if name in after and name in expected:
+                expected[name] = after[name]
+        differ = sorted(name for name in {*after, *expected} if after.get(name) != expected.get(name))
         return f"repeated it leaves other bytes in {differ}" if differ else ""
 
 

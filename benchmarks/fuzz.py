@@ -165,11 +165,11 @@ def damaged(data: bytes, draw: random.Random) -> bytes:
 
 
 def _flip(data: bytes, draw: random.Random) -> bytes:
-    found = bytearray(data)
+    flipped = bytearray(data)
     for _ in range(draw.choice((1, 1, 4, 20))):
-        if found:
-            found[draw.randrange(len(found))] ^= 1 << draw.randrange(8)
-    return bytes(found)
+        if flipped:
+            flipped[draw.randrange(len(flipped))] ^= 1 << draw.randrange(8)
+    return bytes(flipped)
 
 
 def _cut(data: bytes, draw: random.Random) -> bytes:
@@ -221,13 +221,13 @@ def malform(folder: Path, seed: int) -> list[str]:
 def audited(folder: Path) -> Outcome:
     """One audit, in this process."""
     before = _state(folder)
-    told, began = io.StringIO(), time.monotonic()
-    with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
+    output, began = io.StringIO(), time.monotonic()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         try:
             code = main([str(folder), "--independent", "--evidence", "none"])
         except SystemExit as left:
             code = left.code if isinstance(left.code, int) else 1
-    return Outcome(code, told.getvalue(), time.monotonic() - began, _state(folder) != before)
+    return Outcome(code, output.getvalue(), time.monotonic() - began, _state(folder) != before)
 
 
 def _state(folder: Path) -> dict[str, bytes]:

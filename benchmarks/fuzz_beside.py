@@ -83,8 +83,8 @@ def write_beside(folder: Path) -> None:
 
 def run_on(folder: Path, name: str) -> Outcome:
     """The command that reads the file called ``name``, in this process."""
-    before, told, began = (folder / name).read_bytes(), io.StringIO(), time.monotonic()
-    with contextlib.chdir(folder), contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
+    before, output, began = (folder / name).read_bytes(), io.StringIO(), time.monotonic()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         try:
             code = audit(list(COMMANDS[name]))
         except SystemExit as left:
@@ -92,7 +92,7 @@ def run_on(folder: Path, name: str) -> Outcome:
     after = (folder / name).read_bytes()
     # A history is there to be written to, by an audit that ends well.
     changed = after != before and (name != "history.jsonl" or code == 4)
-    return Outcome(code, told.getvalue(), time.monotonic() - began, changed)
+    return Outcome(code, output.getvalue(), time.monotonic() - began, changed)
 
 
 def case(seed: int, whole: Path, folder: Path) -> tuple[str, Outcome]:

@@ -105,15 +105,15 @@ def audited(folder: Path, limits: str, most: float) -> Taken:
     """An audit of ``folder`` in a process of its own, ended after ``most`` CPU seconds."""
     environment = {**os.environ, "COLLAPSE_AUDIT_LIMITS": limits, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     began = time.monotonic()
-    with tempfile.TemporaryFile() as told:
+    with tempfile.TemporaryFile() as output:
         limited = f"import resource; resource.setrlimit(resource.RLIMIT_CPU, ({most:.0f}, {most:.0f}))"
         start = f"{limited}; from collapse_audit.cli import main; raise SystemExit(main())"
         command = [sys.executable, "-c", start, str(folder), "--independent"]
-        process = subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT, env=environment)
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        told.seek(0)
-        said = told.read().decode("utf-8", "replace")
+        output.seek(0)
+        said = output.read().decode("utf-8", "replace")
     unit = 1 if sys.platform == "darwin" else 1024
     wall = time.monotonic() - began
     return Taken(process.returncode, used.ru_utime + used.ru_stime, wall, used.ru_maxrss * unit / 1e9, said)

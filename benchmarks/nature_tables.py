@@ -20,7 +20,9 @@ def human_text_table(runs: Sequence[Measured]) -> str:
     rows = []
     for run in runs:
         for k, by_seed in run.human_text.items():
-            found = {key: [values[key] for values in by_seed.values()] for key in ("bits_per_byte", "byte_perplexity")}
+            values_of = {
+                key: [values[key] for values in by_seed.values()] for key in ("bits_per_byte", "byte_perplexity")
+            }
             words = [values["word_perplexity"] for values in by_seed.values()]
             first = run.human_text.get(0, {})
             gained = [
@@ -28,7 +30,7 @@ def human_text_table(runs: Sequence[Measured]) -> str:
                 for seed, values in by_seed.items()
                 if seed in first
             ]
-            cells = (spread(found["bits_per_byte"], 2), spread(gained, 2), spread(found["byte_perplexity"], 2))
+            cells = (spread(values_of["bits_per_byte"], 2), spread(gained, 2), spread(values_of["byte_perplexity"], 2))
             rows.append([run.name, str(k), *cells, _large(words), str(len(by_seed))])
     header = ("lineage", "generation", "bits a byte", "more than generation 0", "perplexity a byte")
     return markdown((*header, "perplexity a word", "seeds"), rows)
@@ -43,11 +45,11 @@ def beside_people_table(runs: Sequence[Measured]) -> str:
     """Texts that loop, and distinct pairs of words over people's at equal n; people's text is what is continued."""
 
     def ours(run: Measured, k: int) -> Sequence[str]:
-        found = [examine(sample.texts.to_pylist(), _people(sample)) for sample in run.samples[k].values()]
+        examined = [examine(sample.texts.to_pylist(), _people(sample)) for sample in run.samples[k].values()]
         return (
-            spread([100 * one.looping for one in found], 1),
-            spread([100 * one.looping_people for one in found[:1]], 1),
-            spread([one.distinct_2 for one in found], 2),
+            spread([100 * health.looping for health in examined], 1),
+            spread([100 * health.looping_people for health in examined[:1]], 1),
+            spread([health.distinct_2 for health in examined], 2),
         )
 
     header = ("lineage", "generation", "texts that loop, %", "people's, %", "distinct-2 over people's", "n", "seeds")
@@ -76,9 +78,9 @@ def perplexity_table(runs: Sequence[Measured]) -> str:
     seeds = sorted({seed for run in runs for by_seed in run.samples.values() for seed in by_seed}, key=natural_key)
 
     def ours(run: Measured, k: int) -> Sequence[str]:
-        found = {seed: perplexities(sample) for seed, sample in run.samples[k].items()}
-        cells = {seed: f"{x.mean():.2f} ± {x.std(ddof=1):.2f}" for seed, x in found.items() if x.size > 1}
-        means = [float(x.mean()) for x in found.values()], [overall(s) for s in run.samples[k].values()]
+        examined = {seed: perplexities(sample) for seed, sample in run.samples[k].items()}
+        cells = {seed: f"{x.mean():.2f} ± {x.std(ddof=1):.2f}" for seed, x in examined.items() if x.size > 1}
+        means = [float(x.mean()) for x in examined.values()], [overall(s) for s in run.samples[k].values()]
         return *(cells.get(seed, "–") for seed in seeds), *(spread(values, 2) for values in means)
 
     header = (*(f"seed {seed}" for seed in seeds), "mean, over seeds", "exp(mean nll), over seeds", "n", "seeds")

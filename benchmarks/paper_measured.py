@@ -43,8 +43,8 @@ class Measured:
 
     def findings(self, generation: int, probe: str) -> list[Finding]:
         """What the probe measured in a generation after 0, against generation 0; one finding a seed and statistic."""
-        found = () if self.report is None else self.report.findings
-        return [f for f in found if f.value is not None and (f.generation, f.probe) == (generation, probe)]
+        findings = () if self.report is None else self.report.findings
+        return [f for f in findings if f.value is not None and (f.generation, f.probe) == (generation, probe)]
 
 
 def measure(folder: Path) -> Measured:

@@ -147,8 +147,8 @@ def finding_counts(sample: Sample, findings: Iterable[str]) -> dict[str, int]:
     counts = {}
     for name in findings:
         wordings = sorted({text.lstrip(".,- ").lower() for text in thyroid_grammar().law("finding", {"finding": name})})
-        found = pc.match_substring_regex(texts, "|".join(re.escape(wording) for wording in wordings))
-        counts[name] = int(pc.sum(found).as_py())
+        matches = pc.match_substring_regex(texts, "|".join(re.escape(wording) for wording in wordings))
+        counts[name] = int(pc.sum(matches).as_py())
     return counts
 
 

@@ -57,8 +57,8 @@ def pointblank_psi(baseline: list[str], generation: list[str]) -> list[str]:
         )
 
     scan = pointblank.DataScan(features(generation)).compare(pointblank.DataScan(features(baseline)))
-    found = {column.colname: column.drift_scores.get("psi", 0.0) for column in scan.column_diffs}
-    return [f"PSI of {name} is {psi:.2f}" for name, psi in found.items() if psi >= MAJOR]
+    scores = {column.colname: column.drift_scores.get("psi", 0.0) for column in scan.column_diffs}
+    return [f"PSI of {name} is {psi:.2f}" for name, psi in scores.items() if psi >= MAJOR]
 
 
 def pointblank_synthetic(baseline: list[str], generation: list[str]) -> list[str]:
@@ -103,9 +103,9 @@ def evidently_drift(baseline: list[str], generation: list[str]) -> list[str]:
         evidently.Dataset.from_pandas(pandas.DataFrame({"text": texts}), data_definition=columns)
         for texts in (baseline, generation)
     )
-    found = evidently.Report([presets.DataDriftPreset()]).run(after, before).dict()["metrics"]
-    drifted = next(one["value"]["count"] for one in found if "DriftedColumnsCount" in one["metric_name"])
-    score = next(one["value"] for one in found if one["metric_name"].startswith("ValueDrift"))
+    metrics = evidently.Report([presets.DataDriftPreset()]).run(after, before).dict()["metrics"]
+    drifted = next(metric["value"]["count"] for metric in metrics if "DriftedColumnsCount" in metric["metric_name"])
+    score = next(metric["value"] for metric in metrics if metric["metric_name"].startswith("ValueDrift"))
     return [f"the text column drifted (AUC {score:.3f})"] if drifted else []
 
 

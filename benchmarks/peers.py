@@ -96,8 +96,8 @@ def _print_rates(rules: list[str], options: argparse.Namespace) -> None:
                 said = call(made[0], made[1], trial)
                 counts[name][scenario] += said == "problem"
                 undecided[scenario] += said == "cannot tell"
-    for name, found in counts.items():
-        print(f"{name:28s}" + "".join(f"{100 * count / options.trials:>22.0f}" for count in found.values()))
+    for name, rates in counts.items():
+        print(f"{name:28s}" + "".join(f"{100 * count / options.trials:>22.0f}" for count in rates.values()))
     print(
         f"{'  (inconclusive)':28s}" + "".join(f"{100 * count / options.trials:>22.0f}" for count in undecided.values())
     )
@@ -108,12 +108,12 @@ def _our_call(baseline: Texts, generation: Texts, trial_number: int) -> str:
     from collapse_audit.reports.document import Outcome
     from collapse_audit.settings.config import AuditConfig
 
-    found = trial(
+    result = trial(
         sample_of(baseline, name="baseline"),
         sample_of(generation, name="generation"),
         config=AuditConfig(seed=trial_number),
     )
-    outcomes = {judgement.outcome for _, judgement in found.values() if judgement}
+    outcomes = {judgement.outcome for _, judgement in result.values() if judgement}
     if Outcome.FAIL in outcomes:
         return "problem"
     return "cannot tell" if Outcome.INCONCLUSIVE in outcomes else "fine"

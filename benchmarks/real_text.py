@@ -167,8 +167,8 @@ def _row(name: str, texts: Texts, n: int, options: argparse.Namespace) -> None:
         if options.auto:
             rule = None if before is None else label_rule("field")
             config = replace(config, gates=auto_margins(sample, n, BUILTIN, config, labels=rule))
-        found = trial(sample, sample_of(generation, labels=after, name="generation"), config=config)
-        judged = {key: judgement.outcome for key, (_, judgement) in found.items() if judgement}
+        result = trial(sample, sample_of(generation, labels=after, name="generation"), config=config)
+        judged = {key: judgement.outcome for key, (_, judgement) in result.items() if judgement}
         failed = [key for key, outcome in judged.items() if outcome is Outcome.FAIL]
         verdicts["collapse" if failed else "inconclusive" if Outcome.INCONCLUSIVE in judged.values() else "pass"] += 1
         found_by_name += any(probe in named_for_it for probe, _ in failed)
@@ -201,8 +201,8 @@ def _folder(options: argparse.Namespace) -> None:
                 continue
             for repeat, sides in enumerate(pairs):
                 samples = [sample_of(side, name=str(k)) for k, side in enumerate(sides)]
-                found = trial(*samples, config=AuditConfig(permutations=options.permutations, seed=repeat))
-                judged = {key: judgement.outcome for key, (_, judgement) in found.items() if judgement}
+                result = trial(*samples, config=AuditConfig(permutations=options.permutations, seed=repeat))
+                judged = {key: judgement.outcome for key, (_, judgement) in result.items() if judgement}
                 said[str(worst(judged.values()).value)] += 1
                 fired.update("/".join(key) for key, outcome in judged.items() if outcome is Outcome.FAIL)
                 fired.update(f"?{'/'.join(key)}" for key, o in judged.items() if o is Outcome.INCONCLUSIVE)

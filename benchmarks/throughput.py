@@ -154,15 +154,15 @@ def _print_stages(whole: Cost, report: dict[str, Any], start: Cost) -> None:
     print(f"  {whole.wall:7.2f}  total")
 
 
-def _seconds(one: Cost) -> str:
-    others = "" if one.others is None else f", others {one.others:.1f} cores"
-    return f"{one.wall:.2f} s (processor {one.cpu:.2f} s{others})"
+def _seconds(cost: Cost) -> str:
+    others = "" if cost.others is None else f", others {cost.others:.1f} cores"
+    return f"{cost.wall:.2f} s (processor {cost.cpu:.2f} s{others})"
 
 
 def _print(rows: list[Row], *, judge: bool) -> None:
-    told = {True: "yes", False: "NO", None: ""}
+    words = {True: "yes", False: "NO", None: ""}
     table = [("what", "measured", "target", "met" if judge else "")]
-    table += [(row.what, row.measured, row.target, told[row.met] if judge else "") for row in rows]
+    table += [(row.what, row.measured, row.target, words[row.met] if judge else "") for row in rows]
     widths = [max(len(line[column]) for line in table) for column in range(4)]
     print()
     for line in table:

@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def _trainings() -> list[Rival]:
-    found = [
+    trained = [
         Rival(name="ours", work=rivals.train_ours),
         Rival(name="bare loop", work=rivals.train_bare, least=0.95, same=True),
         Rival(name="bare loop, all logits", work=partial(rivals.train_bare, all_logits=True)),
@@ -94,13 +94,13 @@ def _trainings() -> list[Rival]:
     ]
     if find_spec("trl") is None:
         print("\nleft out: TRL (not installed: pip install trl -c constraints.txt)")
-        return found
+        return trained
     trl = partial(Rival, process="float32")
     float32 = partial(rivals.train_trl, bf16=False)
     lean = partial(float32, gradient_checkpointing=False)
     plain = partial(lean, float32_adapter=True)
     return [
-        *found,
+        *trained,
         # The number format of a training is a property of its whole process.
         Rival(name="TRL", work=rivals.train_trl, process="bfloat16", least=1.3),
         trl(name="TRL, float32", work=float32),
@@ -151,12 +151,12 @@ def _print(competing: Sequence[Rival], turns: Sequence[Sequence[Timed]]) -> None
     print(f"{amount:40s}{'tokens/s':>12s}  {'ours is so many times as fast':32s}{'target':10s}met")
     for column, rival in enumerate(competing):
         speed = [turn[column].tokens / turn[column].seconds for turn in turns]
-        ratios = [turn[0].tokens / turn[0].seconds / one for turn, one in zip(turns, speed, strict=True)]
+        ratios = [turn[0].tokens / turn[0].seconds / theirs for turn, theirs in zip(turns, speed, strict=True)]
         ratio = statistics.median(ratios)
-        told = f"{ratio:.2f} [{min(ratios):.2f} to {max(ratios):.2f}]" if column else ""
+        words = f"{ratio:.2f} [{min(ratios):.2f} to {max(ratios):.2f}]" if column else ""
         target = "" if rival.least is None else f">= {rival.least:g}"
         met = "" if rival.least is None else "yes" if ratio >= rival.least else "NO"
-        print(f"{rival.name:40s}{statistics.median(speed):>12,.0f}  {told:32s}{target:10s}{met}".rstrip(), flush=True)
+        print(f"{rival.name:40s}{statistics.median(speed):>12,.0f}  {words:32s}{target:10s}{met}".rstrip(), flush=True)
 
 
 def _smoke() -> Cost:
@@ -166,12 +166,15 @@ def _smoke() -> Cost:
 
 
 def _print_smoke(costs: Sequence[Cost]) -> None:
-    one = costs[middle(costs)]
+    median = costs[middle(costs)]
     print(f"\nsmoke profile of {LINEAGE}, median of {len(costs)} runs")
     print(f"{'wall clock, s':>16s}{'processor, s':>16s}{'peak, MiB':>16s}{'others, cores':>16s}  target    met")
-    others = "" if one.others is None else f"{one.others:.1f}"
-    met = "yes" if one.wall <= SMOKE_SECONDS else "NO"
-    print(f"{one.wall:>16.1f}{one.cpu:>16.1f}{one.peak:>16.0f}{others:>16s}  <= {SMOKE_SECONDS} s   {met}", flush=True)
+    others = "" if median.others is None else f"{median.others:.1f}"
+    met = "yes" if median.wall <= SMOKE_SECONDS else "NO"
+    print(
+        f"{median.wall:>16.1f}{median.cpu:>16.1f}{median.peak:>16.0f}{others:>16s}  <= {SMOKE_SECONDS} s   {met}",
+        flush=True,
+    )
 
 
 def _options() -> argparse.Namespace:

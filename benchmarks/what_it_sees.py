@@ -116,13 +116,13 @@ def measure(n: int, trials: int) -> dict[str, Any]:
             before, texts, spare = ([source[i] for i in part] for part in np.split(order, [n, 2 * n]))
             training = spare[:n]
             harmed = harm(texts, training if name == _TRAINED else spare, rng)
-            found = trial(
+            result = trial(
                 sample_of(before, name="baseline"),
                 sample_of(harmed, name="generation"),
                 config=AuditConfig(seed=number),
                 training=sample_of(training, name="training") if name == _TRAINED else None,
             )
-            outcomes = {key: judged.outcome for key, (_, judged) in found.items() if judged is not None}
+            outcomes = {key: judged.outcome for key, (_, judged) in result.items() if judged is not None}
             said[str(worst(outcomes.values()).value)] += 1
             fired.update(" / ".join(key) for key, o in outcomes.items() if o in (Outcome.FAIL, Outcome.CHANGED))
         rows[name] = {"said": dict(sorted(said.items())), "found": dict(sorted(fired.items()))}
@@ -148,8 +148,8 @@ def page(numbers: dict[str, Any]) -> str:
     ]
     for name, row in numbers["rows"].items():
         said = " | ".join(str(row["said"].get(o.value, 0)) for o in _SHOWN)
-        found = sorted((times, key) for key, times in row["found"].items() if key in known and 2 * times >= trials)
-        names = ", ".join(f"`{key}`" for _, key in sorted(found, key=lambda each: (-each[0], each[1]))) or "-"
+        gates = sorted((times, key) for key, times in row["found"].items() if key in known and 2 * times >= trials)
+        names = ", ".join(f"`{key}`" for _, key in sorted(gates, key=lambda each: (-each[0], each[1]))) or "-"
         lines.append(f"| {name} | {said} | {names} |")
     return "\n".join([*lines, "", _LIMITS])
 

@@ -231,7 +231,7 @@ def _duplicates(pair: Pair) -> Estimate:
 def _near_copies(pair: Pair) -> Estimate:
     cluster, text = pair.near_copies
     design = pair.design
-    found = _repeated(
+    repeated = _repeated(
         pair,
         count_table(design.block, cluster, design.side.size),
         what="templates",
@@ -239,13 +239,13 @@ def _near_copies(pair: Pair) -> Estimate:
         raw={},
         evidence=_templates(pair, cluster, text) if pair.evidence != "none" else (),
     )
-    if found.value > 0 and _elsewhere(pair, np.bincount(cluster)[cluster] == 1) > _OTHER_SUBJECT:
+    if repeated.value > 0 and _elsewhere(pair, np.bincount(cluster)[cluster] == 1) > _OTHER_SUBJECT:
         return dataclasses.replace(
-            found,
+            repeated,
             kind="move",
             explanation="the other texts have moved too: another subject may have brought its formulas",
         )
-    return found
+    return repeated
 
 
 def _repeated(pair: Pair, table: CountTable, *, what: str, raw: dict[str, float], **details: Any) -> Estimate:

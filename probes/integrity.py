@@ -190,7 +190,7 @@ def _unchanged(pair: Pair) -> Estimate:
     unknown = [fact for fact in pair.facts if fact.ok is None]
     share = 1.0 if broken else counted
     copied = (f"{most:.1%} of the texts also stand in {name}",) if most else ()
-    told = [fact for fact in pair.facts if fact.ok is not True or fact.noted]
+    facts = [fact for fact in pair.facts if fact.ok is not True or fact.noted]
     known = {"facts": len(pair.facts), "facts_broken": len(broken), "facts_unknown": len(unknown)} if pair.facts else {}
     return Estimate(
         statistic="unchanged",
@@ -203,8 +203,8 @@ def _unchanged(pair: Pair) -> Estimate:
         n_generation=len(pair.generation),
         raw={"largest_overlap": most, "distinct_texts": distinct, **known},
         evidence=_exhibits(pair.facts) if pair.evidence != "none" else (),
-        notes=(*(("near-identical",) if counted >= _NEAR else ()), *(fact.kind for fact in told if fact.noted)),
-        explanation="; ".join((*copied, *(fact.sentence for fact in told))),
+        notes=(*(("near-identical",) if counted >= _NEAR else ()), *(fact.kind for fact in facts if fact.noted)),
+        explanation="; ".join((*copied, *(fact.sentence for fact in facts))),
     )
 
 
@@ -213,13 +213,13 @@ def _recited(pair: Pair) -> Reading:
     if pair.training is None:
         reason = "the texts that it was trained on are not known, or are the baseline itself"
         return NotMeasured(statistic="recited", reason=reason)
-    found, grams = recited(pair.tokens, pair.training.tokens)
+    recited_grams, grams = recited(pair.tokens, pair.training.tokens)
     side = pair.design.side[pair.design.block]
     if not (grams[side].any() and grams[~side].any()):
         return NotMeasured(statistic="recited", reason=f"a side has no text of {ORDER} tokens")
-    shares = (float(found[on].sum() / grams[on].sum()) for on in (~side, side))
+    shares = (float(recited_grams[on].sum() / grams[on].sum()) for on in (~side, side))
     return pair.compare(
-        found,
+        recited_grams,
         grams,
         scale="linear",
         worse="higher",
@@ -232,7 +232,7 @@ def _recited(pair: Pair) -> Reading:
 def _exhibits(facts: tuple[Fact, ...]) -> tuple[dict[str, Any], ...]:
     """What does not hold first: reports show only the beginning."""
     ordered = sorted(facts, key=lambda fact: ("broken", "unknown", "noted", "holds").index(fact.status))
-    return tuple({"kind": one.kind, "status": one.status, "found": one.sentence, **one.details} for one in ordered)
+    return tuple({"kind": each.kind, "status": each.status, "found": each.sentence, **each.details} for each in ordered)
 
 
 def _overlap(generation: Sample, other: Sample) -> float:
@@ -249,6 +249,6 @@ def _text_counts(sample: Sample) -> pa.StructArray:
 def _aligned(mine: pa.StructArray, theirs: pa.StructArray) -> tuple[np.ndarray, np.ndarray]:
     """Counts of the texts that stand in both."""
     where = pa.compute.index_in(mine.field("values"), theirs.field("values"))
-    found = pa.compute.is_valid(where)
-    counts = theirs.field("counts").take(where.filter(found))
-    return mine.field("counts").filter(found).to_numpy(), counts.to_numpy()
+    present = pa.compute.is_valid(where)
+    counts = theirs.field("counts").take(where.filter(present))
+    return mine.field("counts").filter(present).to_numpy(), counts.to_numpy()

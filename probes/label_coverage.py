@@ -194,9 +194,9 @@ def _evidence(row: Survival) -> dict[str, object]:
 
 def _explanation(rows: Sequence[Survival], seen: int, categories: int, expected: float, *, named: bool) -> str:
     """Every depleted category, or the worst of those that are not, the gravest first."""
-    told = "; ".join(
+    counts = "; ".join(
         f"{row.label if named else 'a category'}: {row.generation} of {row.n_generation} texts against "
         f"{row.baseline} of {row.n_baseline}"
         for row in sorted(rows, key=lambda row: (row.bounds[1], row.label))
     )
-    return f"{seen} of {categories} categories seen, {expected:.2f} expected; {told}"
+    return f"{seen} of {categories} categories seen, {expected:.2f} expected; {counts}"

@@ -99,12 +99,12 @@ def length(pair: Pair) -> Iterator[Reading]:
 def _ratio(pair: Pair, of_texts: FloatArray, statistic: str, raw: dict[str, float]) -> Reading:
     if not of_texts[~pair.design.side[pair.design.block]].any():
         return NotMeasured(statistic=statistic, reason="no text of the baseline is that long")
-    told = "; ".join(
+    lengths = "; ".join(
         filter(None, (_limit(pair), *(fact.sentence for fact in pair.facts if fact.kind == "decoding" and fact.noted)))
     )
     # ``share``: where all texts are equally long their spread is 0, and what n texts may hide is 3/n all the same.
     return pair.compare(
-        of_texts, scale="log", worse="lower", share=True, statistic=statistic, raw=raw, explanation=told
+        of_texts, scale="log", worse="lower", share=True, statistic=statistic, raw=raw, explanation=lengths
     )
 
 

@@ -119,15 +119,15 @@ def _table(pair: Pair) -> list[_Kind]:
             for carried, which in zip(sides, (False, True), strict=True)
         ]
     n, counts = [len(carried) for carried in sides], [carried.sum(axis=0) for carried in sides]
-    found = []
+    rows = []
     for column in range(member.shape[1]):
         bounds = (math.inf, math.inf) if design.kind == "document" else by_text(design, member[:, column])
         before, after = int(counts[0][column]), int(counts[1][column])
         kept = _survival(column, before, after, n[0], n[1], bounds)
         inverse = tuple(1 / bound if bound else math.inf for bound in reversed(bounds))
         grown = _survival(column, after, before, n[1], n[0], (inverse[0] or math.inf, inverse[1] or math.inf))
-        found.append(_Kind(column=column, kept=kept, grown=grown))
-    return found
+        rows.append(_Kind(column=column, kept=kept, grown=grown))
+    return rows
 
 
 def _survival(

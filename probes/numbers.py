@@ -82,14 +82,14 @@ def numbers(pair: Pair) -> Reading:
     taken = place[document] >= 0
     table = count_table(place[document[taken]], recoded(types[taken]), design.side.size)
     sub = _Compared(design, design.relabellings(pair.permutations, rng))
-    found = richness([table], sub)
+    distinct = richness([table], sub)
     return distinct_ratio(
         sub,
-        found,
+        distinct,
         what="numbers",
         raw={
-            "baseline": int(found.distinct[0, 0]),
-            "generation": int(found.distinct[1, 0]),
+            "baseline": int(distinct.distinct[0, 0]),
+            "generation": int(distinct.distinct[1, 0]),
             "texts_with_numbers": share,
         },
         notes=("length-matched",) if pair.matched_length is not None else (),

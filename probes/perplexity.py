@@ -91,8 +91,10 @@ def perplexity(pair: Pair) -> Estimate | NotMeasured:
         ``collapse-lineage score``. Other scorers' values are a second opinion in the evidence and never mixed in.
     """
     if pair.baseline.nll is None or pair.generation.nll is None:
-        one = pair.baseline.nll is not None or pair.generation.nll is not None
-        return NotMeasured(reason=f"the records {'of one side ' if one else ''}carry no nll", neutral=not one)
+        any_scored = pair.baseline.nll is not None or pair.generation.nll is not None
+        return NotMeasured(
+            reason=f"the records {'of one side ' if any_scored else ''}carry no nll", neutral=not any_scored
+        )
     x = np.concatenate((pair.baseline.nll, pair.generation.nll))
     scored = pair.design.per_block(np.isnan(x[pair.design.kept]).astype(np.float64)) == 0
     design = pair.design.restricted(scored)
@@ -106,10 +108,10 @@ def perplexity(pair: Pair) -> Estimate | NotMeasured:
     if isinstance(matched, NotMeasured):
         return matched
     notes = [f"{int(np.count_nonzero(~scored))} blocks without nll"] if not scored.all() else []
-    told = []
+    explanations = []
     if matched is not design:
         notes.append("length-matched")
-        told.append(
+        explanations.append(
             f"texts differ in length, so texts of equal length are compared: {matched.documents(True):,} of "
             f"{design.documents(True):,} a side"
         )
@@ -119,7 +121,7 @@ def perplexity(pair: Pair) -> Estimate | NotMeasured:
     signed = shape["signature_p"] <= _SIGNATURE
     if signed:
         notes.append("nature-signature")
-        told.append(
+        explanations.append(
             "mass moved to both ends of the histogram: the signature of model collapse in Shumailov et al. 2024"
         )
     return _distance(
@@ -129,7 +131,7 @@ def perplexity(pair: Pair) -> Estimate | NotMeasured:
         kind="loss" if signed else None,
         raw=shape,
         notes=tuple(notes),
-        explanation="; ".join(told),
+        explanation="; ".join(explanations),
         evidence=tuple(_second_opinions(pair, matched, drawn)),
     )
 

@@ -28,7 +28,7 @@ _RULE_OF_THREE = -math.log(0.05)
 class _Twos:
     """Two answers to one prompt, J times."""
 
-    one: IntArray
+    first: IntArray
     other: IntArray
     """Shape (J,): documents."""
     prompt: IntArray
@@ -93,7 +93,7 @@ def prompt_diversity(pair: Pair) -> Iterator[Reading]:
         )
         return
     text = pair.near_copies[1]
-    yield _rise(pair, twos, (text[twos.one] == text[twos.other]).astype(np.float64), "same-answer")
+    yield _rise(pair, twos, (text[twos.first] == text[twos.other]).astype(np.float64), "same-answer")
     yield _rise(pair, twos, _overlap(pair, twos), "overlap")
 
 
@@ -115,13 +115,13 @@ def _twos(pair: Pair) -> _Twos | None:
     looked = looked[np.argsort(prompt[looked], kind="stable")]
     ends = np.searchsorted(prompt[looked], prompt[looked], side="right")
     after = ends - np.arange(looked.size) - 1
-    one = np.repeat(np.arange(looked.size), after)
-    other = one + 1 + np.arange(one.size) - np.repeat(np.cumsum(after) - after, after)
-    one, other = looked[one], looked[other]
-    several = [np.unique(prompt[one[(side[one] == of) & (side[other] == of)]]).size for of in (False, True)]
+    first = np.repeat(np.arange(looked.size), after)
+    other = first + 1 + np.arange(first.size) - np.repeat(np.cumsum(after) - after, after)
+    first, other = looked[first], looked[other]
+    several = [np.unique(prompt[first[(side[first] == of) & (side[other] == of)]]).size for of in (False, True)]
     if min(several) < MIN_UNITS:
         return None
-    return _Twos(one=one, other=other, prompt=np.unique(prompt[one], return_inverse=True)[1])
+    return _Twos(first=first, other=other, prompt=np.unique(prompt[first], return_inverse=True)[1])
 
 
 def _overlap(pair: Pair, twos: _Twos) -> FloatArray:
@@ -132,11 +132,11 @@ def _overlap(pair: Pair, twos: _Twos) -> FloatArray:
     held.sum_duplicates()
     held.data[:] = 1.0
     size = np.diff(held.indptr)
-    shared = np.zeros(twos.one.size)
-    for start in range(0, twos.one.size, _PORTION):
+    shared = np.zeros(twos.first.size)
+    for start in range(0, twos.first.size, _PORTION):
         part = slice(start, start + _PORTION)
-        shared[part] = np.asarray(held[twos.one[part]].multiply(held[twos.other[part]]).sum(axis=1)).ravel()
-    return np.asarray(2 * shared / np.maximum(size[twos.one] + size[twos.other], 1))
+        shared[part] = np.asarray(held[twos.first[part]].multiply(held[twos.other[part]]).sum(axis=1)).ravel()
+    return np.asarray(2 * shared / np.maximum(size[twos.first] + size[twos.other], 1))
 
 
 def _rise(pair: Pair, twos: _Twos, alike: FloatArray, statistic: str) -> Estimate:
@@ -145,7 +145,7 @@ def _rise(pair: Pair, twos: _Twos, alike: FloatArray, statistic: str) -> Estimat
     means = _means(design.block, twos, alike, pair.relabellings)
     change = means[1] - means[0]
     side = design.side[design.block]
-    error = _error(twos, alike, [(side[twos.one] == of) & (side[twos.other] == of) for of in (False, True)])
+    error = _error(twos, alike, [(side[twos.first] == of) & (side[twos.other] == of) for of in (False, True)])
     return estimate(
         float(change[0]),
         error if design.units >= design.least else math.inf,
@@ -162,9 +162,9 @@ def _rise(pair: Pair, twos: _Twos, alike: FloatArray, statistic: str) -> Estimat
 def _means(block: IntArray, twos: _Twos, alike: FloatArray, relabellings: np.ndarray) -> FloatArray:
     """Mean over the pairs of the baseline's and of the generation's side, shape (2, B + 1); 0 where there are none."""
     means = np.zeros((2, len(relabellings)))
-    one, other = block[twos.one], block[twos.other]
+    first, other = block[twos.first], block[twos.other]
     for row, labels in enumerate(relabellings):
-        here, there = labels[one], labels[other]
+        here, there = labels[first], labels[other]
         for side, both in enumerate(((here | there) == 0, (here & there) == 1)):
             means[side, row] = alike[both].mean() if both.any() else 0.0
     return means

@@ -110,14 +110,14 @@ def from_file(file: Path) -> tuple[Probe, ...]:
     except (Exception, SystemExit) as error:  # a file that calls sys.exit(0) must not end the audit as a pass
         raise ProbeError(f"--probes {file}: {type(error).__name__}: {error}") from error
     mine = {id(value): value for value in vars(module).values() if isinstance(value, Probe)}
-    found = tuple(value for value in mine.values() if all(value is not builtin for builtin in BUILTIN))
-    if not found:
+    probes = tuple(value for value in mine.values() if all(value is not builtin for builtin in BUILTIN))
+    if not probes:
         raise UsageError(f"--probes {file}: defines no probe; decorate a function with @collapse_audit.probe(…)")
-    return found
+    return probes
 
 
 def _installed() -> tuple[Probe, ...]:
-    found = []
+    probes = []
     for entry in entry_points(group=ENTRY_POINTS):
         try:
             value = entry.load()
@@ -125,5 +125,5 @@ def _installed() -> tuple[Probe, ...]:
             raise ProbeError(f"entry point {entry.name} = {entry.value}: {type(error).__name__}: {error}") from error
         if not isinstance(value, Probe):
             raise ProbeError(f"entry point {entry.name} = {entry.value} is not a probe; decorate it with @probe(…)")
-        found.append(value)
-    return tuple(found)
+        probes.append(value)
+    return tuple(probes)

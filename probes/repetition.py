@@ -118,8 +118,8 @@ def _seq_rep(pair: Pair) -> Reading:
     )
     kept = float(tokens.lengths[~side].sum() / max(pair.tokens.lengths[~side].sum(), 1))
     if kept < _KEPT:
-        told = f"only {kept:.0%} of the baseline's tokens stand within the length of the generation's texts"
-        return _without_pass(reading, told)
+        note = f"only {kept:.0%} of the baseline's tokens stand within the length of the generation's texts"
+        return _without_pass(reading, note)
     return _without_pass(reading, _too_short(pair, side))
 
 
@@ -144,9 +144,9 @@ def _too_short(pair: Pair, side: BoolArray) -> str | None:
     )
 
 
-def _without_pass(reading: Reading, told: str | None) -> Reading:
+def _without_pass(reading: Reading, note: str | None) -> Reading:
     """The reading without an upper bound, so that it fails or is inconclusive, and why."""
-    if told is None or isinstance(reading, NotMeasured):
+    if note is None or isinstance(reading, NotMeasured):
         return reading
     return dataclasses.replace(
         reading,
@@ -154,7 +154,7 @@ def _without_pass(reading: Reading, told: str | None) -> Reading:
         minimum_detectable=None,
         n_needed=lambda _margin: math.inf,
         notes=(*reading.notes, "too-short"),
-        explanation="; ".join(filter(None, (reading.explanation, told))),
+        explanation="; ".join(filter(None, (reading.explanation, note))),
     )
 
 

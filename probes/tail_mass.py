@@ -67,8 +67,8 @@ def tail_mass(pair: Pair) -> Reading:
         Text.
     """
     table, design = pair.words, pair.design
-    told = np.unique(design.unit[~design.side & (table.lengths > 0)]).size
-    if told < 2 or (told < MIN_UNITS <= design.units) or not table.lengths[design.side].any():
+    documents = np.unique(design.unit[~design.side & (table.lengths > 0)]).size
+    if documents < 2 or (documents < MIN_UNITS <= design.units) or not table.lengths[design.side].any():
         return NotMeasured(reason="too few texts with tokens to split the baseline in two halves")
     everything, novel = cross_fitted(
         table,

@@ -305,11 +305,11 @@ def _others(
 ) -> list[dict[str, Any]]:
     """Numbers that the harness printed of both sides and that no column pairs: shown, not judged."""
     paired = {part.name for column in columns for part in (column, *column.parts)}
-    found = []
+    others = []
     for name, task in before.tasks.items():
         theirs = after.tasks[name].values
         for metric in sorted(task.values.keys() & theirs.keys()):
             if points != (task.loss is not None) and f"{name} / {metric}" not in paired:
                 shown = {"metric": f"{name} / {metric}", "baseline": task.values[metric], "generation": theirs[metric]}
-                found.append(shown)
-    return found
+                others.append(shown)
+    return others

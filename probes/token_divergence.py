@@ -10,7 +10,7 @@ import numpy as np
 
 from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import CURE, Pair
-from collapse_audit.probes.pairs.vanished import LEAST, Told, influence, sweep_vanished, told
+from collapse_audit.probes.pairs.vanished import LEAST, CommonWords, common_words, influence, sweep_vanished
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p, settling_n
 from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, RawPanel, Reading, Z
@@ -136,7 +136,7 @@ def _divergence(pair: Pair, table: CountTable) -> Estimate:
 
 
 def _vanished(pair: Pair) -> Reading:
-    words = told(pair)
+    words = common_words(pair)
     baseline = float(words.texts.lengths[~pair.design.side].sum())
     if baseline == 0:
         return NotMeasured(statistic="vanished", reason="the baseline holds no word")
@@ -177,7 +177,9 @@ def _vanished(pair: Pair) -> Reading:
     )
 
 
-def _gone(pair: Pair, words: Told, baseline: FloatArray, generation: FloatArray) -> tuple[dict[str, object], ...]:
+def _gone(
+    pair: Pair, words: CommonWords, baseline: FloatArray, generation: FloatArray
+) -> tuple[dict[str, object], ...]:
     """The words that vanished, those of most texts first; each stood in ten texts, most of them the baseline's."""
     if pair.evidence == "none":
         return ()
@@ -197,13 +199,13 @@ def _gone(pair: Pair, words: Told, baseline: FloatArray, generation: FloatArray)
 def _upper_bound(pair: Pair, table: CountTable, raw: float, excess: float, error: float) -> dict[str, Any]:
     """What replaces the usual upper bound where that one would promise too much. The lower bound always holds, because
     pooling types never raises a divergence."""
-    told = float(table.counts[: table.seen_apart].sum() / table.lengths.sum())
-    if told < COMPARABLE:
+    seen_share = float(table.counts[: table.seen_apart].sum() / table.lengths.sum())
+    if seen_share < COMPARABLE:
         return {
             "high": math.inf,
             "n_needed": lambda _margin: math.inf,
-            "explanation": f"only {told:.0%} of the tokens are of types that stand in enough texts to be compared; "
-            "more or longer texts are needed",
+            "explanation": f"only {seen_share:.0%} of the tokens are of types that stand in enough texts to be "
+            "compared; more or longer texts are needed",
         }
     if pair.one_sided is None:
         return {}

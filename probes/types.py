@@ -71,17 +71,17 @@ class Probe:
                 f"probe {self.name} returned readings for {sorted(by_name)}; "
                 f"it must return exactly one for each of {[gate.statistic for gate in self.gates]}"
             )
-        told = pair.inseparable if self._reads_texts(pair) else None
-        return tuple(_at_best_inconclusive(by_name[gate.statistic], gate, told) for gate in self.gates)
+        note = pair.inseparable if self._reads_texts(pair) else None
+        return tuple(_at_best_inconclusive(by_name[gate.statistic], gate, note) for gate in self.gates)
 
     def _reads_texts(self, pair: Pair) -> bool:
         labelled = "labels" in self.needs and pair.label_rule is not None and pair.label_rule.extract is not None
         return labelled or not self.needs.isdisjoint({"text", "files", "nll"})
 
 
-def _at_best_inconclusive(reading: Reading, gate: Gate, told: str | None) -> Reading:
+def _at_best_inconclusive(reading: Reading, gate: Gate, note: str | None) -> Reading:
     """Without the bound that a pass needs, where what is measured is not what the model wrote; a fail stands."""
-    if told is None or isinstance(reading, NotMeasured):
+    if note is None or isinstance(reading, NotMeasured):
         return reading
     bound: dict[str, Any] = {"high": math.inf} if gate.worse == "higher" else {"low": -math.inf}
     return dataclasses.replace(
@@ -90,7 +90,7 @@ def _at_best_inconclusive(reading: Reading, gate: Gate, told: str | None) -> Rea
         minimum_detectable=None,
         n_needed=lambda _margin: math.inf,
         notes=(*reading.notes, "prompts-inside"),
-        explanation="; ".join(filter(None, (reading.explanation, told))),
+        explanation="; ".join(filter(None, (reading.explanation, note))),
     )
 
 

@@ -81,13 +81,13 @@ def _facts(entry: Mapping[str, Any], *, bare: str = "") -> list[str]:
     """``key value`` for each entry. A pair of baseline and generation becomes a change from one to the other, under the
     name ``bare`` where it has none, and ``key_low`` and ``key_high`` the interval of ``key``."""
     pairs = {key: _other_side(key) for key in entry if _other_side(key) in entry}
-    told = {*pairs.values(), *(f"{key}{end}" for key in entry for end in ("_low", "_high"))}
+    shown = {*pairs.values(), *(f"{key}{end}" for key in entry for end in ("_low", "_high"))}
     facts = []
     for key in entry:
         if key in pairs:
             name = key.removeprefix("baseline").removesuffix("baseline") or bare
             facts.append(_named(name, _change(entry[key], entry[pairs[key]])))
-        elif key not in told:
+        elif key not in shown:
             facts.append(_named(key, _bounded(key, entry)))
     return facts
 

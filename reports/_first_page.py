@@ -104,7 +104,7 @@ def _below(report: AuditReport, *, width: int, lines: int) -> Iterable[Renderabl
 def _waivers(report: AuditReport) -> Iterable[Text]:
     """Who accepts what was found, until when and why, each said once."""
     waivers = [finding.waiver for finding in report.findings if finding.waiver is not None]
-    said = (f"waived until {one['expires']} by {one['owner']}: {one['reason']}" for one in waivers)
+    said = (f"waived until {waiver['expires']} by {waiver['owner']}: {waiver['reason']}" for waiver in waivers)
     return [Text(inert(line, limit=PROSE)) for line in dict.fromkeys(said)]
 
 
@@ -134,19 +134,19 @@ def _one_matrix(everything: Sequence[Cell], width: int) -> Iterable[RenderableTy
     for cell in everything:
         at.setdefault((cell.probe, cell.generation), []).append(cell)
     marks = {place: _letters(group, len(seeds)) for place, group in at.items()}
-    told = ", ".join(inert(seed, limit=20) for seed in seeds if seed is not None)
+    named = ", ".join(inert(seed, limit=20) for seed in seeds if seed is not None)
     few = len(seeds) <= _LETTERS
-    yield Text(f"a letter a seed: {told}" if few else f"the worst, and in how many of {len(seeds)} seeds", style="dim")
+    yield Text(f"a letter a seed: {named}" if few else f"the worst, and in how many of {len(seeds)} seeds", style="dim")
     yield from tables(list(dict.fromkeys(cell.probe for cell in everything)), marks, width)
 
 
 def _letters(group: Sequence[Cell], seeds: int) -> Text:
     letters = ["W" if cell.waived else MARKS[cell.outcome][-1] for cell in group]
     most = worst(cell.outcome for cell in group)
-    told = "".join(letters)
+    shown = "".join(letters)
     if seeds > _LETTERS:
-        told = f"{MARKS[most][-1]}{sum(cell.outcome is most for cell in group)}"
-    return Text(told, STYLES[most]) if group[0].gating else Text(f"({told})", "dim")
+        shown = f"{MARKS[most][-1]}{sum(cell.outcome is most for cell in group)}"
+    return Text(shown, STYLES[most]) if group[0].gating else Text(f"({shown})", "dim")
 
 
 def _symptoms(rows: Sequence[Symptom], width: int) -> RenderableType:

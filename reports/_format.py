@@ -183,16 +183,16 @@ def shown_together(findings: Sequence[Finding], *, alpha: float | None = None) -
 
 def _places(numbers: Shown) -> int:
     """The most decimals that one of ``numbers`` has."""
-    told = f"{numbers.value} {numbers.interval} {numbers.margin} {numbers.detectable}".split()
-    return max((len(each.partition("e")[0].partition(".")[2]) for each in told), default=0)
+    numbers_shown = f"{numbers.value} {numbers.interval} {numbers.margin} {numbers.detectable}".split()
+    return max((len(each.partition("e")[0].partition(".")[2]) for each in numbers_shown), default=0)
 
 
 def shown(finding: Finding, *, alpha: float | None = None, least: int = 0) -> Shown:
     """Round the numbers of ``finding``, all in its unit to the same number of decimals, and to at least ``least``."""
     interval, margin = finding.interval, finding.margin
     low, high = (None, None) if interval is None else (interval.low, interval.high)
-    told = (finding.value, low, high, finding.minimum_detectable)
-    around = [float(each) for each in told if each is not None]
+    values = (finding.value, low, high, finding.minimum_detectable)
+    around = [float(each) for each in values if each is not None]
     limit = [] if margin is None else [float(margin)]
 
     def in_unit(value: float | None) -> str:
@@ -241,8 +241,8 @@ def sentence(finding: Finding, *, alpha: float | None = None) -> str:
         parts.append(f"p {floor_of(finding)}, the least that {count(finding.permutations or 0)} permutations can show")
         chances = chances[1:]
     if finding.p_value is not None:
-        told = [f"{name} {probability(p, alpha=alpha)}" for name, p in chances if p is not None]
-        parts += [", ".join(told)] if told else []
+        chances_shown = [f"{name} {probability(p, alpha=alpha)}" for name, p in chances if p is not None]
+        parts += [", ".join(chances_shown)] if chances_shown else []
     if numbers.n:
         parts.append(f"n {numbers.n}")
     if numbers.detectable:
@@ -264,9 +264,9 @@ def where(generation: int, seed: str | None) -> str:
 
 def degenerate(report: AuditReport, *, most: int = 3) -> list[str]:
     """What a reader should know of the baselines before anything else, a sentence each."""
-    told = [inert(row["sentence"], limit=400) for row in report.baselines if row.get("sentence")]
-    rest = len(told) - most
-    return told if rest <= 0 else [*told[:most], f"and {rest} more baselines are degenerate"]
+    sentences = [inert(row["sentence"], limit=400) for row in report.baselines if row.get("sentence")]
+    rest = len(sentences) - most
+    return sentences if rest <= 0 else [*sentences[:most], f"and {rest} more baselines are degenerate"]
 
 
 def generations(numbers: Iterable[int]) -> str:
@@ -298,8 +298,8 @@ def named_margins(report: AuditReport) -> dict[str, dict[str, str]]:
 
 def other_settings(report: AuditReport) -> dict[str, str]:
     """Every setting in force but the margins, which :func:`named_margins` lists with their reasons."""
-    told = {"margins"} if named_margins(report) else set()
-    return settings({key: value for key, value in report.config.items() if key not in told})
+    named = {"margins"} if named_margins(report) else set()
+    return settings({key: value for key, value in report.config.items() if key not in named})
 
 
 def settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

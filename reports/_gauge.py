@@ -23,7 +23,7 @@ class Gauge:
     """Whether the value lies beyond the strip's right end."""
     before: bool
     """Whether it lies beyond the left one."""
-    told: str
+    words: str
 
 
 def gauge(finding: Finding, numbers: Shown) -> Gauge | None:
@@ -32,14 +32,14 @@ def gauge(finding: Finding, numbers: Shown) -> Gauge | None:
     if placed is None:
         return None
     value, low, high = placed
-    told = f"{numbers.value}, interval {numbers.interval or 'not known'}, margin {numbers.margin}"
+    words = f"{numbers.value}, interval {numbers.interval or 'not known'}, margin {numbers.margin}"
     return Gauge(
         low=_pixel(-1.0 if low is None else low),
         high=_pixel(_EDGE if high is None else high),
         value=_pixel(value),
         beyond=value >= _EDGE,
         before=value < -1.0,
-        told=told,
+        words=words,
     )
 
 

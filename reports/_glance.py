@@ -51,9 +51,9 @@ class Symptom:
 
 def in_words(finding: Finding) -> str:
     """The sentence of ``finding``, and its seed; reports of older versions have only a reason."""
-    told = finding.sentence or f"{title(finding)} in generation {finding.generation}: {finding.reason}"
+    words = finding.sentence or f"{title(finding)} in generation {finding.generation}: {finding.reason}"
     seed = "" if finding.seed is None else f" (seed {inert(finding.seed)})"
-    return f"{inert(told, limit=_LONGEST)}{seed}"
+    return f"{inert(words, limit=_LONGEST)}{seed}"
 
 
 def headline(report: AuditReport) -> tuple[str, tuple[str, ...]]:
@@ -61,14 +61,14 @@ def headline(report: AuditReport) -> tuple[str, tuple[str, ...]]:
     gating = [finding for finding in report.findings if finding.gating and finding.waiver is None]
     decisive = [finding for finding in gating if finding.outcome is _DECISIVE.get(report.verdict)]
     least = {(finding.probe, finding.statistic): finding for finding in reversed(worst_first(decisive))}
-    told = [in_words(finding) for finding in worst_first(least.values())]
+    sentences = [in_words(finding) for finding in worst_first(least.values())]
     warnings = tuple(inert(note, limit=_LONGEST) for note in report.notes if note.startswith(_FIRST))
-    if report.verdict is Verdict.PASS and told:
-        told = [f"closest to its margin: {told[0]}"]
+    if report.verdict is Verdict.PASS and sentences:
+        sentences = [f"closest to its margin: {sentences[0]}"]
     if report.verdict is Verdict.CHANGED:
-        told = told[:1]
+        sentences = sentences[:1]
     # A warning speaks of moves; where something was lost, it comes last.
-    return VERDICTS[report.verdict], (*degenerate(report), *_units(report), *told[:_REASONS], *warnings)
+    return VERDICTS[report.verdict], (*degenerate(report), *_units(report), *sentences[:_REASONS], *warnings)
 
 
 def _units(report: AuditReport) -> Iterable[str]:

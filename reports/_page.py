@@ -147,8 +147,8 @@ class Problem:
 def page(report: AuditReport) -> dict[str, Any]:
     """What the template reads."""
     everything = cells(report.findings)
-    told = shown_together(report.findings, alpha=alpha(report))
-    numbers = {id(finding): each for finding, each in zip(report.findings, told, strict=True)}
+    together = shown_together(report.findings, alpha=alpha(report))
+    numbers = {id(finding): each for finding, each in zip(report.findings, together, strict=True)}
     cards = {id(cell): _card(cell, f"c{order}", numbers) for order, cell in enumerate(everything)}
     rows = [row for card in cards.values() for row in card.rows]
     matrices = _matrices(everything, cards)
@@ -190,9 +190,9 @@ def page(report: AuditReport) -> dict[str, Any]:
 
 def _summary(report: AuditReport) -> str:
     """The last line of the terminal, without the word that the heading above it has just said."""
-    told = inert(report.summary, limit=_PROSE)
+    summary = inert(report.summary, limit=_PROSE)
     word = f"{VERDICTS[report.verdict][1].lower()}: "
-    return told[len(word) :] if told.lower().startswith(word) else told
+    return summary[len(word) :] if summary.lower().startswith(word) else summary
 
 
 def _because(report: AuditReport, rows: Sequence[Row]) -> list[tuple[str, int, int, int]]:
@@ -200,11 +200,11 @@ def _because(report: AuditReport, rows: Sequence[Row]) -> list[tuple[str, int, i
     wanted = _DECISIVE.get(report.verdict)
     gating = [row for row in rows if row.finding.gating]
     decisive = [row for row in gating if row.finding.outcome is wanted and row.finding.waiver is None]
-    told: dict[str, list[int]] = {}
+    seeds_of: dict[str, list[int]] = {}
     for row in decisive:
-        told.setdefault(row.title, []).append(row.finding.generation)
+        seeds_of.setdefault(row.title, []).append(row.finding.generation)
     totals = collections.Counter(row.title for row in gating)
-    return [(name, min(found), len(found), totals[name]) for name, found in sorted(told.items(), key=_most_first)]
+    return [(name, min(seeds), len(seeds), totals[name]) for name, seeds in sorted(seeds_of.items(), key=_most_first)]
 
 
 def _most_first(entry: tuple[str, list[int]]) -> int:
@@ -237,14 +237,14 @@ def _tables(report: AuditReport) -> list[Section]:
 
 def _about(report: AuditReport) -> list[tuple[str, str]]:
     lineage = report.lineage
-    told = [
+    about = [
         (key, inert(lineage[key])) for key in ("scheme", "baseline", "tokens", "labels", "unit") if lineage.get(key)
     ]
     if lineage.get("seeds"):
-        told.insert(0, ("seeds", inert(", ".join(map(str, lineage["seeds"])))))
+        about.insert(0, ("seeds", inert(", ".join(map(str, lineage["seeds"])))))
     if lineage.get("generations"):
-        told.insert(0, ("generations", generations(lineage["generations"]).split(" ", 1)[1]))
-    return told
+        about.insert(0, ("generations", generations(lineage["generations"]).split(" ", 1)[1]))
+    return about
 
 
 def _example(example: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,8 +257,8 @@ def _example(example: Mapping[str, Any]) -> dict[str, Any]:
 
 def _margins(report: AuditReport) -> tuple[list[str], list[tuple[str, list[str]]]]:
     listed = named_margins(report)
-    told = {key for about in listed.values() for key in about}
-    columns = sorted(told, key=lambda key: (_COLUMNS.index(key) if key in _COLUMNS else len(_COLUMNS), key))
+    keys = {key for about in listed.values() for key in about}
+    columns = sorted(keys, key=lambda key: (_COLUMNS.index(key) if key in _COLUMNS else len(_COLUMNS), key))
     return columns, [(name, [about.get(key, "") for key in columns]) for name, about in listed.items()]
 
 

@@ -47,14 +47,14 @@ def _stages(readings: Sequence[Mapping[str, Any]], everything: bool) -> Section 
                 key += (inert(reading["reason"]), inert(", ".join(reading["evidence"])))
             runs.setdefault(key, []).append(reading["generation"])
     headings = ("seed", "stage", "mechanism", "why", "by")
-    told = {name: list(column) for name, column in zip(headings, zip(*runs, strict=True), strict=False)}
+    columns = {name: list(column) for name, column in zip(headings, zip(*runs, strict=True), strict=False)}
     return Section(
         title="stage",
         columns=_shown(
             {
-                "seed": told.pop("seed", []),
+                "seed": columns.pop("seed", []),
                 "generations": [generations(numbers).split(" ", 1)[1] for numbers in runs.values()],
-                **told,
+                **columns,
             }
         ),
         caption=(
@@ -159,9 +159,9 @@ def _slopes(trend: Mapping[str, Any]) -> str:
 def _effective(trend: Mapping[str, Any], everything: bool) -> str:
     if "n_effective" not in trend:
         return ""
-    told = f"{trend['n_effective']:,.0f}"
+    number = f"{trend['n_effective']:,.0f}"
     ends = [trend.get("n_effective_low"), trend.get("n_effective_high")]
-    return f"{told} ({ends[0]:,.0f} to {ends[1]:,.0f})" if everything and None not in ends else told
+    return f"{number} ({ends[0]:,.0f} to {ends[1]:,.0f})" if everything and None not in ends else number
 
 
 def _forecast(trend: Mapping[str, Any]) -> str:

@@ -33,10 +33,10 @@ def render_all(reports: Sequence[AuditReport]) -> str:
         allowed = report.config.get("allow_inconclusive") is True
         for finding in _each_statistic_first(report):
             if finding.outcome in (Outcome.FAIL, Outcome.ERROR) or unwanted(finding, asked):
-                levels["error"].append(_told(report, finding))
+                levels["error"].append(_message(report, finding))
             elif finding.outcome is Outcome.CHANGED or (finding.outcome is Outcome.INCONCLUSIVE and not allowed):
-                levels["warning"].append(_told(report, finding))
-    lines = [line for level, told in levels.items() for line in _fitting(level, told)]
+                levels["warning"].append(_message(report, finding))
+    lines = [line for level, messages in levels.items() for line in _fitting(level, messages)]
     lines += [
         _command("notice", _named(report, "collapse-audit"), "; ".join([inert(report.summary), *degenerate(report)]))
         for report in reports[:_SHOWN]
@@ -59,7 +59,7 @@ def _each_statistic_first(report: AuditReport) -> list[Finding]:
     return [finding for _, finding in sorted(ranked, key=lambda each: each[0])]
 
 
-def _told(report: AuditReport, finding: Finding) -> tuple[str, str]:
+def _message(report: AuditReport, finding: Finding) -> tuple[str, str]:
     """Title and message."""
     numbers = sentence(finding, alpha=alpha(report))
     message = inert(finding.reason, limit=_LONGEST) + (f" ({numbers})" if numbers else "")
@@ -70,11 +70,11 @@ def _named(report: AuditReport, what: str) -> str:
     return f"{inert(report.lineage['name'], limit=60)}: {what}"
 
 
-def _fitting(level: str, told: Sequence[tuple[str, str]]) -> list[str]:
-    if len(told) <= _SHOWN:
-        return [_command(level, *each) for each in told]
-    rest = len(told) - _SHOWN + 1
-    lines = [_command(level, *each) for each in told[: _SHOWN - 1]]
+def _fitting(level: str, messages: Sequence[tuple[str, str]]) -> list[str]:
+    if len(messages) <= _SHOWN:
+        return [_command(level, *each) for each in messages]
+    rest = len(messages) - _SHOWN + 1
+    lines = [_command(level, *each) for each in messages[: _SHOWN - 1]]
     return [
         *lines,
         _command(level, f"collapse-audit: {rest} more", f"{rest} more findings; the report has all of them"),

@@ -88,7 +88,7 @@ def _properties(report: AuditReport) -> ET.Element:
         "summary": report.summary,
         "seed": report.seed,
     }
-    facts |= {"baseline": "; ".join(told)} if (told := degenerate(report)) else {}
+    facts |= {"baseline": "; ".join(sentences)} if (sentences := degenerate(report)) else {}
     for name, value in (facts | settings(report.lineage, "lineage.")).items():
         ET.SubElement(properties, "property", name=name, value=inert(value, limit=_REASON))
     return properties

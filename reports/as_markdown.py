@@ -111,7 +111,7 @@ def prose(text: object, *, limit: int = _PROSE) -> str:
     An ordinary sentence stays as it is, brackets and dashes included, so that it can be searched for.
     """
     visible = inert(text, limit=limit).strip()
-    escaped = _ACTIVE.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), visible)
+    escaped = _ACTIVE.sub(lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"), visible)
     escaped = _LEADING.sub(r"\1\\\2", escaped)
     # A comment parts what GitHub would turn into a mention, an issue or a link; it is invisible when rendered.
     return _NOTIFIES.sub(r"\g<0><!-- -->", escaped)
@@ -161,9 +161,9 @@ def _about(report: AuditReport) -> str:
 
 def _said(report: AuditReport) -> Iterable[str]:
     """The sentences that say why."""
-    told = reasons(report)
-    if told:
-        yield "\n".join(f"- {prose(reason)}" for reason in told)
+    sentences = reasons(report)
+    if sentences:
+        yield "\n".join(f"- {prose(reason)}" for reason in sentences)
 
 
 def _symptoms(report: AuditReport) -> Iterable[str]:
@@ -200,8 +200,8 @@ def _shared(group: Sequence[Cell]) -> str:
         return ""
     outcome = worst(cell.outcome for cell in group)
     many = sum(cell.outcome is outcome for cell in group)
-    told = "waived" if all(cell.waived for cell in group) else _word(outcome, gating=group[0].gating)
-    return told if many == len(group) else f"{told} {many} of {len(group)}"
+    word = "waived" if all(cell.waived for cell in group) else _word(outcome, gating=group[0].gating)
+    return word if many == len(group) else f"{word} {many} of {len(group)}"
 
 
 def _problems(report: AuditReport) -> Iterable[str]:
@@ -262,7 +262,7 @@ def _findings(report: AuditReport, findings: Sequence[Finding], *, why: bool) ->
     columns: dict[str, list[str]] = {
         "outcome": []
         if why and not any(finding.waiver for finding in findings)
-        else [_told(finding) for finding in findings],
+        else [_in_words(finding) for finding in findings],
         "generation": [str(finding.generation) for finding in findings],
         "seed": ["" if finding.seed is None else code(finding.seed) for finding in findings],
         "finding": [code(title(finding)) for finding in findings],
@@ -288,7 +288,7 @@ def _margin(finding: Finding, margin: str) -> str:
     return f"{'&gt;' if finding.worse == 'higher' else '&lt;'} {margin}" if margin else ""
 
 
-def _told(finding: Finding) -> str:
+def _in_words(finding: Finding) -> str:
     if finding.waiver is not None:
         return f"{WORDS[finding.outcome]} (waived)"
     return _word(finding.outcome, gating=finding.gating)

@@ -80,18 +80,18 @@ def _brief(report: AuditReport) -> Iterable[RenderableType]:
     for outcome in (Outcome.FAIL, Outcome.ERROR, Outcome.CHANGED):
         for group in _problems(report, outcome):
             worst = worst_first(group)[0]
-            told = sentence(worst, alpha=alpha(report)) or inert(worst.reason, limit=PROSE)
-            yield Text.assemble((MARKS[outcome], STYLES[outcome]), f"  {_brief_line(group, told)}")
+            words = sentence(worst, alpha=alpha(report)) or inert(worst.reason, limit=PROSE)
+            yield Text.assemble((MARKS[outcome], STYLES[outcome]), f"  {_brief_line(group, words)}")
     for group in _waived(report):
         yield Text.assemble(
             (WAIVED, "dim"), f"  {_brief_line(group, inert(worst_first(group)[0].reason, limit=PROSE))}"
         )
 
 
-def _brief_line(group: Sequence[Finding], told: str) -> str:
+def _brief_line(group: Sequence[Finding], words: str) -> str:
     worst = worst_first(group)[0]
     rest = f" (and {len(group) - 1} more like it)" if len(group) > 1 else ""
-    return f"{title(worst)}, {where(worst.generation, worst.seed)}: {told}{rest}"
+    return f"{title(worst)}, {where(worst.generation, worst.seed)}: {words}{rest}"
 
 
 def _page(report: AuditReport, *, width: int, verbose: bool) -> Iterable[RenderableType]:
@@ -204,8 +204,8 @@ def _problem(report: AuditReport, group: Sequence[Finding], *, width: int, verbo
         parts.append(_rows(columns, width=width, limit=len(measured) if verbose else _ROWS))
     for finding in group if verbose or not measured else worst_first(group)[:1]:
         tags = f" [{', '.join(map(inert, finding.notes))}]" if finding.notes else ""
-        told = inert(finding.reason, limit=PROSE)
-        parts.append(_indented(f"{where(finding.generation, finding.seed)}: {told}{tags}"))
+        reason = inert(finding.reason, limit=PROSE)
+        parts.append(_indented(f"{where(finding.generation, finding.seed)}: {reason}{tags}"))
         if raw(finding):
             parts.append(_indented(f"raw: {raw(finding)}"))
         parts += _evidence(finding, limit=20) if verbose else []
@@ -259,20 +259,20 @@ def _rows(columns: dict[str, list[str]], *, width: int, limit: int) -> Renderabl
             table.add_row(*map(Text, row))
         parts: list[RenderableType] = [Padding(table, (0, 0, 0, _INDENT))]
     else:
-        told = [[f"{name} {cell}" for name, cell in zip(columns, row, strict=True) if cell] for row in rows]
-        parts = [_indented(", ".join(each)) for each in told]
+        cells = [[f"{name} {cell}" for name, cell in zip(columns, row, strict=True) if cell] for row in rows]
+        parts = [_indented(", ".join(each)) for each in cells]
     if total > limit:
         parts.append(_indented(f"and {total - limit} more (-v shows every row)"))
     return Group(*parts)
 
 
 def _evidence(finding: Finding, *, limit: int) -> list[RenderableType]:
-    told = exhibits(finding.evidence)
-    pieces = told[:limit]
+    shown = exhibits(finding.evidence)
+    pieces = shown[:limit]
     widest = min(max((cell_len(piece.facts) for piece in pieces), default=0), 30)
     lines = [_line(piece.facts.ljust(widest), piece.quoted) for piece in pieces]
-    if len(told) > limit:
-        lines.append(f"and {len(told) - limit:,} more in report.json")
+    if len(shown) > limit:
+        lines.append(f"and {len(shown) - limit:,} more in report.json")
     whose = where(finding.generation, finding.seed)
     caption = [_indented(f"evidence, {whose} (baseline -> generation):")] if lines else []
     return [*caption, *(_indented(line, by=_INDENT + 4) for line in lines)]

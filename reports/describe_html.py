@@ -51,8 +51,8 @@ def _side(corpus: Corpus) -> dict[str, Any]:
 
 
 def _lengths(corpora: Sequence[Corpus], styles: Styles, markup: Callable[[str], Any]) -> dict[str, Any]:
-    found = [corpus["length"]["words"] for corpus in corpora]
-    panels = [_histogram(each) for each in found if each is not None]
+    lengths = [corpus["length"]["words"] for corpus in corpora]
+    panels = [_histogram(each) for each in lengths if each is not None]
     drawings = iter(drawn(panels, styles, "l"))
     return {
         "title": "Length",
@@ -65,7 +65,7 @@ def _lengths(corpora: Sequence[Corpus], styles: Styles, markup: Callable[[str], 
                 "note": "no text" if each is None else _said_of(each),
                 "bars": [],
             }
-            for each in found
+            for each in lengths
         ],
     }
 
@@ -114,24 +114,24 @@ def _labels(corpus: Corpus) -> tuple[list[Bar], str]:
 
 def _ngrams(order: str) -> Callable[[Corpus], tuple[list[Bar], str]]:
     def bars(corpus: Corpus) -> tuple[list[Bar], str]:
-        found = corpus["ngrams"][order]
-        return [(one["words"], float(one["count"]), count(one["count"])) for one in found], "" if found else "none"
+        grams = corpus["ngrams"][order]
+        return [(gram["words"], float(gram["count"]), count(gram["count"])) for gram in grams], "" if grams else "none"
 
     return bars
 
 
 def _topics(corpus: Corpus) -> tuple[list[Bar], str]:
     topics = corpus["topics"]
-    bars = [(", ".join(one["words"]), one["share"], f"{one['share']:.1%}") for one in topics.get("topics", ())]
+    bars = [(", ".join(topic["words"]), topic["share"], f"{topic['share']:.1%}") for topic in topics.get("topics", ())]
     return bars, topics.get("reason", topics.get("method", ""))
 
 
 def _sentiment(corpus: Corpus) -> tuple[list[Bar], str]:
-    found = corpus["sentiment"]
-    if "reason" in found:
-        return [], found["reason"]
-    bars = [(sign, found[sign], f"{found[sign]:.1%}") for sign in ("positive", "negative")]
-    return bars, f"mean compound score {number(found['mean'])} of -1 to 1, by {found['method']}"
+    sentiment = corpus["sentiment"]
+    if "reason" in sentiment:
+        return [], sentiment["reason"]
+    bars = [(sign, sentiment[sign], f"{sentiment[sign]:.1%}") for sign in ("positive", "negative")]
+    return bars, f"mean compound score {number(sentiment['mean'])} of -1 to 1, by {sentiment['method']}"
 
 
 _SECTIONS: tuple[tuple[str, str, str, str, Callable[[Corpus], tuple[list[Bar], str]]], ...] = (
@@ -157,7 +157,7 @@ def _bars(
     parts = []
     for bars, note in map(of, corpora):
         longest = max((length for _, length, _ in bars), default=0) or 1
-        shown = [(inert(name), told, styles.name(f"width:{100 * n / longest:.1f}%")) for name, n, told in bars]
+        shown = [(inert(name), label, styles.name(f"width:{100 * n / longest:.1f}%")) for name, n, label in bars]
         parts.append({"drawing": None, "note": inert(note), "bars": shown})
     return {"title": title, "about": about, "what": what, "unit": unit, "parts": parts}
 

@@ -165,9 +165,15 @@ class AuditReport:
             (f for f in self.findings if f.gating and f.outcome in wrong), key=lambda f: wrong.index(f.outcome)
         )
         rows = []
-        for one in shown:
-            place = f"generation {one.generation}" + ("" if one.seed is None else f", seed {one.seed}")
-            rows.append((place, f"{one.probe} / {one.statistic}: {one.outcome.value}", one.sentence or one.reason))
+        for finding in shown:
+            place = f"generation {finding.generation}" + ("" if finding.seed is None else f", seed {finding.seed}")
+            rows.append(
+                (
+                    place,
+                    f"{finding.probe} / {finding.statistic}: {finding.outcome.value}",
+                    finding.sentence or finding.reason,
+                )
+            )
         return head(self.verdict.value, self.summary, rows, [note for note in self.notes if note.startswith("text = ")])
 
 
@@ -254,7 +260,7 @@ def unmeasured(findings: Iterable[Finding]) -> Mapping[str, tuple[Finding, ...]]
     gated = {(f.probe, f.statistic) for f in findings if f.gating}
     reasons: dict[str, list[Finding]] = {}
     for finding in findings:
-        told = not finding.gating and (finding.probe, finding.statistic) in gated
-        if finding.outcome is Outcome.NOT_MEASURED and not told:
+        gated_elsewhere = not finding.gating and (finding.probe, finding.statistic) in gated
+        if finding.outcome is Outcome.NOT_MEASURED and not gated_elsewhere:
             reasons.setdefault(finding.reason, []).append(finding)
     return {reason: tuple(group) for reason, group in reasons.items()}

@@ -111,8 +111,8 @@ def _agrees(report: AuditReport, name: str) -> None:
     wanted, code = added_up(gating, allow_inconclusive=allowed, fail_on_change=fail_on_change(report.config))
     if report.verdict is not wanted or report.exit_code != code:
         many = sum(counted(finding) is outcome for finding in gating)
-        told = outcome.value.replace("_", " ")
-        of_these = f"{many} of {len(gating)} gating findings say {told}" if gating else "no finding gates"
+        word = outcome.value.replace("_", " ")
+        of_these = f"{many} of {len(gating)} gating findings say {word}" if gating else "no finding gates"
         _refuse(
             name,
             found=f"the verdict {report.verdict.value} (exit {report.exit_code}), although {of_these}",
@@ -134,7 +134,7 @@ def _validate(data: Any, name: str) -> None:
     problems = [
         Problem(
             where=name,
-            found=f"{error.json_path}: {_short(_told(error))}",
+            found=f"{error.json_path}: {_short(_complaint(error))}",
             expected=f"what report.schema.json allows ({error.validator}: {_short(json.dumps(error.validator_value))})",
             slug="report-schema",
         )
@@ -144,7 +144,7 @@ def _validate(data: Any, name: str) -> None:
         raise InputError(problems)
 
 
-def _told(error: jsonschema.ValidationError) -> str:
+def _complaint(error: jsonschema.ValidationError) -> str:
     """What is wrong, in the words of JSON: the library's own name Python's types."""
     if error.validator != "type":
         return str(error.message)

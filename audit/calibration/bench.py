@@ -119,7 +119,7 @@ class Bench:
         rng = np.random.default_rng([self.config.seed, number, index])
         baseline, generation = _MAKERS[scenario](self, rng)
         drawn = scenario in _DRAWN
-        found = trial(
+        result = trial(
             baseline,
             generation,
             probes=self.probes,
@@ -127,7 +127,7 @@ class Bench:
             labels=self.rule if drawn or self.rule is None else dataclasses.replace(self.rule, extract=None),
             trained_on_baseline=self.trained_on_baseline,
         )
-        readings = {key: reading for key, (reading, _) in found.items() if _counts(reading)}
+        readings = {key: reading for key, (reading, _) in result.items() if _counts(reading)}
         # Only what judging needs, and the very numbers that a file would keep.
         return Trial.from_json(Trial(scenario=scenario, index=index, readings=readings).to_json())
 
@@ -363,15 +363,15 @@ def auto_margins(
         key: dataclasses.replace(gate, pass_margin=None) if gate.may_be_automatic else gate
         for key, gate in gates_in_force(probes, dataclasses.replace(config, gates={})).items()
     }
-    found = settled(nulls, halves, gates, false_alarms=false_alarms, times=n / size)
+    settings = settled(nulls, halves, gates, false_alarms=false_alarms, times=n / size)
     reason = (
         "auto: any change that the exact test finds fails; within the pass margin, "
         f"{1 - false_alarms:.0%} of healthy generations of {n:,} documents pass all findings"
     )
     return {
         key: GateSettings(
-            margin=unchanged(gates[key]), pass_margin=rounded(one.margin, gates[key]), reason=reason, origin="auto"
+            margin=unchanged(gates[key]), pass_margin=rounded(setting.margin, gates[key]), reason=reason, origin="auto"
         )
-        for key, one in found.items()
-        if usable(one.margin, gates[key]) and gates[key].may_be_automatic
+        for key, setting in settings.items()
+        if usable(setting.margin, gates[key]) and gates[key].may_be_automatic
     }

@@ -88,7 +88,7 @@ class Calibration:
         if not self.of(NULL):
             return {}
         margins = settled(self.of(NULL), self.of(NULL_HALF), self.gates, false_alarms=self.false_alarms, times=times)
-        return {key: one for key, one in margins.items() if usable(one.margin, self.gates[key])}
+        return {key: setting for key, setting in margins.items() if usable(setting.margin, self.gates[key])}
 
     @cached_property
     def in_force(self) -> Tallies:
@@ -99,8 +99,8 @@ class Calibration:
     def at_settled(self) -> Tallies:
         """Rates at the margins that n settles; a finding without one keeps its own."""
         gates = dict(self.gates)
-        for key, one in self.at_n.items():
-            gates[key] = with_margin(gates[key], rounded(one.margin, gates[key]))
+        for key, setting in self.at_n.items():
+            gates[key] = with_margin(gates[key], rounded(setting.margin, gates[key]))
         return tallies(self.trials, gates, alpha=self.alpha)
 
 
@@ -136,7 +136,7 @@ def _both(calibration: Calibration) -> tuple[tuple[str, Tallies], ...]:
 
 def _finding(calibration: Calibration, key: Key) -> dict[str, Any]:
     gate = calibration.gates[key]
-    told = {
+    row = {
         "probe": key[0],
         "statistic": key[1],
         "unit": gate.unit,
@@ -146,13 +146,13 @@ def _finding(calibration: Calibration, key: Key) -> dict[str, Any]:
     }
     for name, which in (("settled", calibration.at_n), ("proposed", calibration.proposed)):
         if key in which:
-            one = which[key]
-            told[name] = {
-                "margin": rounded(one.margin, gate),
-                **({"found_from": one.found_from} if math.isfinite(one.found_from) else {}),
-                **({} if one.exponent is None else {"exponent": one.exponent}),
+            setting = which[key]
+            row[name] = {
+                "margin": rounded(setting.margin, gate),
+                **({"found_from": setting.found_from} if math.isfinite(setting.found_from) else {}),
+                **({} if setting.exponent is None else {"exponent": setting.exponent}),
             }
-    return told
+    return row
 
 
 def _rates(calibration: Calibration, rates: Tallies, key: Key) -> dict[str, Any]:
@@ -179,8 +179,8 @@ def settings(calibration: Calibration) -> str:
         f"({len(calibration.of(NULL))} pairs of {calibration.n:,}, seed {calibration.seed})"
     )
     probes: dict[str, dict[str, Any]] = {}
-    for (probe, statistic), one in calibration.proposed.items():
-        margin = rounded(one.margin, calibration.gates[probe, statistic])
+    for (probe, statistic), proposal in calibration.proposed.items():
+        margin = rounded(proposal.margin, calibration.gates[probe, statistic])
         probes.setdefault(probe, {})[statistic] = {"margin": margin, "reason": reason}
     return "# Made by collapse-audit calibrate.\n" + tomli_w.dumps({"probes": probes})
 
@@ -239,11 +239,11 @@ def _margins(calibration: Calibration, width: int) -> Iterator[str]:
     for n, which in {calibration.n: calibration.at_n, calibration.audited: calibration.proposed}.items():
         ones = [which.get(key) for key in calibration.findings]
         margins = [
-            "-" if one is None else _number(rounded(one.margin, calibration.gates[key]))
-            for key, one in zip(calibration.findings, ones, strict=True)
+            "-" if setting is None else _number(rounded(setting.margin, calibration.gates[key]))
+            for key, setting in zip(calibration.findings, ones, strict=True)
         ]
         columns.append((f"n = {n:,}", margins))
-        columns.append(("found from", ["-" if one is None else _number(one.found_from) for one in ones]))
+        columns.append(("found from", ["-" if setting is None else _number(setting.found_from) for setting in ones]))
     columns.append(("unit", [calibration.gates[key].unit for key in calibration.findings]))
     yield from _beside([_called(key) for key in calibration.findings], columns, width)
 

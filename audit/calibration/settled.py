@@ -121,10 +121,10 @@ def tallies(trials: Iterable[Trial], gates: Gates, *, alpha: float) -> dict[tupl
 
 def outcomes(trial: Trial, gates: Gates, *, alpha: float) -> dict[Key, Outcome]:
     """Judge a trial as an audit of this one generation: Holm over its findings, then the one rule; and the worst."""
-    estimates = {key: one for key, one in trial.readings.items() if isinstance(one, Estimate)}
+    estimates = {key: reading for key, reading in trial.readings.items() if isinstance(reading, Estimate)}
     judged = judge_family(estimates, gates, alpha=alpha)
-    found = {key: judged[key].outcome if key in judged else Outcome.INCONCLUSIVE for key in trial.readings}
-    return {**found, WHOLE: worst(found.values())}
+    outcomes_by_key = {key: judged[key].outcome if key in judged else Outcome.INCONCLUSIVE for key in trial.readings}
+    return {**outcomes_by_key, WHOLE: worst(outcomes_by_key.values())}
 
 
 # ----------------------------------------------------------------------------------------------------------- margins
@@ -204,12 +204,12 @@ def _carried_over(
 def _by_finding(trials: Iterable[Trial]) -> dict[Key, list[Estimate]]:
     """The tested estimates of every finding that all trials could measure."""
     trials = list(trials)
-    found: dict[Key, list[Estimate]] = {}
+    estimates: dict[Key, list[Estimate]] = {}
     for trial in trials:
         for key, reading in trial.readings.items():
             if isinstance(reading, Estimate) and reading.p_value is not None:
-                found.setdefault(key, []).append(reading)
-    return {key: readings for key, readings in found.items() if len(readings) == len(trials)}
+                estimates.setdefault(key, []).append(reading)
+    return {key: readings for key, readings in estimates.items() if len(readings) == len(trials)}
 
 
 def _exponent(smaller: FloatArray, error: float) -> float:

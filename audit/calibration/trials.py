@@ -162,9 +162,9 @@ def run_trials(
     ``deadline`` is a time of :func:`time.monotonic`; each scenario is tried at least once whatever it says.
     ``progress`` is called with the number of finished trials. Raises ProbeError where a trial could not be made.
     """
-    found = {(trial.scenario, trial.index): trial for trial in kept.trials}
-    missing = [place for place in places if place not in found]
-    covered = {scenario for scenario, _ in found}
+    done = {(trial.scenario, trial.index): trial for trial in kept.trials}
+    missing = [place for place in places if place not in done]
+    covered = {scenario for scenario, _ in done}
     first = {scenario: number for scenario, number in reversed(missing) if scenario not in covered}
 
     def due() -> Iterator[Place]:
@@ -176,9 +176,9 @@ def run_trials(
         run = _in_turn(setup, due()) if processes == 1 else _side_by_side(setup, due(), processes)
         for trial in run:
             kept.add(trial)
-            found[trial.scenario, trial.index] = trial
-            progress(len(found))
-    return [found[place] for place in places if place in found]
+            done[trial.scenario, trial.index] = trial
+            progress(len(done))
+    return [done[place] for place in places if place in done]
 
 
 def _in_turn(setup: Setup, places: Iterator[Place]) -> Iterator[Trial]:

@@ -88,6 +88,6 @@ def trial(
         for gate, reading in zip(probe.gates, probe(pair), strict=True):
             readings[probe.name, gate.statistic] = reading
             gates[probe.name, gate.statistic] = config.gate(probe, gate)
-    estimates = {key: one for key, one in readings.items() if isinstance(one, Estimate)}
+    estimates = {key: measured for key, measured in readings.items() if isinstance(measured, Estimate)}
     judged = judge_family(estimates, gates, alpha=config.alpha)
     return {key: (reading, judged.get(key)) for key, reading in readings.items()}

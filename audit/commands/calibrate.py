@@ -48,19 +48,19 @@ def calibrate(argv: Sequence[str]) -> int:
     from collapse_audit.calibration.report import numbers, render, settings
     from collapse_audit.reports.write import write_file
 
-    found = _calibration(job, trials, options)
+    calibration = _calibration(job, trials, options)
     written = []
     if options.json is not None:
-        write_file(options.json, json.dumps(numbers(found), indent=2, allow_nan=False) + "\n")
+        write_file(options.json, json.dumps(numbers(calibration), indent=2, allow_nan=False) + "\n")
         written.append(options.json)
-    if options.write is not None and found.proposed:
-        write_file(options.write, settings(found))
+    if options.write is not None and calibration.proposed:
+        write_file(options.write, settings(calibration))
         written.append(options.write)
-    text = render(found, width=stdout().width)
+    text = render(calibration, width=stdout().width)
     if kept.trials:
         text += f"{kept.path}: {len(kept.trials):,} trials were finished earlier; without the file all are made anew\n"
     write(text + "".join(f"{path}: written\n" for path in written))
-    return ExitCode.PASS if found.proposed else ExitCode.NOTHING_MEASURED
+    return ExitCode.PASS if calibration.proposed else ExitCode.NOTHING_MEASURED
 
 
 def calibrate_parser() -> Parser:

@@ -57,8 +57,10 @@ def compare(argv: Sequence[str]) -> int:
     options = compare_parser().parse_args(argv)
     kinds = {name: kind_of(Path(path)) for name, path in (("A", options.a), ("B", options.b))}
     if len(set(kinds.values())) > 1:
-        told = ", ".join(f"{name} ({path}) is a {kinds[name]}" for name, path in (("A", options.a), ("B", options.b)))
-        raise UsageError(f"{told}; compare two reports, or two lineages")
+        kinds_of_both = ", ".join(
+            f"{name} ({path}) is a {kinds[name]}" for name, path in (("A", options.a), ("B", options.b))
+        )
+        raise UsageError(f"{kinds_of_both}; compare two reports, or two lineages")
     if options.json and (Path(options.json).is_dir() or not Path(options.json).absolute().parent.is_dir()):
         raise UsageError(f"--json {options.json}: a file in an existing folder is needed")
     return _reports(options) if kinds["A"] == "report" else _lineages(options)
@@ -74,11 +76,11 @@ def kind_of(path: Path) -> Kind:
             return "lineage"
         if "report.json" in names:
             return "report"
-    found = "a folder with neither" if path.is_dir() else "a file" if path.exists() else "nothing of that name"
+    kind = "a folder with neither" if path.is_dir() else "a file" if path.exists() else "nothing of that name"
     expected = (
         "a report (a .json file, or a folder with report.json) or a lineage (a folder with lineage.toml or gen_*)"
     )
-    raise InputError([Problem(where=str(path), found=found, expected=expected, slug="compare-kind")])
+    raise InputError([Problem(where=str(path), found=kind, expected=expected, slug="compare-kind")])
 
 
 def _reports(options: Namespace) -> int:
@@ -88,12 +90,12 @@ def _reports(options: Namespace) -> int:
     if options.sets or options.seed is not None:
         raise UsageError("--set and --seed are for lineages: a stored report is read as it is, not audited again")
     paths = [Path(path, "report.json") if Path(path).is_dir() else Path(path) for path in (options.a, options.b)]
-    found = difference(_read(paths[0]), _read(paths[1]), generation=options.generation)
-    _write_json(options, {"kind": "reports", **found.summarised(str(paths[0]), str(paths[1]))})
+    changes = difference(_read(paths[0]), _read(paths[1]), generation=options.generation)
+    _write_json(options, {"kind": "reports", **changes.summarised(str(paths[0]), str(paths[1]))})
     console = stdout()
     color = console.is_terminal and not console.no_color
-    write(difference_text(found, (str(paths[0]), str(paths[1])), width=console.width, color=color))
-    return found.exit_code
+    write(difference_text(changes, (str(paths[0]), str(paths[1])), width=console.width, color=color))
+    return changes.exit_code
 
 
 def _read(path: Path) -> AuditReport:
@@ -122,11 +124,11 @@ def _lineages(options: Namespace) -> int:
     a, b = (prepare(path, sets=options.sets, seed=options.seed, anytime=False) for path in (options.a, options.b))
     asked = "last" if options.generation is None else options.generation
     with status("collapse-audit compare") as progress:
-        found = contrast(a, b, generation=asked, progress=progress)
-    _write_json(options, {"kind": "lineages", **asdict(found)})
+        contrasted = contrast(a, b, generation=asked, progress=progress)
+    _write_json(options, {"kind": "lineages", **asdict(contrasted)})
     console = stdout()
-    write(contrast_text(found, width=console.width, color=console.is_terminal and not console.no_color))
-    return found.exit_code
+    write(contrast_text(contrasted, width=console.width, color=console.is_terminal and not console.no_color))
+    return contrasted.exit_code
 
 
 def _write_json(options: Namespace, data: Mapping[str, Any]) -> None:

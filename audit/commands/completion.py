@@ -49,9 +49,9 @@ def completion(argv: Sequence[str], run: Parser, commands: Mapping[str, Parser])
     # A first word that is no command is a lineage: where no command begins so, shells offer files by themselves.
     run._remove_action(next(action for action in run._actions if action.dest == "lineages"))
     words = run.add_subparsers(metavar="COMMAND")
-    for name, one in {**commands, "completion": parser}.items():
+    for name, command in {**commands, "completion": parser}.items():
         words.add_parser(
-            name, parents=[one], add_help=False, prog=one.prog, help=(one.description or "").split("\n")[0]
+            name, parents=[command], add_help=False, prog=command.prog, help=(command.description or "").split("\n")[0]
         )
     return show(run, shell)
 
@@ -77,5 +77,5 @@ def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     return [
         *parser._actions,
-        *(action for one in below for command in one.choices.values() for action in _actions(command)),
+        *(action for choices in below for command in choices.choices.values() for action in _actions(command)),
     ]

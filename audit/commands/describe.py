@@ -50,17 +50,17 @@ def _describe(args: argparse.Namespace) -> int:
     from collapse_audit.lineages.description.describe import describe
     from collapse_audit.lineages.description.source import read_source
 
-    found = []
+    descriptions = []
     for path in args.corpora:
         with status(f"reading {path}"):
-            found.append(describe(read_source(path, text=args.text), seed=args.seed))
+            descriptions.append(describe(read_source(path, text=args.text), seed=args.seed))
     if args.report is not None:
-        _write(args.report, found)
-    _show(found)
+        _write(args.report, descriptions)
+    _show(descriptions)
     return ExitCode.PASS
 
 
-def _write(folder: Path, found: Sequence[Mapping[str, Any]]) -> None:
+def _write(folder: Path, descriptions: Sequence[Mapping[str, Any]]) -> None:
     """Both files or neither."""
     import json
 
@@ -68,18 +68,18 @@ def _write(folder: Path, found: Sequence[Mapping[str, Any]]) -> None:
     from collapse_audit.lineages.description.describe import FORMAT
     from collapse_audit.reports.describe_html import render
 
-    data = {"format": FORMAT, "corpora": list(found)}
+    data = {"format": FORMAT, "corpora": list(descriptions)}
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, indent=1)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        contents = {"description.json": f"{text}\n", "description.html": render(found)}
+        contents = {"description.json": f"{text}\n", "description.html": render(descriptions)}
         write_together({folder / name: content.encode() for name, content in contents.items()})
     except OSError as error:
         message = f"--report {folder}: cannot be written ({error.strerror})"
         raise UsageError(message, slug="report-folder") from None
 
 
-def _show(found: Sequence[Mapping[str, Any]]) -> None:
+def _show(descriptions: Sequence[Mapping[str, Any]]) -> None:
     """One screen: a row for each thing, a column for each corpus."""
     from rich import box
     from rich.table import Table
@@ -89,9 +89,9 @@ def _show(found: Sequence[Mapping[str, Any]]) -> None:
 
     table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
     table.add_column("")
-    for corpus in found:
+    for corpus in descriptions:
         table.add_column(Text(inert(corpus["name"])), overflow="fold")
-    columns = [_rows(corpus) for corpus in found]
+    columns = [_rows(corpus) for corpus in descriptions]
     for name in columns[0]:
         table.add_row(name, *(Text(inert(column[name], limit=400)) for column in columns))
     console = stdout()
@@ -124,12 +124,12 @@ def _rows(corpus: Mapping[str, Any]) -> dict[str, str]:
     else:
         rows["labels"], rows["labels a text"] = labels["reason"], "-"
     for order, name in (("1", "words most used"), ("2", "pairs"), ("3", "three words")):
-        rows[name] = ", ".join(f"{one['words']} {one['count']:,}" for one in corpus["ngrams"][order][:6]) or "none"
-    told = topics.get("topics", ())
+        rows[name] = ", ".join(f"{gram['words']} {gram['count']:,}" for gram in corpus["ngrams"][order][:6]) or "none"
+    named = topics.get("topics", ())
     for at in range(5):
         text = (
-            f"{told[at]['share']:.0%}: {', '.join(told[at]['words'][:6])}"
-            if told
+            f"{named[at]['share']:.0%}: {', '.join(named[at]['words'][:6])}"
+            if named
             else topics["reason"]
             if not at
             else "-"

@@ -15,7 +15,7 @@ FLAG = "--github-annotations"
 
 def inert(text: str) -> str:
     """``text``, of which the runner obeys nothing: a zero-width space parts what begins a command."""
-    return _COMMAND.sub(lambda found: f"{found[0]}\u200b", text)
+    return _COMMAND.sub(lambda match: f"{match[0]}\u200b", text)
 
 
 def guarded(text: str) -> str:

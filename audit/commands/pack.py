@@ -83,7 +83,7 @@ def _pack(args: argparse.Namespace) -> int:
         write_pack(args.out, pack)
     except OSError as error:
         raise UsageError(f"-o {args.out}: cannot be written ({error.strerror})", slug="pack-name") from None
-    stdout().print("\n".join(_told(args.out, corpus, sample, pack)))
+    stdout().print("\n".join(_summary(args.out, corpus, sample, pack)))
     return ExitCode.PASS
 
 
@@ -121,7 +121,7 @@ def _rule(name: str, lineage: Lineage, sample: Sample) -> LabelRule | None:
     return EU_TIRADS if mentions.mean() >= AUTO_SHARE else None
 
 
-def _told(out: Path, corpus: Corpus, sample: Sample, pack: Pack) -> list[str]:
+def _summary(out: Path, corpus: Corpus, sample: Sample, pack: Pack) -> list[str]:
     """What was packed, for whoever decides whether it may leave."""
     from collapse_audit.lineages.files.problems import printable
     from collapse_audit.probes.packs.pack import COMMON
@@ -130,7 +130,7 @@ def _told(out: Path, corpus: Corpus, sample: Sample, pack: Pack) -> list[str]:
     taken = f"{pack.documents:,} of {sample.n_read:,} documents of {printable(corpus.shown)}"
     lines = [
         f"{printable(str(out))}: {taken}, in {pack.sketch.blocks} blocks of {pack.sketch.size}",
-        f"  named: {len(pack.words):,} words in at least {COMMON} documents, {pack.told:.0%} of all tokens",
+        f"  named: {len(pack.words):,} words in at least {COMMON} documents, {pack.named_share:.0%} of all tokens",
     ]
     if pack.labels is not None:
         scarce = f"; {pack.labels.scarce} of fewer than {COMMON} documents are not" if pack.labels.scarce else ""

@@ -108,11 +108,11 @@ def _prepare(args: argparse.Namespace) -> int:
     with status(f"reading {args.raw}"):
         prepared = prepare(args.raw, options)
         write_reference(args.out, prepared, options, command=shlex.join(args.argv), base=args.base)
-    stdout().print("\n".join(_told(args.out, prepared)))
+    stdout().print("\n".join(_summary(args.out, prepared)))
     return ExitCode.PASS
 
 
-def _told(out: Path, prepared: Prepared) -> list[str]:
+def _summary(out: Path, prepared: Prepared) -> list[str]:
     """Steps with what they dropped, parts with their labels, warnings, and where everything is."""
     from collapse_audit.lineages.preparation.prepare import label_counts
     from collapse_audit.lineages.preparation.sentences import PAPER_SHARE

@@ -94,7 +94,7 @@ def _check_outputs(outputs: Mapping[str, Path], inputs: Mapping[str, Path]) -> N
         taken[flag] = file
 
 
-def _is_same(one: Path, other: Path) -> bool:
-    if one.exists() and other.exists():
-        return one.samefile(other)
-    return one.resolve() == other.resolve()
+def _is_same(path: Path, other: Path) -> bool:
+    if path.exists() and other.exists():
+        return path.samefile(other)
+    return path.resolve() == other.resolve()

@@ -135,8 +135,8 @@ def _lineage(args: argparse.Namespace, shown: Any) -> int:
                 corpora.rescored(scores, corpus, path_of(lineage.root, identity.name, corpus), identity)
         elif args.out is not None:
             corpora.write_lineage(lineage, embedded, args.out)
-    told = args.out if args.out is not None else args.target
-    stdout().print(f"{told}: scored; collapse-audit {told}")
+    target = args.out if args.out is not None else args.target
+    stdout().print(f"{target}: scored; collapse-audit {target}")
     return ExitCode.PASS
 
 

@@ -19,7 +19,7 @@ def with_commands(error: CollapseAuditError, argv: Sequence[str]) -> CollapseAud
     if not isinstance(error, InputError):
         return error
     first, *others = error.problems
-    options = list(dict.fromkeys(found.rstrip(",;?.") for found in _OPTION.findall(first.expected)))[:_MOST]
+    options = list(dict.fromkeys(named.rstrip(",;?.") for named in _OPTION.findall(first.expected)))[:_MOST]
     if first.slug not in _SLUGS or not options:
         return error
     commands = "".join(f"\n    {_command(argv, *option.split(' '))}" for option in options)

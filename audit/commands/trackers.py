@@ -56,13 +56,13 @@ def _log(report: AuditReport, name: str, files: Sequence[Path]) -> None:
 
 def metrics(report: AuditReport) -> dict[int, dict[str, float]]:
     """Generation -> ``probe/statistic`` (several seeds: ``seed-0/probe/statistic``) -> value, of gating findings."""
-    found: dict[int, dict[str, float]] = {}
+    by_generation: dict[int, dict[str, float]] = {}
     for finding in sorted(report.findings, key=lambda finding: finding.generation):
         if finding.gating and finding.value is not None:
             seed = () if finding.seed is None else (f"seed-{finding.seed}",)
             name = "/".join(_STRANGE.sub("_", part) for part in (*seed, finding.probe, finding.statistic))
-            found.setdefault(finding.generation, {})[name] = finding.value
-    return found
+            by_generation.setdefault(finding.generation, {})[name] = finding.value
+    return by_generation
 
 
 def facts(report: AuditReport) -> dict[str, str]:
@@ -91,20 +91,20 @@ def _mlflow(report: AuditReport, files: Sequence[Path]) -> None:
 
 def _wandb(report: AuditReport, files: Sequence[Path]) -> None:
     wandb: Any = import_module("wandb")
-    told = facts(report)
+    logged = facts(report)
     # No terminal output, no code and no commit go along.
     quiet = wandb.Settings(silent=True, console="off", disable_git=True, save_code=False)
-    run = wandb.init(name=f"collapse-audit {told['lineage']}", job_type="audit", config=told, settings=quiet)
+    run = wandb.init(name=f"collapse-audit {logged['lineage']}", job_type="audit", config=logged, settings=quiet)
     try:
         run.define_metric("generation")
         run.define_metric("*", step_metric="generation")
         for generation, values in metrics(report).items():
             run.log({"generation": generation, **values})
-        artifact = wandb.Artifact(f"collapse-audit-{_STRANGE.sub('_', told['lineage']).replace(' ', '_')}", "report")
+        artifact = wandb.Artifact(f"collapse-audit-{_STRANGE.sub('_', logged['lineage']).replace(' ', '_')}", "report")
         for file in files:
             artifact.add_file(str(file))
         run.log_artifact(artifact)
-        run.summary.update({"verdict": told["verdict"], "exit_code": report.exit_code, "summary": told["summary"]})
+        run.summary.update({"verdict": logged["verdict"], "exit_code": report.exit_code, "summary": logged["summary"]})
     finally:
         run.finish()
 

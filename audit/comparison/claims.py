@@ -82,7 +82,7 @@ def from_scale(value: float, scale: Scale) -> float:
     return math.exp(value) if scale == "log" else value
 
 
-def claims(found: Sequence[Contrast], *, alpha: float) -> tuple[Contrast, ...]:
+def claims(contrasts: Sequence[Contrast], *, alpha: float) -> tuple[Contrast, ...]:
     """Judge a family: Holm over all of ``found`` that have a p-value, then the rule for each.
 
     * one holds better: "no difference" is rejected (Holm-adjusted two-sided p <= alpha);
@@ -90,25 +90,28 @@ def claims(found: Sequence[Contrast], *, alpha: float) -> tuple[Contrast, ...]:
       have been seen (two one-sided tests, Schuirmann 1987, doi 10.1007/BF01068419);
     * open: anything else.
     """
-    tested = [index for index, one in enumerate(found) if one.p_value is not None]
-    adjusted = dict(zip(tested, holm([found[index].p_value or 0.0 for index in tested]), strict=True))
-    return tuple(_judged(one, adjusted[index], alpha) if index in adjusted else one for index, one in enumerate(found))
+    tested = [index for index, contrast in enumerate(contrasts) if contrast.p_value is not None]
+    adjusted = dict(zip(tested, holm([contrasts[index].p_value or 0.0 for index in tested]), strict=True))
+    return tuple(
+        _judged(contrast, adjusted[index], alpha) if index in adjusted else contrast
+        for index, contrast in enumerate(contrasts)
+    )
 
 
-def _judged(one: Contrast, p_adjusted: float, alpha: float) -> Contrast:
-    if one.difference is None or one.low is None or one.high is None:
-        raise ValueError(f"{one.probe}/{one.statistic}: a p-value without an interval")
+def _judged(contrast: Contrast, p_adjusted: float, alpha: float) -> Contrast:
+    if contrast.difference is None or contrast.low is None or contrast.high is None:
+        raise ValueError(f"{contrast.probe}/{contrast.statistic}: a p-value without an interval")
     # Damage of A less that of B: above 0, B holds better.
-    sign = 1.0 if one.worse == "higher" else -1.0
-    excess = sign * to_scale(one.difference, one.scale)
-    low, high = sorted(sign * to_scale(bound, one.scale) for bound in (one.low, one.high))
-    alike = one.margin is not None and -one.margin <= low and high <= one.margin
+    sign = 1.0 if contrast.worse == "higher" else -1.0
+    excess = sign * to_scale(contrast.difference, contrast.scale)
+    low, high = sorted(sign * to_scale(bound, contrast.scale) for bound in (contrast.low, contrast.high))
+    alike = contrast.margin is not None and -contrast.margin <= low and high <= contrast.margin
     claimed = Held.B if excess > 0 else Held.A
     unclaimed = Held.ALIKE if alike else Held.OPEN
     return dataclasses.replace(
-        one,
+        contrast,
         p_adjusted=p_adjusted,
         outcome=claimed if p_adjusted <= alpha else unclaimed,
         immaterial=alike,
-        b_may_be_worse=one.margin is None or low < -one.margin,
+        b_may_be_worse=contrast.margin is None or low < -contrast.margin,
     )

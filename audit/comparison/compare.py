@@ -29,7 +29,7 @@ def compare(
 
     Raises UsageError where one is a report and the other a lineage, InputError where one cannot be read.
     """
-    reports = [_report(one) for one in (a, b)]
+    reports = [_report(side) for side in (a, b)]
     if reports[0] is not None and reports[1] is not None:
         if seed is not None or tuple(sets):
             raise UsageError("seed and sets are for lineages: a report is read as it is, not audited again")
@@ -40,11 +40,11 @@ def compare(
     return contrast(first, second, generation="last" if generation is None else generation)
 
 
-def _report(one: AuditReport | str | os.PathLike[str]) -> AuditReport | None:
+def _report(side: AuditReport | str | os.PathLike[str]) -> AuditReport | None:
     """The report that it is, or leads to; None for anything else."""
-    if isinstance(one, AuditReport):
-        return one
-    path = Path(one)
+    if isinstance(side, AuditReport):
+        return side
+    path = Path(side)
     if path.is_file() and path.suffix == ".json":
         return read(path)
     held = path / "report.json"

@@ -94,7 +94,7 @@ def contrast(a: Prepared, b: Prepared, *, generation: str = "last", progress: Pr
         generation=judged,
         alpha=a.config.alpha,
         seed=a.config.seed,
-        recipe=tuple(each for found in recipe for each in found),
+        recipe=tuple(each for at_generation in recipe for each in at_generation),
         documents=documents,
         notes=(*_extent(planned), *_recipes(a, b), *_automatic(defaults), *notes),
         exit_code=int(code),
@@ -110,9 +110,9 @@ def _about(report: AuditReport) -> dict[str, Any]:
     return {key: report.lineage[key] for key in keys if report.lineage.get(key)} | {"verdict": report.verdict.value}
 
 
-def _terms(one: Prepared) -> dict[str, Any]:
+def _terms(side: Prepared) -> dict[str, Any]:
     """Settings that decide what a value means. What a tokenizer is called is known once it has been read."""
-    echo = one.config.echo(one.probes)
+    echo = side.config.echo(side.probes)
     margins = {f"{name} margin": about["margin"] for name, about in echo.pop("margins").items()}
     return {key: value for key, value in echo.items() if key not in _HARMLESS | {"tokens"}} | margins
 
@@ -130,11 +130,11 @@ def _same_terms(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
 _Planned = Mapping[tuple[str, int], Comparison]
 
 
-def _planned(name: str, one: Prepared) -> _Planned:
+def _planned(name: str, side: Prepared) -> _Planned:
     """The comparisons that count, by seed and generation."""
-    comparisons = [each for each in one.plan.comparisons if each.gating]
+    comparisons = [each for each in side.plan.comparisons if each.gating]
     if not comparisons:
-        raise UsageError(f"{name} ({one.lineage.name}) has no generation that is compared with a baseline")
+        raise UsageError(f"{name} ({side.lineage.name}) has no generation that is compared with a baseline")
     return {(ONLY_SEED if each.seed is None else each.seed, each.generation): each for each in comparisons}
 
 
@@ -169,7 +169,7 @@ def _extent(planned: tuple[_Planned, _Planned]) -> list[str]:
     """What only one of the two has, and so is left out."""
     notes = []
     for what, part in (("seed", 0), ("generation", 1)):
-        sides = [dict.fromkeys(place[part] for place in one) for one in planned]
+        sides = [dict.fromkeys(place[part] for place in places) for places in planned]
         for name, own, other in (("A", *sides), ("B", *reversed(sides))):
             alone = [str(each) for each in own if each not in other]
             if alone and set(sides[0]) & set(sides[1]):
@@ -181,8 +181,8 @@ def _extent(planned: tuple[_Planned, _Planned]) -> list[str]:
 def _recipes(a: Prepared, b: Prepared) -> list[str]:
     """Where the recipes differ besides the scheme: a contrast is of everything that differs."""
     flat = [
-        {key: value for key, value in settings(one.lineage.recipe).items() if not key.startswith(_NO_RECIPE)}
-        for one in (a, b)
+        {key: value for key, value in settings(side.lineage.recipe).items() if not key.startswith(_NO_RECIPE)}
+        for side in (a, b)
     ]
     if not all(flat):
         return []
@@ -216,7 +216,7 @@ def _by_prompts(
     cutter = tokenizer(a.config.tokens)
     margins = {(each.probe, each.statistic): margin_on_scale(each, defaults) for each in report.findings}
     rule = _rule(a, report)
-    found: list[Contrast] = []
+    contrasted: list[Contrast] = []
     notes: dict[str, list[str]] = {}
     for seed, index in planned[0]:
         if index != judged or (seed, index) not in planned[1]:
@@ -230,9 +230,18 @@ def _by_prompts(
             notes.setdefault(f"no comparison by prompts: {four}", []).append(seed)
             continue
         doubles = _doubles(four, a, sides, cutter=cutter, rule=rule, same_scorer=same)
-        contrasts = [_contrast(one, seed, index, four, margins.get((one.probe, one.statistic))) for one in doubles]
-        found += claims(contrasts, alpha=a.config.alpha)
-    return tuple(found), [
+        contrasts = [
+            _contrast(
+                double_difference,
+                seed,
+                index,
+                four,
+                margins.get((double_difference.probe, double_difference.statistic)),
+            )
+            for double_difference in doubles
+        ]
+        contrasted += claims(contrasts, alpha=a.config.alpha)
+    return tuple(contrasted), [
         f"{note} ({_listed(seeds)})" if seeds != [ONLY_SEED] else note for note, seeds in notes.items()
     ]
 
@@ -251,7 +260,9 @@ def _rule(a: Prepared, report: AuditReport) -> LabelRule | None:
 
 
 def _four(a: Prepared, sides: Sequence[Comparison], cutter: Tokenizer) -> Quartet | str:
-    read = [read_side(side, a.config, cutter) for one in sides for side in (one.baseline, one.current)]
+    read = [
+        read_side(side, a.config, cutter) for comparison in sides for side in (comparison.baseline, comparison.current)
+    ]
     return quartet((read[0], read[1], read[2], read[3]))
 
 
@@ -277,26 +288,26 @@ def _doubles(
     return double_differences(answers, compares_of(a.probes), permutations=permutations)
 
 
-def _contrast(one: DoubleDifference, seed: str, generation: int, four: Quartet, margin: float | None) -> Contrast:
-    finite = math.isfinite(one.error)
+def _contrast(measured: DoubleDifference, seed: str, generation: int, four: Quartet, margin: float | None) -> Contrast:
+    finite = math.isfinite(measured.error)
     return Contrast(
         level="documents",
-        probe=one.probe,
-        statistic=one.statistic,
+        probe=measured.probe,
+        statistic=measured.statistic,
         seed=seed,
         generation=generation,
-        unit=one.unit,
-        worse=one.worse,
-        scale=one.scale,
-        a={seed: from_scale(one.change_a, one.scale)},
-        b={seed: from_scale(one.change_b, one.scale)},
-        difference=from_scale(one.difference, one.scale),
-        low=from_scale(one.difference - Z * one.error, one.scale) if finite else None,
-        high=from_scale(one.difference + Z * one.error, one.scale) if finite else None,
+        unit=measured.unit,
+        worse=measured.worse,
+        scale=measured.scale,
+        a={seed: from_scale(measured.change_a, measured.scale)},
+        b={seed: from_scale(measured.change_b, measured.scale)},
+        difference=from_scale(measured.difference, measured.scale),
+        low=from_scale(measured.difference - Z * measured.error, measured.scale) if finite else None,
+        high=from_scale(measured.difference + Z * measured.error, measured.scale) if finite else None,
         margin=margin,
         n=four.units,
         units=four.kind,
-        p_value=one.p_value if finite else None,
+        p_value=measured.p_value if finite else None,
         outcome=Held.OPEN,
         b_may_be_worse=True,
         reason=f"swaps of A and B within {four.kind}" if finite else "no spread, so there is no interval",
@@ -308,12 +319,12 @@ def _contrast(one: DoubleDifference, seed: str, generation: int, four: Quartet, 
 
 def _verdict(recipe: Sequence[Contrast], documents: Sequence[Contrast]) -> tuple[ExitCode, str]:
     """Exit code and summary: worse before error before open before "nothing compared" before "nowhere worse"."""
-    compared = [one for one in recipe if one.outcome is not Held.NOT_COMPARED]
-    worse = [one for one in compared if one.outcome is Held.A and not one.immaterial]
-    better = [one for one in compared if one.outcome is Held.B and not one.immaterial]
-    unsettled = [one for one in compared if one.outcome is Held.OPEN and one.b_may_be_worse]
+    compared = [contrast for contrast in recipe if contrast.outcome is not Held.NOT_COMPARED]
+    worse = [contrast for contrast in compared if contrast.outcome is Held.A and not contrast.immaterial]
+    better = [contrast for contrast in compared if contrast.outcome is Held.B and not contrast.immaterial]
+    unsettled = [contrast for contrast in compared if contrast.outcome is Held.OPEN and contrast.b_may_be_worse]
     of_all = f"of {len(compared)} findings"
-    most = max((one.n for one in compared), default=0)
+    most = max((contrast.n for contrast in compared), default=0)
     parts = [
         f"{name} holds better in {len(held)} {of_all}, first {held[0].name}"
         for name, held in (("A", worse), ("B", better))
@@ -321,7 +332,7 @@ def _verdict(recipe: Sequence[Contrast], documents: Sequence[Contrast]) -> tuple
     ]
     if worse:
         return ExitCode.COLLAPSE, "; ".join(parts)
-    crashed = [one for one in recipe if one.error]
+    crashed = [contrast for contrast in recipe if contrast.error]
     if crashed:
         return ExitCode.INTERNAL_ERROR, f"error: {crashed[0].name} could not be measured"
     if compared and most < MIN_SEEDS:
@@ -338,7 +349,9 @@ def _verdict(recipe: Sequence[Contrast], documents: Sequence[Contrast]) -> tuple
 
 def _of_these(documents: Sequence[Contrast]) -> str:
     """What may be said of these very texts, where nothing may be said of the recipe."""
-    counts = {name: sum(one.outcome is held for one in documents) for name, held in (("A", Held.A), ("B", Held.B))}
+    counts = {
+        name: sum(contrast.outcome is held for contrast in documents) for name, held in (("A", Held.A), ("B", Held.B))
+    }
     if not documents:
         return ""
     return f"; of these texts, A holds better in {counts['A']} and B in {counts['B']} of {len(documents)} comparisons"

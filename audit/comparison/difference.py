@@ -55,10 +55,10 @@ class Change:
     @property
     def finding(self) -> Finding:
         """The newer of the two, for its names."""
-        found = self.new or self.old
-        if found is None:
+        finding = self.new or self.old
+        if finding is None:
             raise ValueError("a change of nothing")
-        return found
+        return finding
 
     @property
     def exit_code(self) -> ExitCode:
@@ -243,18 +243,18 @@ def _unlike(
     old: AuditReport, new: AuditReport, before: Mapping[Key, Finding], after: Mapping[Key, Finding]
 ) -> Iterator[str]:
     for key in ("name", "scheme", "tokens", "labels"):
-        yield from _told(
+        yield from _differences(
             f"lineage {key}" if key in ("name", "scheme") else key, *(r.lineage.get(key) for r in (old, new))
         )
-    yield from _told("version of collapse-audit", old.tool["version"], new.tool["version"])
-    yield from _told("seed of the audit", old.seed, new.seed)
+    yield from _differences("version of collapse-audit", old.tool["version"], new.tool["version"])
+    yield from _differences("seed of the audit", old.seed, new.seed)
     both = [(before[key], after[key]) for key in before if key in after]
     flat = [_settings(report) for report in (old, new)]
     for name in {**flat[0], **flat[1]}:
-        yield from _told(name, flat[0].get(name), flat[1].get(name))
+        yield from _differences(name, flat[0].get(name), flat[1].get(name))
     yield from _margins(old, new, both)
-    told = {key: None for a, b in both for key in _told("compared with", a.baseline, b.baseline)}
-    yield from told
+    mentioned = {key: None for a, b in both for key in _differences("compared with", a.baseline, b.baseline)}
+    yield from mentioned
     yield from _sizes(both)
     yield from _baselines(both)
 
@@ -267,10 +267,10 @@ def _sizes(both: list[tuple[Finding, Finding]]) -> Iterator[str]:
         most[new.seed, new.generation] = max(before, old.n_baseline or 0), max(after, new.n_baseline or 0)
     sizes = dict.fromkeys(pair for pair in most.values() if pair[0] != pair[1] and all(pair))
     for before, after in sizes:
-        yield from _told("documents of the baseline", f"{before:,}", f"{after:,}")
+        yield from _differences("documents of the baseline", f"{before:,}", f"{after:,}")
 
 
-def _told(what: str, old: Any, new: Any) -> Iterator[str]:
+def _differences(what: str, old: Any, new: Any) -> Iterator[str]:
     if old != new:
         shown = [inert("none" if value is None else value) for value in (old, new)]
         yield f"{inert(what)}: {shown[0]} -> {shown[1]}"
@@ -296,7 +296,7 @@ def _margins(old: AuditReport, new: AuditReport, both: list[tuple[Finding, Findi
                     f"{margin:g} (auto)" if given == "auto" and isinstance(margin, float) else margin
                     for margin, given in zip(margins, settings_, strict=True)
                 )
-                yield from _told(f"margin of {name}", *automatic)
+                yield from _differences(f"margin of {name}", *automatic)
 
 
 def _asked_margins(report: AuditReport) -> dict[str, Any]:

@@ -41,14 +41,16 @@ _SECTIONS = {
 Columns = dict[str, list[str]]
 
 
-def contrast_text(found: Contrasted, *, width: int, color: bool) -> str:
+def contrast_text(contrasted: Contrasted, *, width: int, color: bool) -> str:
     """Two lineages, for a terminal of ``width`` columns; the last line is ``found.summary``."""
-    return _page(_contrast(found, max(width, NARROWEST)), found.summary, found.exit_code, width=width, color=color)
+    return _page(
+        _contrast(contrasted, max(width, NARROWEST)), contrasted.summary, contrasted.exit_code, width=width, color=color
+    )
 
 
-def difference_text(found: Difference, paths: tuple[str, str], *, width: int, color: bool) -> str:
+def difference_text(changes: Difference, paths: tuple[str, str], *, width: int, color: bool) -> str:
     """Two reports, for a terminal of ``width`` columns; the last line is ``found.summary``."""
-    return _page(_difference(found, paths), found.summary, found.exit_code, width=width, color=color)
+    return _page(_difference(changes, paths), changes.summary, changes.exit_code, width=width, color=color)
 
 
 def _page(parts: Iterable[RenderableType], summary: str, code: int, *, width: int, color: bool) -> str:
@@ -98,28 +100,28 @@ def _remarks(lines: Iterable[str]) -> Iterable[RenderableType]:
 # ----------------------------------------------------------------------------------------------------------- lineages
 
 
-def _contrast(found: Contrasted, width: int) -> Iterable[RenderableType]:
-    shared = {key: inert(found.a[key]) for key in ("baseline", "tokens", "labels") if key in found.a}
-    audit = {"audit": f"seed {found.seed}, alpha {found.alpha:g}"}
-    yield _facts({"A": _lineage(found.a), "B": _lineage(found.b)} | shared | audit)
-    here = [one for one in found.recipe if one.generation == found.generation]
-    compared = [one for one in here if one.outcome is not Held.NOT_COMPARED]
+def _contrast(contrasted: Contrasted, width: int) -> Iterable[RenderableType]:
+    shared = {key: inert(contrasted.a[key]) for key in ("baseline", "tokens", "labels") if key in contrasted.a}
+    audit = {"audit": f"seed {contrasted.seed}, alpha {contrasted.alpha:g}"}
+    yield _facts({"A": _lineage(contrasted.a), "B": _lineage(contrasted.b)} | shared | audit)
+    here = [contrast for contrast in contrasted.recipe if contrast.generation == contrasted.generation]
+    compared = [contrast for contrast in here if contrast.outcome is not Held.NOT_COMPARED]
     if compared:
         yield Text("")
-        yield _section(f"RECIPES: generation {found.generation}, seeds are the units")
+        yield _section(f"RECIPES: generation {contrasted.generation}, seeds are the units")
         yield _rows(_claims(compared) | _dots(compared) | _held(compared), width)
-    for seed in dict.fromkeys(one.seed for one in found.documents):
-        group = [one for one in found.documents if one.seed == seed]
+    for seed in dict.fromkeys(contrast.seed for contrast in contrasted.documents):
+        group = [contrast for contrast in contrasted.documents if contrast.seed == seed]
         yield Text("")
         yield _section(
-            f"THESE TEXTS: generation {found.generation}, seed {inert(seed)}, {group[0].n:,} {group[0].units}"
+            f"THESE TEXTS: generation {contrasted.generation}, seed {inert(seed)}, {group[0].n:,} {group[0].units}"
         )
         yield _rows(_claims(group) | _held(group), width)
     yield Text("")
     yield _section("VALUES (mean over seeds), by generation")
-    yield _rows(_by_generation(found.recipe), width)
+    yield _rows(_by_generation(contrasted.recipe), width)
     key = "A - B, and for * the ratio A / B, with its 90% interval; better: A, B, alike (within the margin) or ? (open)"
-    yield from _remarks((key, *_reasons(here), *found.notes))
+    yield from _remarks((key, *_reasons(here), *contrasted.notes))
 
 
 def _lineage(about: Mapping[str, Any]) -> str:
@@ -129,76 +131,86 @@ def _lineage(about: Mapping[str, Any]) -> str:
     return f"{inert(about['name'])} ({'; '.join(parts)}); audited alone: {about['verdict']}"
 
 
-def _claims(found: Sequence[Contrast]) -> Columns:
-    columns: Columns = {"finding": [inert(one.name) + ("*" if one.scale == "log" else "") for one in found]}
+def _claims(contrasts: Sequence[Contrast]) -> Columns:
+    columns: Columns = {
+        "finding": [inert(contrast.name) + ("*" if contrast.scale == "log" else "") for contrast in contrasts]
+    }
     differences, intervals = [], []
-    for one in found:
-        differences.append("" if one.difference is None else _number(one, one.difference))
-        bounds = [_number(one, each) for each in (one.low, one.high) if each is not None]
+    for contrast in contrasts:
+        differences.append("" if contrast.difference is None else _number(contrast, contrast.difference))
+        bounds = [_number(contrast, each) for each in (contrast.low, contrast.high) if each is not None]
         intervals.append(" to ".join(bounds) if len(bounds) == 2 else "")
     columns |= {"A - B": differences, "90% interval": intervals}
-    columns["Holm p"] = ["" if one.p_adjusted is None else _p(one.p_adjusted) for one in found]
+    columns["Holm p"] = ["" if contrast.p_adjusted is None else _p(contrast.p_adjusted) for contrast in contrasts]
     return columns
 
 
-def _number(one: Contrast, value: float) -> str:
+def _number(contrast: Contrast, value: float) -> str:
     """``value`` to as many decimals as its contrast and the margin need."""
-    beside = [each for each in (one.difference, one.low, one.high) if each is not None]
-    return number(value, beside=beside if one.margin is None else [*beside, from_scale(one.margin, one.scale)])
+    beside = [each for each in (contrast.difference, contrast.low, contrast.high) if each is not None]
+    return number(
+        value, beside=beside if contrast.margin is None else [*beside, from_scale(contrast.margin, contrast.scale)]
+    )
 
 
 def _p(p: float) -> str:
     return probability(p).removeprefix("= ")
 
 
-def _held(found: Sequence[Contrast]) -> Columns:
+def _held(contrasts: Sequence[Contrast]) -> Columns:
     """Who holds better; in parentheses where the difference is smaller than the margin."""
-    return {"better": [f"({_HELD[one.outcome]})" if _small(one) else _HELD[one.outcome] for one in found]}
+    return {
+        "better": [
+            f"({_HELD[contrast.outcome]})" if _small(contrast) else _HELD[contrast.outcome] for contrast in contrasts
+        ]
+    }
 
 
-def _small(one: Contrast) -> bool:
-    return one.immaterial and one.outcome in (Held.A, Held.B)
+def _small(contrast: Contrast) -> bool:
+    return contrast.immaterial and contrast.outcome in (Held.A, Held.B)
 
 
-def _dots(found: Sequence[Contrast]) -> Columns:
+def _dots(contrasts: Sequence[Contrast]) -> Columns:
     """The difference in every seed, where there are too few seeds for more than that."""
-    if any(one.low is not None for one in found):
+    if any(contrast.low is not None for contrast in contrasts):
         return {}
-    seeds = dict.fromkeys(seed for one in found for seed in one.a if seed in one.b)
-    return {f"seed {inert(seed)}": [_dot(one, seed) for one in found] for seed in seeds}
+    seeds = dict.fromkeys(seed for contrast in contrasts for seed in contrast.a if seed in contrast.b)
+    return {f"seed {inert(seed)}": [_dot(contrast, seed) for contrast in contrasts] for seed in seeds}
 
 
-def _dot(one: Contrast, seed: str) -> str:
-    if seed not in one.a or seed not in one.b or one.difference is None:
+def _dot(contrast: Contrast, seed: str) -> str:
+    if seed not in contrast.a or seed not in contrast.b or contrast.difference is None:
         return ""
-    value = one.a[seed] / one.b[seed] if one.scale == "log" else one.a[seed] - one.b[seed]
-    return _number(one, value)
+    value = contrast.a[seed] / contrast.b[seed] if contrast.scale == "log" else contrast.a[seed] - contrast.b[seed]
+    return _number(contrast, value)
 
 
 def _reasons(here: Sequence[Contrast]) -> list[str]:
     """What was not compared, and what keeps the rest from a claim: each reason once."""
     reasons: dict[str, list[str]] = {}
-    for one in here:
-        if one.outcome is Held.NOT_COMPARED:
-            reasons.setdefault(f"not compared: {one.reason}", []).append(one.name)
-        elif one.p_value is None:
-            reasons.setdefault(one.reason, [])
+    for contrast in here:
+        if contrast.outcome is Held.NOT_COMPARED:
+            reasons.setdefault(f"not compared: {contrast.reason}", []).append(contrast.name)
+        elif contrast.p_value is None:
+            reasons.setdefault(contrast.reason, [])
     return [f"{reason} ({', '.join(names)})" if names else reason for reason, names in reasons.items()]
 
 
 def _by_generation(recipe: Sequence[Contrast]) -> Columns:
     """Two rows a statistic, A above B; a column a generation."""
     table: dict[str, dict[int, Contrast]] = {}
-    for one in recipe:
-        if one.a and one.b:
-            table.setdefault(inert(one.name), {})[one.generation] = one
+    for contrast in recipe:
+        if contrast.a and contrast.b:
+            table.setdefault(inert(contrast.name), {})[contrast.generation] = contrast
     means = {
-        (name, generation): [_mean(side, [s for s in one.a if s in one.b]) for side in (one.a, one.b)]
+        (name, generation): [
+            _mean(side, [s for s in contrast.a if s in contrast.b]) for side in (contrast.a, contrast.b)
+        ]
         for name, row in table.items()
-        for generation, one in row.items()
+        for generation, contrast in row.items()
     }
     columns: Columns = {"finding": [each for name in table for each in (name, "")], "": ["A", "B"] * len(table)}
-    for generation in dict.fromkeys(one.generation for one in recipe):
+    for generation in dict.fromkeys(contrast.generation for contrast in recipe):
         cells = []
         for name, row in table.items():
             beside = [value for index in row for value in means[name, index]]
@@ -217,14 +229,14 @@ def _mean(by_seed: Mapping[str, float], shared: Sequence[str]) -> float:
 # ------------------------------------------------------------------------------------------------------------ reports
 
 
-def _difference(found: Difference, paths: tuple[str, str]) -> Iterable[RenderableType]:
-    yield _facts({"old": _report(found.old, paths[0]), "new": _report(found.new, paths[1])})
-    if found.unlike:
+def _difference(difference: Difference, paths: tuple[str, str]) -> Iterable[RenderableType]:
+    yield _facts({"old": _report(difference.old, paths[0]), "new": _report(difference.new, paths[1])})
+    if difference.unlike:
         yield Text("")
         yield _section("NOT LIKE FOR LIKE", "yellow")
-        yield from (Text(line) for line in found.unlike)
+        yield from (Text(line) for line in difference.unlike)
     for kind, (name, style) in _SECTIONS.items():
-        changes = [change for change in found.changes if change.kind is kind]
+        changes = [change for change in difference.changes if change.kind is kind]
         if not changes:
             continue
         yield Text("")
@@ -236,7 +248,7 @@ def _difference(found: Difference, paths: tuple[str, str]) -> Iterable[Renderabl
         if len(changes) > _ROWS:
             yield Text(f"and {len(changes) - _ROWS} more (--json lists all)")
     yield Text("")
-    yield from _remarks(found.notes)
+    yield from _remarks(difference.notes)
 
 
 def _report(report: AuditReport, path: str) -> str:
@@ -246,11 +258,11 @@ def _report(report: AuditReport, path: str) -> str:
 def _counted(changes: Sequence[Change]) -> Iterable[str]:
     """``generations 1-2 (seed 0): 20 pass, 8 FAIL``: whole generations, not each of their findings."""
     for seed in dict.fromkeys(change.finding.seed for change in changes):
-        found = [change.finding for change in changes if change.finding.seed == seed]
-        outcomes = [_outcome(finding) for finding in found]
+        findings = [change.finding for change in changes if change.finding.seed == seed]
+        outcomes = [_outcome(finding) for finding in findings]
         counts = ", ".join(f"{outcomes.count(word)} {word}" for word in dict.fromkeys(outcomes))
         of_seed = "" if seed is None else f" (seed {inert(seed)})"
-        yield f"{generations(finding.generation for finding in found)}{of_seed}: {counts}"
+        yield f"{generations(finding.generation for finding in findings)}{of_seed}: {counts}"
 
 
 def _change(change: Change) -> str:

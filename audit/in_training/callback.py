@@ -153,8 +153,8 @@ class CollapseAuditCallback(TrainerCallback):  # type: ignore[misc]
         state.log_history.append({**about, **values, "step": state.global_step, "epoch": state.epoch})
         collapsed = look.verdict is Verdict.COLLAPSE
         level = logging.WARNING if collapsed else logging.INFO
-        told = f" ({', '.join(look.failed)})" if collapsed else ""
-        logger.log(level, "step %d: look %d: %s%s", state.global_step, number, look.verdict.value, told)
+        reasons = f" ({', '.join(look.failed)})" if collapsed else ""
+        logger.log(level, "step %d: look %d: %s%s", state.global_step, number, look.verdict.value, reasons)
         return collapsed
 
     def _tokenizer(self, rest: Mapping[str, Any]) -> Any:
@@ -176,8 +176,8 @@ class CollapseAuditCallback(TrainerCallback):  # type: ignore[misc]
                 attention_mask=mask.to(model.device),
                 generation_config=GenerationConfig(**settings),
             )
-            told = tokenizer.batch_decode(output[:, ids.shape[1] :].cpu(), skip_special_tokens=True)
-            for i, text in zip(batch, told, strict=True):
+            answers = tokenizer.batch_decode(output[:, ids.shape[1] :].cpu(), skip_special_tokens=True)
+            for i, text in zip(batch, answers, strict=True):
                 texts[i] = text
         prompts = [str(prompt) for prompt in self._shown] if self._paired else None
         return sample_of(texts, prompts=prompts, name=f"look {number}")
@@ -196,7 +196,7 @@ class CollapseAuditCallback(TrainerCallback):  # type: ignore[misc]
         longest = max(lengths)
         if longest >= context:
             raise UsageError(
-                f"{sum(one >= context for one in lengths)} of {len(lengths)} prompts leave no room to answer: the "
+                f"{sum(n >= context for n in lengths)} of {len(lengths)} prompts leave no room to answer: the "
                 f"longest has {longest:,} tokens, and the model holds {context:,}; shorten or leave out such prompts",
                 slug="context",
             )
@@ -204,8 +204,8 @@ class CollapseAuditCallback(TrainerCallback):  # type: ignore[misc]
 
 def _context(model: Any) -> int | None:
     """Tokens that the model can read, as its configuration says; None where it does not."""
-    found = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-    return found if isinstance(found, int) and found > 0 else None
+    context = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    return context if isinstance(context, int) and context > 0 else None
 
 
 def _read(baseline: Sequence[str] | str | os.PathLike[str]) -> Sample:
@@ -239,8 +239,8 @@ def _prompts(
     if baseline.prompts is None or baseline.prompts.null_count:
         return [None] * samples, False
     chosen = np.random.default_rng(seed).permutation(len(baseline))[:samples]
-    found: list[str] = baseline.prompts.take(pa.array(chosen)).to_pylist()
-    return found, True
+    prompts: list[str] = baseline.prompts.take(pa.array(chosen)).to_pylist()
+    return prompts, True
 
 
 def _left_padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Any, Any]:
@@ -277,6 +277,6 @@ def _told_to_all(collapsed: bool) -> bool:
     """What the first process found, on every process: all stop at the same step, or none does."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return collapsed
-    found = [collapsed]
-    torch.distributed.broadcast_object_list(found, src=0)
-    return found[0]
+    collapsed_anywhere = [collapsed]
+    torch.distributed.broadcast_object_list(collapsed_anywhere, src=0)
+    return collapsed_anywhere[0]

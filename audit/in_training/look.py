@@ -43,12 +43,16 @@ class LookResult:
     @property
     def failed(self) -> tuple[str, ...]:
         """Probe and statistic of every failure, as reports name them."""
-        return tuple(f"{key[0]}/{key[1]}" for key, one in self.judgements.items() if one.outcome is Outcome.FAIL)
+        return tuple(
+            f"{key[0]}/{key[1]}" for key, judgement in self.judgements.items() if judgement.outcome is Outcome.FAIL
+        )
 
     @property
     def changed(self) -> tuple[str, ...]:
         """Likewise what moved beyond its margin: told, and no reason to stop a training."""
-        return tuple(f"{key[0]}/{key[1]}" for key, one in self.judgements.items() if one.outcome is Outcome.CHANGED)
+        return tuple(
+            f"{key[0]}/{key[1]}" for key, judgement in self.judgements.items() if judgement.outcome is Outcome.CHANGED
+        )
 
 
 def take_look(
@@ -71,23 +75,23 @@ def take_look(
     probes = [probe for probe in probes if probe.needs <= _at_hand(rule) and probe.name not in config.disabled]
     measured = trial(baseline, generation, probes=probes, config=config, labels=rule)
     gates = {(probe.name, gate.statistic): config.gate(probe, gate) for probe in probes for gate in probe.gates}
-    readings = {key: one for key, (one, _) in measured.items() if isinstance(one, Estimate)}
-    size = sum(1 for one in readings.values() if one.p_value is not None)
+    readings = {key: reading for key, (reading, _) in measured.items() if isinstance(reading, Estimate)}
+    size = sum(1 for reading in readings.values() if reading.p_value is not None)
     # A test that cannot reject however small its p-value needs no finer one.
-    suspected = {key for key, one in readings.items() if _beyond(one, gates[key], spent)}
+    suspected = {key for key, reading in readings.items() if _beyond(reading, gates[key], spent)}
     blocks = 2 * min(len(baseline), len(generation))
     permutations = permutations_for(size, spent, least=config.permutations, blocks=blocks)
     if permutations > config.permutations and any(readings[key].p_value is not None for key in suspected):
         again = [probe for probe in probes if any(key[0] == probe.name for key in suspected)]
         finer = dataclasses.replace(config, permutations=permutations)
         closer = trial(baseline, generation, probes=again, config=finer, labels=rule)
-        readings |= {key: one for key, (one, _) in closer.items() if isinstance(one, Estimate)}
+        readings |= {key: reading for key, (reading, _) in closer.items() if isinstance(reading, Estimate)}
     judgements = judge_family(readings, gates, alpha=spent, later=readings.keys() - suspected)
     return LookResult(
         number=number,
         alpha=spent,
-        verdict=VERDICTS[worst(one.outcome for one in judgements.values())],
-        values={key: one.value for key, one in readings.items()},
+        verdict=VERDICTS[worst(reading.outcome for reading in judgements.values())],
+        values={key: reading.value for key, reading in readings.items()},
         judgements=judgements,
     )
 

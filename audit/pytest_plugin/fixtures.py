@@ -70,9 +70,9 @@ class Audit:
         try:
             return self.report()
         except CollapseAuditError as error:
-            told = "the lineage could not be audited: its first error says why" if told_before else str(error)
+            reason = "the lineage could not be audited: its first error says why" if told_before else str(error)
         # Outside of the except block, whose error pytest would show a second time.
-        pytest.fail(told, pytrace=False)
+        pytest.fail(reason, pytrace=False)
 
 
 class AuditedLineage:

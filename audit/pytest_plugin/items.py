@@ -87,28 +87,28 @@ class Check(pytest.Item):
         if tolerated or cell.outcome is Outcome.NOT_MEASURED:
             pytest.skip("; ".join(dict.fromkeys(finding.reason for finding in _deciding(cell))))
         if cell.outcome is Outcome.ERROR:
-            pytest.fail(_told(cell, report), pytrace=False)
+            pytest.fail(_message(cell, report), pytrace=False)
 
     def runtest(self) -> None:
         """Fail with what was found, or do nothing."""
         report, cell = self._measured()
         if cell.outcome is Outcome.PASS:
             return
-        told = _told(cell, report)
+        message = _message(cell, report)
         asked = fail_on_change(report.config)
         if cell.outcome is Outcome.CHANGED and not any(unwanted(finding, asked) for finding in cell.findings):
             # Told, and never raised: a project that turns warnings into errors must get the command line's outcome.
             with warnings.catch_warnings():
                 warnings.simplefilter("always", CollapseAuditWarning)
-                warnings.warn(CollapseAuditWarning(told), stacklevel=1)
+                warnings.warn(CollapseAuditWarning(message), stacklevel=1)
             return
-        pytest.fail(told, pytrace=False)
+        pytest.fail(message, pytrace=False)
 
     def _measured(self) -> tuple[AuditReport, Cell]:
         report = self.lineage.selected.report_or_fail()
         place = (self.comparison.seed, self.comparison.generation, self.probe.name)
-        found = {(cell.seed, cell.generation, cell.probe): cell for cell in cells(report.findings)}
-        return report, found[place]
+        by_cell = {(cell.seed, cell.generation, cell.probe): cell for cell in cells(report.findings)}
+        return report, by_cell[place]
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Where the lineage lies, and the heading of a failure."""
@@ -120,5 +120,5 @@ def _deciding(cell: Cell) -> list[Finding]:
     return [finding for finding in cell.findings if finding.gating and counted(finding) is cell.outcome]
 
 
-def _told(cell: Cell, report: AuditReport) -> str:
+def _message(cell: Cell, report: AuditReport) -> str:
     return as_junit.body(_deciding(cell), report).strip("\n")

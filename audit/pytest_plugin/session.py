@@ -39,8 +39,8 @@ def register(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     asked_for = names_in(option.keyword)
     lineages = tuple(
-        AuditedLineage(name, replace(one, asked_for=asked_for), option.collapse_audit_history)
-        for name, one in zip(names(prepared), prepared, strict=True)
+        AuditedLineage(name, replace(job, asked_for=asked_for), option.collapse_audit_history)
+        for name, job in zip(names(prepared), prepared, strict=True)
     )
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args = []  # nobody asked for the project's own tests

@@ -50,8 +50,8 @@ def assembled(
     )
     code = ExitCode(number)
     lineage = plan.lineage
-    told = {**tables, "baselines": with_losses(tables["baselines"], findings)}
-    from_texts: dict[str, Any] = {name: tuple(plain(rows, name)) for name, rows in told.items()}
+    tables_shown = {**tables, "baselines": with_losses(tables["baselines"], findings)}
+    from_texts: dict[str, Any] = {name: tuple(plain(rows, name)) for name, rows in tables_shown.items()}
     return AuditReport(
         tool={"name": "collapse-audit", "version": __version__},
         lineage={

@@ -86,8 +86,8 @@ def _finding(m: Measured, asked_for: frozenset[str], judgement: Judgement | None
         "seconds": m.seconds,
     }
     if isinstance(m.reading, str):
-        told = sentence_without(gate, m.reading)
-        return Finding(outcome=Outcome.ERROR, reason=m.reading, sentence=told, **common)
+        said = sentence_without(gate, m.reading)
+        return Finding(outcome=Outcome.ERROR, reason=m.reading, sentence=said, **common)
     if isinstance(m.reading, NotMeasured):
         required = {m.probe.name.lower(), m.probe.code.lower()} & asked_for
         outcome = Outcome.NOT_MEASURED if m.reading.neutral else Outcome.INCONCLUSIVE

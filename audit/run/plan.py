@@ -93,15 +93,15 @@ def plan(
             if entry.index not in chosen:
                 continue
             kept = tuple(p for p in probes if keep(_described(p, seed, entry.index)))
-            found = _baseline(lineage, config, entry, entries, baseline_corpus)
-            if found is not None and found[0].corpus.path in _own_files(entry):
+            compared_with = _baseline(lineage, config, entry, entries, baseline_corpus)
+            if compared_with is not None and compared_with[0].corpus.path in _own_files(entry):
                 notes.append(f"generation {entry.index} is the baseline and is not compared with itself")
-            elif found is None:
+            elif compared_with is None:
                 if entry.index > 0 or generations is not None:
                     of_seed = "" if seed is None else f" of seed {seed}"
                     notes.append(f"generation {entry.index}{of_seed} has no baseline to be compared with")
             elif kept:
-                baseline, gating, trained_on = found
+                baseline, gating, trained_on = compared_with
                 comparisons.append(
                     Comparison(
                         seed=seed,

@@ -16,7 +16,7 @@ from collapse_audit.run.judge import judged
 from collapse_audit.run.overview.baselines import baselines
 from collapse_audit.run.overview.examples import examples
 from collapse_audit.run.overview.histograms import histograms
-from collapse_audit.run.overview.trends import seed_trends, told
+from collapse_audit.run.overview.trends import seed_trends, trend_rows
 from collapse_audit.run.plan import Plan, reference_side
 from collapse_audit.run.seed_audit import Progress, SeedAudit
 from collapse_audit.settings.config import AuditConfig
@@ -80,5 +80,5 @@ def run(
         tokens=cutter.name,
         labels=sorted(rules),
         units=list(units),
-        tables={**tables, "trends": told(slopes)},
+        tables={**tables, "trends": trend_rows(slopes)},
     )

@@ -48,15 +48,17 @@ def looked_at_again(
             anew |= {_key(m): m for m in compare(dataclasses.replace(comparison, probes=probes))}
     if not hanging:
         return list(measured)
-    told = []
+    notes = []
     for m in measured:
         again = anew.get(_key(m)) if _key(m) in hanging else None
         if again is not None and isinstance(again.reading, Estimate):
             seconds = m.seconds + again.seconds
-            told.append(dataclasses.replace(again, comparison=m.comparison, seconds=seconds, first_p=_p(m), again=True))
+            notes.append(
+                dataclasses.replace(again, comparison=m.comparison, seconds=seconds, first_p=_p(m), again=True)
+            )
         else:
-            told.append(dataclasses.replace(m, first_p=_p(m), again=False))
-    return told
+            notes.append(dataclasses.replace(m, first_p=_p(m), again=False))
+    return notes
 
 
 def _key(m: Measured) -> tuple[str, str, str]:

@@ -87,8 +87,8 @@ class SeedAudit:
         if people is not None and any(comparison.gating for comparison in self.comparisons):
             self._read(people, progress)  # the baseline is judged beside it
         self._share_prompts()
-        self.samples, told = under_one_scorer(self.samples, self._compared())
-        self.notes.extend(told)
+        self.samples, notes = under_one_scorer(self.samples, self._compared())
+        self.notes.extend(notes)
         decisive = next((c for c in self.comparisons if c.gating), self.comparisons[0])
         self.rule = label_rule_of(self.config, self.plan, self.samples[decisive.baseline.corpus])
         self._check_labels()
@@ -137,10 +137,10 @@ class SeedAudit:
             corpora = comparison.baseline.corpus, comparison.current.corpus
             if isinstance(self.samples[corpora[0]], PackedSample):
                 continue
-            for one, other in (corpora, corpora[::-1]):
-                before = self.samples[one]
-                self.samples[one] = with_prompts_of(before, self.samples[other], self.cutter)
-                self.notes.extend(f"{one.shown}: {note}" for note in self.samples[one].notes[len(before.notes) :])
+            for corpus, other in (corpora, corpora[::-1]):
+                before = self.samples[corpus]
+                self.samples[corpus] = with_prompts_of(before, self.samples[other], self.cutter)
+                self.notes.extend(f"{corpus.shown}: {note}" for note in self.samples[corpus].notes[len(before.notes) :])
 
     def _compared(self) -> set[Corpus]:
         return {side.corpus for comparison in self.comparisons for side in (comparison.baseline, comparison.current)}
@@ -148,7 +148,7 @@ class SeedAudit:
     def _most_documents(self) -> int:
         """Of any comparison, both sides together; no comparison has more blocks."""
         sides = [(c.baseline.corpus, c.current.corpus) for c in self.comparisons]
-        return max(2 * min(len(self.samples[one]), len(self.samples[other])) for one, other in sides)
+        return max(2 * min(len(self.samples[before]), len(self.samples[other])) for before, other in sides)
 
     def _read(self, side: Side, progress: Progress) -> None:
         if side.corpus in self.samples:
@@ -229,7 +229,9 @@ class SeedAudit:
             training=self._training(comparison),
             same_bytes=comparison.same_bytes,
             facts=self._facts(comparison),
-            contexts=self._contexts(comparison) if any("contexts" in one.needs for one in comparison.probes) else None,
+            contexts=self._contexts(comparison)
+            if any("contexts" in each.needs for each in comparison.probes)
+            else None,
             tasks=self._tasks(comparison) if any("tasks" in probe.needs for probe in comparison.probes) else None,
             evidence=self.config.evidence,
             unit=self.config.unit,
@@ -265,7 +267,7 @@ class SeedAudit:
         self.units[blocks.described] = None
         units = blocks.dependent
         if pair.units.why is not None:
-            about = UNIT_NOTE if units is not None and units.found else ""
+            about = UNIT_NOTE if units is not None and units.inferred else ""
             self.notes.append(f"{about}{comparison.current.corpus.shown}: {pair.units.why}")
         return units
 
@@ -290,24 +292,24 @@ class SeedAudit:
                 trained_on_baseline=key[2],
                 false_alarms=self.config.alpha,
             )
-        found = {name: gate for name, gate in self.settled[key].items() if name in wanted}
-        return dataclasses.replace(self.config, gates={**self.config.gates, **found})
+        automatic = {name: gate for name, gate in self.settled[key].items() if name in wanted}
+        return dataclasses.replace(self.config, gates={**self.config.gates, **automatic})
 
     def copies(self) -> list[dict[str, Any]]:
         """Of every generation that was compared: what of it stands in the texts it was trained on."""
-        found = []
+        facts = []
         for comparison in self.comparisons:
             current = self.samples.get(comparison.current.corpus)
             training = None if comparison.predecessor is None else self.samples.get(comparison.predecessor.corpus)
             if current is not None and training is not None:
                 about = {"seed": comparison.seed, "generation": comparison.generation, "training": training.name}
-                found.append(about | dataclasses.asdict(copied(current, training)))
-        return found
+                facts.append(about | dataclasses.asdict(copied(current, training)))
+        return facts
 
     def decoding(self, probes: Iterable[Probe]) -> list[dict[str, Any]]:
         """Of every generation with a control: what decoding did to what ``probes`` follow, and what training did."""
         follow = follows_of(probes)
-        found = []
+        facts = []
         for comparison in self.comparisons:
             if comparison.control is None:
                 continue
@@ -327,13 +329,13 @@ class SeedAudit:
                 if isinstance(split, NotMeasured):
                     untold.setdefault(split.reason, []).append(split.statistic)
                 else:
-                    found.append(about | split.as_dict())
+                    facts.append(about | split.as_dict())
             shown = comparison.control.corpus.shown
             self.notes.extend(
                 f"{shown}: {', '.join(names)} not told apart into decoding and training ({why})"
                 for why, names in untold.items()
             )
-        return found
+        return facts
 
     def _facts(self, comparison: Comparison) -> tuple[Fact, ...]:
         """Of the generation's model, and of generation 0's where that is the baseline: no gate looks at it itself."""

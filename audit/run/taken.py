@@ -17,27 +17,27 @@ _PLAIN = "text"
 class Taken:
     """What was taken, in words, and what speaks against it."""
 
-    told: str
+    text_is: str
     """Such as ``messages[-1].content of the assistant``; per corpus where they differ."""
     notes: tuple[str, ...]
 
 
 def corpora_of(plan: Plan) -> tuple[Corpus, ...]:
     """The corpora that are compared, each once, in the order in which they are met."""
-    found: dict[tuple[str, str | None], Corpus] = {}
+    corpora: dict[tuple[str, str | None], Corpus] = {}
     for comparison in plan.comparisons:
         for side in (comparison.baseline, comparison.current):
             if not is_pack(side.corpus.path):
-                found.setdefault((side.corpus.shown, side.corpus.split), side.corpus)
-    return tuple(found.values())
+                corpora.setdefault((side.corpus.shown, side.corpus.split), side.corpus)
+    return tuple(corpora.values())
 
 
 def taken_as_text(corpora: Iterable[Corpus]) -> Taken:
     """Look into the first records of every corpus.
 
-    Raises InputError where it cannot be told what the text is; what is wrong with several corpora alike is said once.
+    Raises InputError where it cannot be said what the text is; what is wrong with several corpora alike is said once.
     """
-    told: dict[str, list[str]] = {}
+    places: dict[str, list[str]] = {}
     notes: list[str] = []
     problems: list[Problem] = []
     for corpus in corpora:
@@ -46,25 +46,27 @@ def taken_as_text(corpora: Iterable[Corpus]) -> Taken:
         except InputError as error:
             problems += error.problems
             continue
-        told.setdefault(words, []).append(corpus.shown)
+        places.setdefault(words, []).append(corpus.shown)
         if doubt:
             notes.append(f"{corpus.shown}: {doubt}")
     if problems:
         raise InputError(_once(problems))
-    if len(told) == 1:
-        (words,) = told
+    if len(places) == 1:
+        (words,) = places
         said = [] if words == _PLAIN else [f"text = {words}"]
-        return Taken(told=words, notes=(*said, *notes))
-    words = "; ".join(f"{words} ({', '.join(names)})" for words, names in told.items())
-    return Taken(told=words or _PLAIN, notes=(*([f"text = {words}"] if words else []), *notes))
+        return Taken(text_is=words, notes=(*said, *notes))
+    words = "; ".join(f"{words} ({', '.join(names)})" for words, names in places.items())
+    return Taken(text_is=words or _PLAIN, notes=(*([f"text = {words}"] if words else []), *notes))
 
 
 def _once(problems: list[Problem]) -> list[Problem]:
     alike: dict[tuple[str, str, str], list[Problem]] = {}
-    for one in problems:
-        alike.setdefault((one.found, one.expected, one.slug), []).append(one)
+    for problem in problems:
+        alike.setdefault((problem.found, problem.expected, problem.slug), []).append(problem)
     return [_counted(first, len(more)) for first, *more in alike.values()]
 
 
-def _counted(one: Problem, more: int) -> Problem:
-    return replace(one, found=f"{one.found}, as in {more} more file{'s' if more > 1 else ''}") if more else one
+def _counted(problem: Problem, more: int) -> Problem:
+    return (
+        replace(problem, found=f"{problem.found}, as in {more} more file{'s' if more > 1 else ''}") if more else problem
+    )

@@ -90,8 +90,8 @@ class AuditConfig:
 
     def automatic(self, probes: Iterable[Probe]) -> dict[tuple[str, str], Gate]:
         """The gates whose margin is to be settled on the baseline's own text."""
-        found = {(probe.name, gate.statistic): gate for probe in probes for gate in probe.gates}
-        return {key: gate for key, gate in found.items() if key in self.gates and self.gates[key].auto}
+        gates = {(probe.name, gate.statistic): gate for probe in probes for gate in probe.gates}
+        return {key: gate for key, gate in gates.items() if key in self.gates and self.gates[key].auto}
 
     def echo(self, probes: Iterable[Probe]) -> dict[str, Any]:
         """The settings in force, as every report shows them."""

@@ -45,11 +45,11 @@ def names_in(expression: str) -> frozenset[str]:
 def known_names(expression: str, described: Sequence[str]) -> None:
     """Raises UsageError where a name of the expression stands in none of ``described``: a slip of the pen would
     otherwise select nothing."""
-    lower = [one.lower() for one in described]
+    lower = [known.lower() for known in described]
     for name in sorted(names_in(expression)):
-        if any(name in one for one in lower):
+        if any(name in known for known in lower):
             continue
-        words = {word for one in lower for word in one.split()}
+        words = {word for known in lower for word in known.split()}
         near = difflib.get_close_matches(name, sorted(words), n=1)
         hint = f"; did you mean {near[0]}?" if near else "; names of probes, codes, statistics and generation-<k> match"
         raise UsageError(f"-k {expression!r}: nothing is called {name!r}{hint}")

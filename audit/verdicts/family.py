@@ -34,7 +34,11 @@ def judge_family(
     can reject nothing: their p-values were measured too coarsely to be any of the others' equals. Where all of a family
     had a p-value before some were measured again (``first_look``), ``later`` ones are corrected by these among all.
     """
-    p_values = {key: one.p_value for key, one in estimates.items() if one.p_value is not None and key not in context}
+    p_values = {
+        key: estimate.p_value
+        for key, estimate in estimates.items()
+        if estimate.p_value is not None and key not in context
+    }
     first = {key: p for key, p in p_values.items() if key not in later}
     family = max(planned, len(p_values))
     coarse = {key: p for key, p in (first_look or {}).items() if key in p_values}
@@ -43,13 +47,13 @@ def judge_family(
     return {
         key: dataclasses.replace(
             judge(
-                one,
+                estimate,
                 gates[key],
-                p_adjusted=one.p_value if key in context else adjusted.get(key),
+                p_adjusted=estimate.p_value if key in context else adjusted.get(key),
                 alpha=alpha,
                 unit=unit,
             ),
             p_adjusted=adjusted.get(key),
         )
-        for key, one in estimates.items()
+        for key, estimate in estimates.items()
     }

@@ -91,10 +91,10 @@ def _inconclusive(
             f"{_short(fail_at if estimate.can_fail else pass_at)}"
         )
     n_needed = _documents_needed(estimate, fail_at)
-    told = f"no number of {unit} can be promised to settle it"
+    remedy = f"no number of {unit} can be promised to settle it"
     if n_needed:
-        told = f"{about(enough(n_needed))} {unit} would settle it"
-    return _judged(Outcome.INCONCLUSIVE, f"{why}; {told}", estimate, n_needed=n_needed)
+        remedy = f"{about(enough(n_needed))} {unit} would settle it"
+    return _judged(Outcome.INCONCLUSIVE, f"{why}; {remedy}", estimate, n_needed=n_needed)
 
 
 def _documents_needed(estimate: Estimate, margin: float) -> int | None:

@@ -29,16 +29,16 @@ def sentence(
 
     ``units``: what is independent, where that is not texts.
     """
-    found = _found(gate, reading.value, generation, baseline)
+    statement = _statement(gate, reading.value, generation, baseline)
     match judgement.outcome:
         case Outcome.FAIL:
-            return f"{found}; {_limit(gate)}"
+            return f"{statement}; {_limit(gate)}"
         case Outcome.CHANGED:
-            return f"{found}; {_limit(gate)}, and a move alone is no loss"
+            return f"{statement}; {_limit(gate)}, and a move alone is no loss"
         case Outcome.INCONCLUSIVE:
-            return _open(gate, reading, judgement, found, units)
+            return _open(gate, reading, judgement, statement, units)
         case _:
-            return f"{found}{_bound(gate, reading)}; {_limit(gate)}"
+            return f"{statement}{_bound(gate, reading)}; {_limit(gate)}"
 
 
 def sentence_without(gate: Gate, reading: NotMeasured | str) -> str:
@@ -49,7 +49,7 @@ def sentence_without(gate: Gate, reading: NotMeasured | str) -> str:
     return f"{name}: {'not measured' if reading.neutral else 'nobody can tell'}, because {reading.reason}"
 
 
-def _found(gate: Gate, value: float, generation: int, baseline: str) -> str:
+def _statement(gate: Gate, value: float, generation: int, baseline: str) -> str:
     says = gate.says or ("{plain} of {generation} is {value} of that of {baseline}" if gate.unit == "ratio" else "")
     return (says or "{plain} {rise} in {generation}").format(
         plain=gate.plain or gate.statistic,
@@ -124,20 +124,20 @@ def _wanted(gate: Gate) -> str:
     return f"a change of {_shown(gate, abs(gate.margin), change=True)} in {name}"
 
 
-def _open(gate: Gate, reading: Estimate, judgement: Judgement, found: str, units: Units | None) -> str:
+def _open(gate: Gate, reading: Estimate, judgement: Judgement, statement: str, units: Units | None) -> str:
     if "prompts-inside" in reading.notes:
-        return f"{found}; {_INSIDE}"
+        return f"{statement}; {_INSIDE}"
     if "too-short" in reading.notes:
-        return f"{found}; {reading.explanation}"
+        return f"{statement}; {reading.explanation}"
     one_sided = "one-sided" in reading.notes or not reading.can_fail
     n = min(reading.n_baseline, reading.n_generation)
     several = "texts" if units is None else f"texts ({count(units.count)} {units.name})"
-    told = f"{found}; {count(n)} {several} a side cannot tell {_wanted(gate)} from chance"
-    cure = _HELD_OUT if one_sided else _INDEPENDENT if units is not None and units.found else _ELSE
+    open_sentence = f"{statement}; {count(n)} {several} a side cannot tell {_wanted(gate)} from chance"
+    cure = _HELD_OUT if one_sided else _INDEPENDENT if units is not None and units.inferred else _ELSE
     needed = judgement.n_needed
     if needed is None:
-        return f"{told}, and more alone may not; {cure}"
+        return f"{open_sentence}, and more alone may not; {cure}"
     many = about(enough(needed))
     if needed > _TOO_MANY * n:
-        return f"{told}, and it would take {many}; {cure}"
-    return f"{told}; {many} would{f', or {cure}' if one_sided else ''}"
+        return f"{open_sentence}, and it would take {many}; {cure}"
+    return f"{open_sentence}; {many} would{f', or {cure}' if one_sided else ''}"

@@ -95,12 +95,12 @@ def read_waivers(table: Any, origin: str, probes: Iterable[Probe]) -> tuple[tupl
         place = f"{origin}: waiver {number + 1}"
         wrong = [misfit for misfit in misfits if misfit.path[0] == number]
         unfit = {misfit.path[1] for misfit in wrong if len(misfit.path) > 1}
-        told = [_in_words(misfit, place) for misfit in wrong]
+        complaints = [_in_words(misfit, place) for misfit in wrong]
         if isinstance(entry, Mapping):
-            told += [f"{place}: {words}" for words in _unknown_names(entry, known, unfit)]
-        if not told:
+            complaints += [f"{place}: {words}" for words in _unknown_names(entry, known, unfit)]
+        if not complaints:
             waivers.append(Waiver(**_values(entry, known), origin=origin))
-        problems += told
+        problems += complaints
     return tuple(waivers), problems
 
 
@@ -183,11 +183,11 @@ def _marked(finding: Finding, waivers: Sequence[Waiver], today: date) -> Finding
     if waiver is None or finding.waiver is not None or EXPIRED in finding.notes:
         return finding
     if waiver.expired(today):
-        told = f"its waiver expired after {waiver.expires}, owner {waiver.owner}"
-        return dataclasses.replace(finding, notes=(*finding.notes, EXPIRED), reason=f"{finding.reason}; {told}")
-    told = f"waived until {waiver.expires} by {waiver.owner}: {waiver.reason}"
+        note = f"its waiver expired after {waiver.expires}, owner {waiver.owner}"
+        return dataclasses.replace(finding, notes=(*finding.notes, EXPIRED), reason=f"{finding.reason}; {note}")
+    note = f"waived until {waiver.expires} by {waiver.owner}: {waiver.reason}"
     return dataclasses.replace(
-        finding, notes=(*finding.notes, WAIVED), waiver=waiver.echo(), reason=f"{finding.reason}; {told}"
+        finding, notes=(*finding.notes, WAIVED), waiver=waiver.echo(), reason=f"{finding.reason}; {note}"
     )
 
 
@@ -205,5 +205,5 @@ def _note(waiver: Waiver, findings: Sequence[Finding], waivers: Sequence[Waiver]
     return f"{about} holds until {waiver.expires}: {_count(spoken_for, 'is', 'are')} waived; {waiver.reason}"
 
 
-def _count(findings: Sequence[Finding], one: str, several: str) -> str:
-    return f"1 finding {one}" if len(findings) == 1 else f"{len(findings)} findings {several}"
+def _count(findings: Sequence[Finding], singular: str, several: str) -> str:
+    return f"1 finding {singular}" if len(findings) == 1 else f"{len(findings)} findings {several}"

@@ -98,10 +98,10 @@ class Adapter:
         reading a number, and where two adapters do not compare: other shapes, other tensors beside, NaN.
         """
         mine, theirs = list(self.layers), list(other.layers)
-        rest = [sorted(one.digests[name] for name in one.beside) for one in (self, other)]
+        rest = [sorted(adapter.digests[name] for name in adapter.beside) for adapter in (self, other)]
         if not mine or len(mine) != len(theirs) or rest[0] != rest[1] or not (self.is_lora and other.is_lora):
             return None
-        norms = [[one.changes[layer] for layer in layers] for one, layers in ((self, mine), (other, theirs))]
+        norms = [[adapter.changes[layer] for layer in layers] for adapter, layers in ((self, mine), (other, theirs))]
         if any(norm is None for side in norms for norm in side):
             return None
         first, second = np.array(norms, dtype=np.float64)
@@ -109,13 +109,13 @@ class Adapter:
         if longest <= _NOTHING or np.linalg.norm(first - second) >= below * longest:
             return None
         squares = 0.0
-        for one, another in zip(mine, theirs, strict=True):
-            square = _square_apart(self._factors(one), other._factors(another))
+        for adapter, another in zip(mine, theirs, strict=True):
+            square = _square_apart(self._factors(adapter), other._factors(another))
             if square is None:
                 return None
             squares += square
-        found = math.sqrt(squares) / longest
-        return float(found) if found < below else None
+        ratio = math.sqrt(squares) / longest
+        return float(ratio) if ratio < below else None
 
     def _factors(self, layer: str) -> Factors:
         layers = self.layers
@@ -176,16 +176,16 @@ def _factors(path: Path, places: Mapping[str, Place], pair: tuple[str, str], sca
 def _changes(path: Path, places: Mapping[str, Place], config: Mapping[str, Any]) -> dict[str, float | None]:
     """Layer to |scale x B·A|; None where the shapes allow no product, and where it is not finite."""
     layers = _layers(places)
-    found: dict[str, float | None] = {}
+    changes: dict[str, float | None] = {}
     for layer, pair in layers.items():
-        found[layer] = None
+        changes[layer] = None
         a, b = (places[name].shape for name in pair)
         if min(len(a), len(b)) >= 2 and math.prod(b[2:]) == 1 and a[0] == b[1] and 0 not in a + b:
             with np.errstate(over="ignore", invalid="ignore"):
                 first, second = _factors(path, places, pair, _scale(config, layer, places, layers))
                 square = _inner(first, second, first, second)
-            found[layer] = math.sqrt(max(square, 0.0)) if math.isfinite(square) else None
-    return found
+            changes[layer] = math.sqrt(max(square, 0.0)) if math.isfinite(square) else None
+    return changes
 
 
 def _inner(a: npt.NDArray[Any], b: npt.NDArray[Any], c: npt.NDArray[Any], d: npt.NDArray[Any]) -> float:
@@ -193,11 +193,11 @@ def _inner(a: npt.NDArray[Any], b: npt.NDArray[Any], c: npt.NDArray[Any], d: npt
     return float(((b.T @ d) * (a @ c.T)).sum())
 
 
-def _square_apart(one: Factors, other: Factors) -> float | None:
+def _square_apart(factors: Factors, other: Factors) -> float | None:
     """|B·A - D·C|^2, as that of one product: [B, -D] by A above C."""
-    if one[0].shape[1] != other[0].shape[1] or one[1].shape[0] != other[1].shape[0]:
+    if factors[0].shape[1] != other[0].shape[1] or factors[1].shape[0] != other[1].shape[0]:
         return None
-    a, b = np.vstack((one[0], other[0])), np.hstack((one[1], -other[1]))
+    a, b = np.vstack((factors[0], other[0])), np.hstack((factors[1], -other[1]))
     return max(_inner(a, b, a, b), 0.0)
 
 

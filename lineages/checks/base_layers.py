@@ -67,8 +67,8 @@ def read_base_layers(folder: Path, *, where: str) -> BaseLayers:
             continue
         for key, place in places.items():
             layer, _, what = key.rpartition(".")
-            told = what == "weight" and not place.kind.startswith(_PACKED)
-            shapes[layer] = place.shape if told else shapes.get(layer)
+            readable = what == "weight" and not place.kind.startswith(_PACKED)
+            shapes[layer] = place.shape if readable else shapes.get(layer)
     return BaseLayers(shapes, whole, frozenset(map(_name, shapes)))
 
 

@@ -57,14 +57,18 @@ class Provenance:
     # ------------------------------------------------------------------------------------------------------- adapters
 
     def _of_adapter(self, entry: GenerationEntry) -> Iterator[Fact]:
-        others = [one for one in self.lineage.of_seed(entry.seed) if one.adapter is not None and one is not entry]
+        others = [
+            sibling
+            for sibling in self.lineage.of_seed(entry.seed)
+            if sibling.adapter is not None and sibling is not entry
+        ]
         adapter = self._adapter(entry)
         if adapter is None:
             if entry.adapter is not None:
                 sentence = f"{self._place(entry)}/{WEIGHTS} is a git-lfs pointer and not the adapter: git lfs pull"
                 yield _fact("adapter-present", None, sentence)
             elif others:
-                which = ", ".join(str(one.index) for one in others)
+                which = ", ".join(str(sibling.index) for sibling in others)
                 sentence = (
                     f"{_name(entry)} has no adapter, where generations {which} have one: its model is not at hand"
                 )
@@ -134,9 +138,12 @@ class Provenance:
 
     def _same_base(self, entry: GenerationEntry, adapter: Adapter, where: str) -> Iterator[Fact]:
         """Base of the first generation that names one: by digest where digests are recorded, else by its name."""
-        known = [(one, one.details.get("model", {}).get("base_digest")) for one in self.lineage.of_seed(entry.seed)]
-        known = [(one, digest) for one, digest in known if digest is not None]
-        mine = next((digest for one, digest in known if one is entry), None)
+        known = [
+            (sibling, sibling.details.get("model", {}).get("base_digest"))
+            for sibling in self.lineage.of_seed(entry.seed)
+        ]
+        known = [(sibling, digest) for sibling, digest in known if digest is not None]
+        mine = next((digest for sibling, digest in known if sibling is entry), None)
         if mine is None:
             yield from self._same_base_name(entry, adapter, where)
         elif known[0][0] is not entry:
@@ -183,14 +190,19 @@ class Provenance:
 
     def _of_training(self, entry: GenerationEntry) -> Iterator[Fact]:
         seen = {corpus.path for corpus in training_corpora(self.lineage, entry)}
-        ancestors = [one for one in self.lineage.generations if one.texts.path in seen and one is not entry]
+        ancestors = [
+            generation
+            for generation in self.lineage.generations
+            if generation.texts.path in seen and generation is not entry
+        ]
         checked = 0
-        for one in (entry, *ancestors):
-            for name, claimed, actual in _recorded_digests(self.lineage, one):
+        for generation in (entry, *ancestors):
+            for name, claimed, actual in _recorded_digests(self.lineage, generation):
                 checked += 1
                 if claimed != actual:
                     sentence = (
-                        f"{_name(one)} was trained on {name} with the digest {_short(claimed)}, and that file's is "
+                        f"{_name(generation)} was trained on {name} with the digest {_short(claimed)}, and "
+                        "that file's is "
                         f"{_short(actual)}: the chain is broken"
                     )
                     yield _fact("training-digest", False, sentence)
@@ -206,16 +218,16 @@ class Provenance:
         if sources is None:
             return
         human = {"reference"} if reference is None else {"reference", reference.shown}
-        own = [one for one in sources if "lineage" not in one]
-        share = sum(one["share"] for one in own if shown_name(one["corpus"]) in human)
+        own = [source for source in sources if "lineage" not in source]
+        share = sum(source["share"] for source in own if shown_name(source["corpus"]) in human)
         if entry.training is None or reference is None:
             if 0 < share < 1:
                 what = "records that it was trained on are" if entry.training is None else "reference is"
                 sentence = f"{share:.4g} human text declared for {_name(entry)}, not measured: the {what} not at hand"
                 yield _fact("human-share", True, sentence, noted=True, declared=share)
             return
-        names = {shown_name(one["corpus"]) for one in own} - human
-        written = [_keys(one.texts) for one in self.lineage.generations if one.texts.shown in names]
+        names = {shown_name(source["corpus"]) for source in own} - human
+        written = [_keys(source.texts) for source in self.lineage.generations if source.texts.shown in names]
         records, people = _keys(entry.training), _keys(reference)
         by_people = pc.is_in(records, value_set=people)
         by_models = pc.is_in(records, value_set=pa.concat_arrays([*written, people.slice(0, 0)]))
@@ -233,17 +245,17 @@ class Provenance:
             sentence += ": drawn with replacement, as it seems" if ok else ": the same few again and again"
         if strays and len(own) == len(sources):
             sentence, ok = f"{sentence}, and {strays:,} stand in none of the corpora named in trained_on", False
-        found = {"least": least, "most": counted, "distinct": distinct, "records": n}
-        yield _fact("human-share", ok, f"{entry.training.shown}: {sentence}", noted=noted and ok, **found)
+        counted_as = {"least": least, "most": counted, "distinct": distinct, "records": n}
+        yield _fact("human-share", ok, f"{entry.training.shown}: {sentence}", noted=noted and ok, **counted_as)
 
 
-def _without_repeats(found: pa.LargeStringArray, people: pa.LargeStringArray, declared: float) -> tuple[int, int]:
+def _without_repeats(written: pa.LargeStringArray, people: pa.LargeStringArray, declared: float) -> tuple[int, int]:
     """Distinct records among ``found``, and how many remain where none counts more often than it stands in ``people``.
 
     Where more are declared than ``people`` holds, all of them must be repeated: each counts so many times more.
     """
     rounds = max(1, -(-round(declared) // max(1, len(people))))
-    mine, theirs = found.value_counts(), people.value_counts()
+    mine, theirs = written.value_counts(), people.value_counts()
     there = theirs.field("counts").take(pc.index_in(mine.field("values"), value_set=theirs.field("values")))
     capped = np.minimum(mine.field("counts").to_numpy(), rounds * there.to_numpy())
     return len(mine), int(capped.sum())
@@ -272,7 +284,7 @@ def _finite(adapter: Adapter, where: str) -> Fact:
 def _changes(adapter: Adapter, where: str) -> Fact:
     layers, idle, beside = adapter.layers, adapter.idle, adapter.beside
     if adapter.changes_nothing:
-        why, largest = "as before any training", max((adapter.changes[one] or 0.0 for one in layers), default=0.0)
+        why, largest = "as before any training", max((adapter.changes[each] or 0.0 for each in layers), default=0.0)
         if adapter.config.get("lora_alpha") == 0:
             why = f"by lora_alpha = 0 in {CONFIG}"
         elif largest:
@@ -322,7 +334,7 @@ def _recorded(entry: GenerationEntry, where: str) -> Iterator[Fact]:
 
 def _recorded_digests(lineage: Lineage, entry: GenerationEntry) -> Iterator[tuple[str, str, str]]:
     """Name, recorded and actual digest of every corpus of this lineage that ``trained_on`` has a digest of."""
-    digests = {one.texts.shown: one.texts.digest for one in lineage.generations}
+    digests = {generation.texts.shown: generation.texts.digest for generation in lineage.generations}
     if lineage.reference is not None:
         digests |= dict.fromkeys(("reference", lineage.reference.shown), lineage.reference.digest)
     for source in entry.details.get("trained_on", ()):
@@ -334,7 +346,7 @@ def _recorded_digests(lineage: Lineage, entry: GenerationEntry) -> Iterator[tupl
 def _decoding(lineage: Lineage, entry: GenerationEntry) -> Fact | None:
     """Against every earlier generation of its seed; the first that was decoded otherwise is named."""
     mine = _law(entry)
-    earlier = [one for one in lineage.of_seed(entry.seed) if one.index < entry.index]
+    earlier = [sibling for sibling in lineage.of_seed(entry.seed) if sibling.index < entry.index]
     for other in earlier:
         theirs = _law(other)
         if mine is None and theirs is None:

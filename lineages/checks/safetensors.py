@@ -86,7 +86,7 @@ def tensor_places(path: Path, *, where: str) -> dict[str, Place]:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         _broken(where, f"a header that cannot be read ({error})")
     end = 8 + length
-    for place in sorted(places.values(), key=lambda one: (one.start, one.stop)):
+    for place in sorted(places.values(), key=lambda place_of: (place_of.start, place_of.stop)):
         if place.start != end:
             _broken(where, "tensors that overlap or leave gaps")
         end = place.stop
@@ -101,7 +101,7 @@ def _place(entry: Mapping[str, Any], base: int) -> Place:
     kind, shape, (start, stop) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
     if kind not in _KINDS:
         raise ValueError(f"numbers of the type {shorten(kind)}")
-    if not all(type(one) is int and one >= 0 for one in (*shape, start, stop)):
+    if not all(type(number) is int and number >= 0 for number in (*shape, start, stop)):
         raise ValueError("a shape or an offset that is no whole number")
     if stop - start != math.prod(shape) * np.dtype(_KINDS[kind].bits).itemsize:
         raise ValueError("a tensor whose bytes do not fit its shape")

@@ -97,7 +97,7 @@ class Corpus:
             return "each file", ""
         if self.memory is None and is_plain_text(self.shown if self.files is None else self.files.names[0]):
             documents = self.reading.documents or "lines"
-            lines = [one["text"] for one in first.records if isinstance(one, dict)]
+            lines = [record["text"] for record in first.records if isinstance(record, dict)]
             against = prose(lines[:1000]) if not self.reading.documents else ""
             doubt = f"each line is taken as a document, but there are {against}: see --documents" if against else ""
             return f"each {documents.removesuffix('s')}", doubt
@@ -105,11 +105,11 @@ class Corpus:
             how = extraction(first.records, self.reading)
         except Unreadable as failure:
             raise InputError([self._problem(failure)]) from None
-        if how is None or not how.told:
+        if how is None or not how.spelled:
             return "text", ""
         gold = is_gold(how.text)
         doubt = f'"{how.text}" is taken as the text, and is called like the right answer' if gold else ""
-        return how.told, doubt
+        return how.spelled, doubt
 
     def _problem(self, failure: Unreadable) -> Problem:
         broken = failure.broken
@@ -127,15 +127,15 @@ class Corpus:
     def _blocks(self) -> Iterator[Block]:
         """The records in the plain form. How they come to it is told by the first block, once for the whole file."""
         how: Extraction | None = None
-        told = False
+        reported = False
         for block in self._raw_blocks():
-            if not told and block.records:
+            if not reported and block.records:
                 try:
                     how = extraction(block.records, self.reading)
                 except Unreadable as failure:
                     yield Block(lines=[failure.line], records=[failure.broken])
                     return
-                told = True
+                reported = True
             yield block if how is None else how.apply(block)
 
     def _batch(self, block: Block, problems: ProblemList) -> pa.RecordBatch | None:

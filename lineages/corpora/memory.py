@@ -33,7 +33,7 @@ class InMemory:
             return
         for start in range(0, len(self.held), _A_BLOCK):
             part = self.held[start : start + _A_BLOCK]
-            records = [{"text": one} if isinstance(one, str) else one for one in part]
+            records = [{"text": record} if isinstance(record, str) else record for record in part]
             yield Block(lines=range(start + 1, start + 1 + len(records)), records=records)
 
     def digest(self) -> str:
@@ -59,10 +59,10 @@ def in_memory(texts: Any, *, what: str) -> InMemory:
     if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
         kind = type(texts).__name__
         raise UsageError(f"{what}: {kind}; allowed: a path, or a list, data frame, table or data set of texts")
-    records = [dict(one) if isinstance(one, Mapping) else one for one in texts]
-    for number, one in enumerate(islice(records, len(records))):
-        if not isinstance(one, str | dict):
-            kind = type(one).__name__
+    records = [dict(record) if isinstance(record, Mapping) else record for record in texts]
+    for number, record in enumerate(islice(records, len(records))):
+        if not isinstance(record, str | dict):
+            kind = type(record).__name__
             raise UsageError(f"{what}: item {number} is a {kind}; allowed: strings, or records such as {{'text': …}}")
     return InMemory(records)
 

@@ -30,14 +30,14 @@ def sentiment(texts: Sequence[str]) -> dict[str, Any]:
         return {"reason": "no word"}
     latin = sum("LATIN" in unicodedata.name(letter, "") for letter in letters) / len(letters)
     known = sum(word in analyzer.lexicon for word in words) / len(words)
-    told = {"latin_letters": latin, "words_in_lexicon": known}
+    counts = {"latin_letters": latin, "words_in_lexicon": known}
     if latin < _LEAST_LATIN:
         return {
-            **told,
+            **counts,
             "reason": f"not meaningful for this language: VADER's lexicon is English, and knows {known:.2%}",
         }
     if known < _LEAST_KNOWN:
-        return {**told, "reason": f"VADER's lexicon knows only {known:.2%} of the words"}
+        return {**counts, "reason": f"VADER's lexicon knows only {known:.2%} of the words"}
     scores = np.array([analyzer.polarity_scores(text)["compound"] for text in texts])
     shares = {"positive": float(np.mean(scores >= 0.05)), "negative": float(np.mean(scores <= -0.05))}
-    return {**told, "method": "VADER", "mean": float(scores.mean()), **shares}
+    return {**counts, "method": "VADER", "mean": float(scores.mean()), **shares}

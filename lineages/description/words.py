@@ -43,14 +43,14 @@ def topics(texts: Sequence[str], *, seed: int) -> dict[str, Any]:
 
     model = LatentDirichletAllocation(n_components=_TOPICS, max_iter=_ROUNDS, random_state=seed)
     shares = model.fit_transform(counts).mean(axis=0)
-    found = [
+    described = [
         {
             "share": float(shares[topic]),
             "words": [str(names[at]) for at in np.argsort(-model.components_[topic], kind="stable")[:_TOPIC_WORDS]],
         }
         for topic in np.argsort(-shares, kind="stable")
     ]
-    return {"method": "latent Dirichlet allocation (scikit-learn)", "topics": found}
+    return {"method": "latent Dirichlet allocation (scikit-learn)", "topics": described}
 
 
 def _counted(texts: Sequence[str], orders: tuple[int, int], *, stop: bool) -> tuple[Any, Any]:

@@ -125,12 +125,12 @@ def _complain_of_nothing(scan: _Scan) -> None:
     others = corpora_among(found)
     folders = [name for name in found if (scan.root / name).is_dir() and _holds_a_corpus(scan.root / name)]
     several = others + folders
-    told = "no corpus" + (f" by name (only {', '.join(several[:5])})" if several else "")
+    reason = "no corpus" + (f" by name (only {', '.join(several[:5])})" if several else "")
     expected = f"{MANIFEST}, or reference.*, {NAMES}, ending in {ALLOWED}"
     if len(several) > 1:
         paths = " ".join(shlex.quote(f"{scan.where}/{name}") for name in several[:6])
         expected += f"; or name them in their order: collapse-audit --generations {paths}"
-    scan.complain("", told, expected, "no-corpus")
+    scan.complain("", reason, expected, "no-corpus")
 
 
 def _holds_a_corpus(folder: Path) -> bool:
@@ -145,12 +145,12 @@ def _take_in_order(scan: _Scan, folder: Path, *, seed: str | None, prefix: str) 
     entries, others = [], []
     for path in _inside(scan, folder, prefix):
         is_folder = path.is_dir()
-        found = (path.name, True) if is_folder else stem_of(path.name)
-        if found is None or about(path.name):
+        named = (path.name, True) if is_folder else stem_of(path.name)
+        if named is None or about(path.name):
             continue
-        stem, role = _role(found[0])
+        stem, role = _role(named[0])
         family = family_of(stem, is_text=not is_folder and ".txt" in path.name)
-        if family and found[1]:
+        if family and named[1]:
             entries.append(Ordered(name=path.name, stem=stem, role=role, family=family))
         elif not family and not is_folder and stem != "reference":
             others.append(path.name)
@@ -174,15 +174,15 @@ def _take_in_order(scan: _Scan, folder: Path, *, seed: str | None, prefix: str) 
 def _said_once(problems: list[Problem]) -> list[Problem]:
     """One mistake in many names is one message, with a count."""
     alike: dict[tuple[str, str, str], list[Problem]] = {}
-    for one in problems:
-        key = (one.slug, re.sub(r"\d+", "#", one.found), re.sub(r"\d+", "#", one.expected))
-        alike.setdefault(key, []).append(one)
+    for each in problems:
+        key = (each.slug, re.sub(r"\d+", "#", each.found), re.sub(r"\d+", "#", each.expected))
+        alike.setdefault(key, []).append(each)
     said = []
     for several in alike.values():
         if len(several) <= _MOST_ALIKE:
             said += several
             continue
-        names = ", ".join(Path(one.where).name for one in several[1:4])
+        names = ", ".join(Path(each.where).name for each in several[1:4])
         more = f", and {len(several) - 1} more such ({names}{', …' if len(several) > 4 else ''})"
         said.append(replace(several[0], found=several[0].found + more))
     return sorted(said, key=problems.index) if len(said) == len(problems) else said
@@ -210,19 +210,19 @@ def _has_a_part(name: str) -> bool:
 def _look_at(scan: _Scan, path: Path, *, seed: str | None, prefix: str) -> None:
     """One file or folder beside which the generations stand."""
     name = prefix + path.name
-    found = stem_of(path.name)
+    named = stem_of(path.name)
     number = generation_number(path.name)
     if path.is_dir() and number is not None:
         roles = scan.generation(seed, number)
         if seed is not None or not _take_seeds(scan, path, number, roles):
             _look_into(scan, path, roles, prefix=f"{name}/")
         return
-    stem, role = (None, "") if found is None else _role(found[0])
+    stem, role = (None, "") if named is None else _role(named[0])
     number = None if stem is None else generation_number(stem)
     if path.is_dir() and number is None:
         _look_at_folder(scan, path, name)
         return
-    if found is not None and not found[1]:
+    if named is not None and not named[1]:
         return  # a further shard: it belongs to the first one
     if stem == "reference" and role != "control":
         if seed is not None:
@@ -278,12 +278,12 @@ def _look_into(scan: _Scan, folder: Path, roles: dict[str, str], *, prefix: str)
 
 def _claim_folder(scan: _Scan, folder: Path, roles: dict[str, str], name: str) -> None:
     """The one corpus that a folder holds, whatever it is called there."""
-    found = corpus_folder(folder, f"{scan.where}/{name}")
-    if isinstance(found, Broken):
-        if found.slug != "no-corpus":
-            scan.complain(name, found.found, found.expected, found.slug)
-    elif len(found.names) == 1 and not found.documents:
-        scan.claim(roles, "texts", f"{name}/{found.paths[0].name}")
+    corpus = corpus_folder(folder, f"{scan.where}/{name}")
+    if isinstance(corpus, Broken):
+        if corpus.slug != "no-corpus":
+            scan.complain(name, corpus.found, corpus.expected, corpus.slug)
+    elif len(corpus.names) == 1 and not corpus.documents:
+        scan.claim(roles, "texts", f"{name}/{corpus.paths[0].name}")
     else:
         scan.claim(roles, "texts", name)
 
@@ -322,7 +322,7 @@ def _generations(scan: _Scan) -> Iterator[dict[str, Any]]:
     for seed, index in order:
         roles = scan.generations[seed, index]
         folder = f"gen_{index}" if seed is None else f"seed_{seed}/gen_{index}"
-        if "texts" not in roles and any(one.where == f"{scan.where}/{folder}" for one in scan.problems):
+        if "texts" not in roles and any(problem.where == f"{scan.where}/{folder}" for problem in scan.problems):
             continue
         if "texts" not in roles:
             found = f"generation {index} without texts" + (f" (only {next(iter(roles.values()))})" if roles else "")

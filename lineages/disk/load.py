@@ -120,7 +120,7 @@ def _held_out_and_trained_on(
 
 def _no_control(manifest: Manifest, entries: Sequence[GenerationEntry]) -> Iterator[Problem]:
     """A control is what generation 0 wrote under a later generation's decoding: nobody's texts, and none of its own."""
-    texts = {corpus.digest: corpus for one in entries for corpus in (one.texts, one.holdout) if corpus is not None}
+    texts = {corpus.digest: corpus for each in entries for corpus in (each.texts, each.holdout) if corpus is not None}
     for number, entry in enumerate(entries):
         keys = ("generation", number, "control")
         if entry.control is not None and entry.index == 0:
@@ -178,8 +178,8 @@ def _identity(
 ) -> str:
     """A digest of what the lineage is: its corpora and how they came to be; not where it lies or what it is called."""
 
-    def corpus(one: Corpus | None) -> list[str | None] | None:
-        return None if one is None else [one.shown, one.digest, one.split]
+    def corpus(given: Corpus | None) -> list[str | None] | None:
+        return None if given is None else [given.shown, given.digest, given.split]
 
     return json_digest(
         {

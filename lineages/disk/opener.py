@@ -161,8 +161,8 @@ class Opener:
         """What lm_eval made of ``--output_path gen_k/lm_eval.json``: the file, or the folder if there are several."""
         if isinstance(locate(self.root, folder), Broken) or os.path.lexists(self.root / folder / "lm_eval"):
             return None
-        found = [path.name for path in (self.root / folder).glob("lm_eval_*.json") if _DATED.search(path.name)]
-        return None if not found else f"{folder}/{found[0]}" if len(found) == 1 else folder
+        dated = [path.name for path in (self.root / folder).glob("lm_eval_*.json") if _DATED.search(path.name)]
+        return None if not dated else f"{folder}/{dated[0]}" if len(dated) == 1 else folder
 
     def _check(self, path: Path | None, entry: Mapping[str, Any], role: str) -> None:
         """Compare the digest of a file beside the texts with the manifest's, where that has one."""

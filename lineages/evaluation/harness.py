@@ -80,7 +80,7 @@ class Harness:
 
     def _load(self, names: Sequence[str]) -> dict[str, Any]:
         """Fresh tasks: an evaluation leaves its requests in them. Raises UsageError for what cannot be loaded."""
-        found: dict[str, Any] = {}
+        tasks: dict[str, Any] = {}
         for name in names:
             with quiet():
                 try:
@@ -88,15 +88,15 @@ class Harness:
                 except Exception as error:  # a task file may fail in any way, and lm-eval adds its own
                     reason = str(error).strip().partition("\n")[0] or type(error).__name__
                     raise UsageError(f"--task {name}: lm-eval cannot load it ({reason})", slug="task") from error
-            found |= loaded
-        for task in found.values():
+            tasks |= loaded
+        for task in tasks.values():
             if task.get_config("num_fewshot") is None:
                 task.set_config(key="num_fewshot", value=0)
             task.set_fewshot_seed(seed=_SEED)
             config = getattr(task, "config", None)
             if self.settings.answer_tokens and getattr(config, "task", "") == "collapse_conclusion":
                 task.set_config("generation_kwargs", {"max_gen_toks": self.settings.answer_tokens}, update=True)
-        return found
+        return tasks
 
     def evaluate(self, model: Any, tokenizer: Any, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
         """``(results, samples)`` of the tasks of these names, as lm-eval makes them. Raises TrainingError."""
@@ -109,7 +109,7 @@ class Harness:
             wrapped = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=self.settings.batch_size)
             transformers.set_seed(_SEED)  # for tasks that sample their answers
             try:
-                found = evaluate(
+                results = evaluate(
                     lm=wrapped,
                     task_dict={"tasks": {task.config.task: task for task in tasks}, "groups": {}, "group_map": {}},
                     limit=self.settings.limit,
@@ -123,10 +123,10 @@ class Harness:
                     "perplexity. Name other tasks with --task"
                 )
                 raise TrainingError(message, slug="no-words") from error
-        if found is None:
+        if results is None:
             raise TrainingError("lm-eval gave no results", slug="lm-eval")
-        samples = found.pop("samples")
-        found["config"] = {
+        samples = results.pop("samples")
+        results["config"] = {
             "model": "hf",
             "model_dtype": str(wrapped.model.dtype),
             "batch_size": self.settings.batch_size,
@@ -136,9 +136,9 @@ class Harness:
             "torch_seed": _SEED,
             "fewshot_seed": _SEED,
         }
-        found["lm_eval_version"] = version()
-        found["transformers_version"] = transformers.__version__
-        return found, samples
+        results["lm_eval_version"] = version()
+        results["transformers_version"] = transformers.__version__
+        return results, samples
 
 
 def save(folder: Path, results: dict[str, Any], samples: Mapping[str, Any]) -> tuple[Path, dict[str, Path]]:

@@ -21,7 +21,10 @@ def printable(text: str) -> str:
     cut = text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"
     if cut.isprintable():
         return cut
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in cut)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in cut
+    )
 
 
 class ProblemList:
@@ -52,7 +55,7 @@ class ProblemList:
 
     def as_tuple(self) -> tuple[Problem, ...]:
         """The problems; where there are more than are listed, the last one says how many."""
-        listed = tuple(_with_count(one, self._again[at]) for at, one in enumerate(self._listed))
+        listed = tuple(_with_count(each, self._again[at]) for at, each in enumerate(self._listed))
         more = self._count - self._told
         if more == 0:
             return listed
@@ -61,13 +64,13 @@ class ProblemList:
         return (*listed, last)
 
 
-def _with_count(one: Problem, lines: list[int | None]) -> Problem:
+def _with_count(problem: Problem, lines: list[int | None]) -> Problem:
     """A problem that was found on further lines too, said once."""
     if not lines:
-        return one
+        return problem
     some = [str(line) for line in lines[:3] if line is not None]
     places = f" (line {', '.join(some)}{', …' if len(lines) > len(some) else ''})" if some else ""
-    return replace(one, found=f"{one.found}, and {len(lines)} more like it{places}")
+    return replace(problem, found=f"{problem.found}, and {len(lines)} more like it{places}")
 
 
 def shorten(value: object, limit: int = 60) -> str:

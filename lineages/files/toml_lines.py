@@ -22,9 +22,9 @@ def line_of(text: str, path: Sequence[str | int]) -> int | None:
     """The 1-based line of the key at ``path`` (as jsonschema gives it), or of the nearest thing that holds it."""
     lines = _index(text)
     for length in range(len(path), 0, -1):
-        found = lines.get(tuple(path[:length]))
-        if found is not None:
-            return found
+        line = lines.get(tuple(path[:length]))
+        if line is not None:
+            return line
     return None
 
 

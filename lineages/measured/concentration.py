@@ -88,13 +88,13 @@ def asked_of(entry: GenerationEntry, root: Path) -> Contexts | None:
     if entry.concentration is None:
         return None
     where = entry.concentration.relative_to(root).as_posix()
-    found = read_concentration(entry.concentration, where)
+    concentration = read_concentration(entry.concentration, where)
     own = entry.details.get("model", {}).get("adapter_digest") or _digest_on_disk(entry)
-    if own is not None and found.adapter != own:
+    if own is not None and concentration.adapter != own:
         expected = f"of {own}, the generation's own; run collapse-lineage score --contexts again"
-        words = f"expectations of the adapter {found.adapter}"
+        words = f"expectations of the adapter {concentration.adapter}"
         raise InputError([problem(where, words, expected, "contexts-of-another")])
-    return found
+    return concentration
 
 
 def _digest_on_disk(entry: GenerationEntry) -> str | None:

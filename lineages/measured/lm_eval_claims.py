@@ -31,29 +31,29 @@ def arguments(data: Mapping[str, Any]) -> dict[str, str]:
     return {str(key).strip(): str(value).strip() for key, value in given.items() if value is not None}
 
 
-def adapter_of(told: Mapping[str, str]) -> str:
+def adapter_of(arguments: Mapping[str, str]) -> str:
     """The adapter that lm-eval was told to load; empty where none was."""
-    return told.get("peft") or told.get("lora_local_path") or ""
+    return arguments.get("peft") or arguments.get("lora_local_path") or ""
 
 
 def model_settings(data: Mapping[str, Any]) -> dict[str, str]:
     """How the model was loaded, as far as the results say and as far as it moves numbers."""
-    ours, config, told = data.get(OURS, {}).get("model", {}), data.get("config", {}), arguments(data)
-    dtype = config.get("model_dtype") or told.get("dtype")
+    ours, config, given = data.get(OURS, {}).get("model", {}), data.get("config", {}), arguments(data)
+    dtype = config.get("model_dtype") or given.get("dtype")
     known = {
         "base models": ours.get("base_digest"),
         "number formats": None if dtype == "auto" else dtype,
-        "quantizations": ours.get("quantization") or (_quantization(told) if told else None),
+        "quantizations": ours.get("quantization") or (_quantization(given) if given else None),
     }
     return {key: str(value).removeprefix("torch.") for key, value in known.items() if value}
 
 
-def _quantization(told: Mapping[str, str]) -> str:
-    if told.get("load_in_4bit", "").lower() in _TRUE:
-        return told.get("bnb_4bit_quant_type", "fp4")  # bitsandbytes' own default
-    if told.get("load_in_8bit", "").lower() in _TRUE:
+def _quantization(arguments: Mapping[str, str]) -> str:
+    if arguments.get("load_in_4bit", "").lower() in _TRUE:
+        return arguments.get("bnb_4bit_quant_type", "fp4")  # bitsandbytes' own default
+    if arguments.get("load_in_8bit", "").lower() in _TRUE:
         return "int8"
-    return told.get("quantization") or "none"
+    return arguments.get("quantization") or "none"
 
 
 def check_model(entry: GenerationEntry, data: Mapping[str, Any], problems: ProblemList) -> str:
@@ -68,8 +68,8 @@ def check_model(entry: GenerationEntry, data: Mapping[str, Any], problems: Probl
             expected = f"results of {actual}; evaluate this generation again (collapse-lineage evaluate)"
             problems.add(f"results of the adapter {claimed}", expected, "lm-eval-model")
         return ""
-    told = arguments(data)
-    peft, pretrained = adapter_of(told), told.get("pretrained", "")
+    given = arguments(data)
+    peft, pretrained = adapter_of(given), given.get("pretrained", "")
     what = "adapter" if peft else "model"
     name = peft or pretrained or str(data.get("model_name") or "")
     if name and _is_of_another(name, entry):
@@ -136,4 +136,4 @@ def _is_base(name: str, entry: GenerationEntry) -> bool:
     known = ["base", entry.details.get("model", {}).get("base")]
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # other probes judge the adapter's files
         known.append(json.loads((entry.adapter / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"])
-    return _parts(name)[-1:] in [_parts(one)[-1:] for one in known if isinstance(one, str) and one]
+    return _parts(name)[-1:] in [_parts(each)[-1:] for each in known if isinstance(each, str) and each]

@@ -41,13 +41,13 @@ def _answers(samples: Path, changed: int, size: int, likelihoods: bool) -> str |
 
 def neighbours(place: Path) -> Iterator[Path]:
     """Where other generations of the same seed have their results, if they lie as these do: ``gen_<k>/lm_eval…``."""
-    own = next((one for one in (place, *place.parents) if _FOLDER.fullmatch(one.name)), None)
+    own = next((candidate for candidate in (place, *place.parents) if _FOLDER.fullmatch(candidate.name)), None)
     if own is None:
         return
     for folder in sorted(own.parent.iterdir()):
         if folder != own and _FOLDER.fullmatch(folder.name) and folder.is_dir():
-            found = [folder / "lm_eval.json", folder / "lm_eval", *sorted(folder.glob("lm_eval_*.json"))]
-            yield from (one for one in found if one.exists())
+            candidates = [folder / "lm_eval.json", folder / "lm_eval", *sorted(folder.glob("lm_eval_*.json"))]
+            yield from (candidate for candidate in candidates if candidate.exists())
 
 
 def shared(own: Files, other: Files) -> Sequence[str]:
@@ -55,13 +55,13 @@ def shared(own: Files, other: Files) -> Sequence[str]:
     return [task for task in sorted(own.keys() & other.keys()) if _is_same(own[task], other[task])]
 
 
-def _is_same(one: tuple[Path, Path, bool], other: tuple[Path, Path, bool]) -> bool:
-    said = answers(one[1], likelihoods=one[2])
+def _is_same(file: tuple[Path, Path, bool], other: tuple[Path, Path, bool]) -> bool:
+    said = answers(file[1], likelihoods=file[2])
     if said is not None and said == answers(other[1], likelihoods=other[2]):
         return True
     # Results carry the date of their run, so equal files are one run, however little the answers say.
-    return all(_same_bytes(first, second) for first, second in zip(one[:2], other[:2], strict=True))
+    return all(_same_bytes(first, second) for first, second in zip(file[:2], other[:2], strict=True))
 
 
-def _same_bytes(one: Path, other: Path) -> bool:
-    return one.stat().st_size == other.stat().st_size and file_digest(one) == file_digest(other)
+def _same_bytes(file: Path, other: Path) -> bool:
+    return file.stat().st_size == other.stat().st_size and file_digest(file) == file_digest(other)

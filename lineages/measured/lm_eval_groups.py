@@ -18,7 +18,9 @@ def groups_of(data: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterator[Tas
     children = {k: v for k, v in children.items() if isinstance(v, list) and v} if isinstance(children, dict) else {}
     rows = {name: {**_row(data, "results", name), **_row(data, "groups", name)} for name in children}
     taken: set[tuple[str, str]] = set()
-    for name in sorted(children, key=lambda one: (-len(_leaves(one, children)), one)):  # the outermost first
+    for name in sorted(
+        children, key=lambda name_of: (-len(_leaves(name_of, children)), name_of)
+    ):  # the outermost first
         for key, printed in rows[name].items():
             if "," not in key or "_stderr" in key or isinstance(printed, bool) or not isinstance(printed, int | float):
                 continue
@@ -43,8 +45,8 @@ def _leaves(name: str, children: Mapping[str, Sequence[Any]], above: frozenset[s
     """The tasks of a group and of the groups in it, each once."""
     if name in above or name not in children:
         return [] if name in above else [name]
-    found = [leaf for child in children[name] for leaf in _leaves(str(child), children, above | {name})]
-    return list(dict.fromkeys(found))
+    leaves = [leaf for child in children[name] for leaf in _leaves(str(child), children, above | {name})]
+    return list(dict.fromkeys(leaves))
 
 
 def _by_size(printed: float, tasks: Sequence[tuple[Any, int]]) -> bool:

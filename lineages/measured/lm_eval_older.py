@@ -32,9 +32,9 @@ def completed(data: Mapping[str, Any]) -> dict[str, Any]:
         return dict(data)
     better = {
         name: {
-            str(one["metric"]): one["higher_is_better"]
-            for one in _listed(config)
-            if isinstance(one, dict) and "metric" in one and isinstance(one.get("higher_is_better"), bool)
+            str(task["metric"]): task["higher_is_better"]
+            for task in _listed(config)
+            if isinstance(task, dict) and "metric" in task and isinstance(task.get("higher_is_better"), bool)
         }
         for name, config in data["configs"].items()
     }
@@ -49,7 +49,11 @@ def _listed(config: Any) -> Iterable[Any]:
 def filters_of(config: Mapping[str, Any]) -> list[str]:
     """The names of a task's filters, in their order."""
     listed = config.get("filter_list")
-    names = [one.get("name") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    names = (
+        [listed_filter.get("name") for listed_filter in listed if isinstance(listed_filter, dict)]
+        if isinstance(listed, list)
+        else []
+    )
     return [str(name) for name in names if name] or ["none"]
 
 
@@ -99,9 +103,9 @@ def sample_blocks(path: Path) -> Iterator[Block]:
 
 def samples_beside(results: Path, name: str, data: Mapping[str, Any]) -> Path | None:
     """Where 0.4.2 put the samples of a task: beside ``results.json``, under the model's arguments and the task."""
-    told = data.get("config", {}).get("model_args")
-    exact = results.parent / f"{_UNSAFE.sub('__', str(told))}_{name}.jsonl"
+    arguments = data.get("config", {}).get("model_args")
+    exact = results.parent / f"{_UNSAFE.sub('__', str(arguments))}_{name}.jsonl"
     if exact.is_file():
         return exact
-    found = [file for file in results.parent.glob("*.jsonl") if file.name.endswith(f"_{name}.jsonl")]
-    return found[0] if len(found) == 1 else None
+    beside = [file for file in results.parent.glob("*.jsonl") if file.name.endswith(f"_{name}.jsonl")]
+    return beside[0] if len(beside) == 1 else None

@@ -49,10 +49,10 @@ def read_results(entry: GenerationEntry) -> TaskResults | None:
 
 def _read_results(entry: GenerationEntry, root: Path) -> TaskResults:
     shown = _shown(root, entry)
-    found = list(_results_files(root, shown))
+    files = list(_results_files(root, shown))
     tasks: dict[str, TaskResult] = {}
     doubts: dict[str, str] = {}
-    for path, data in found:  # the oldest first: a later run of a task replaces an earlier one
+    for path, data in files:  # the oldest first: a later run of a task replaces an earlier one
         problems = ProblemList(_named(shown, root, path))
         doubt = check_model(entry, data, problems)
         for name in data["results"]:
@@ -65,18 +65,18 @@ def _read_results(entry: GenerationEntry, root: Path) -> TaskResults:
             problems.add("results of no task", "those of one task or more", "lm-eval")
         if len(problems):
             raise InputError(problems.as_tuple())
-    doubt = next(filter(None, (*doubts.values(), _copied(root, shown, found))), "")
+    doubt = next(filter(None, (*doubts.values(), _copied(root, shown, files))), "")
     groups: dict[tuple[str, str], TaskGroup] = {}
-    for _, data in found:
+    for _, data in files:
         sizes = {name: task.documents.size for name, task in tasks.items() if name in data["results"]}
-        groups |= {(one.name, one.key): one for one in groups_of(data, sizes)}
-    version = str(found[-1][1].get("lm_eval_version", "0.4"))
+        groups |= {(group.name, group.key): group for group in groups_of(data, sizes)}
+    version = str(files[-1][1].get("lm_eval_version", "0.4"))
     return TaskResults(where=shown, tasks=tasks, doubt=doubt, harness=version, groups=tuple(groups.values()))
 
 
-def _copied(path: Path, shown: str, found: Sequence[Found]) -> str:
+def _copied(path: Path, shown: str, files: Sequence[Found]) -> str:
     """Which other generation has these very answers or files, in words; empty where none has."""
-    own = _files(found)
+    own = _files(files)
     for other in neighbours(path):
         try:
             theirs = _files(list(_results_files(other, other.name)))
@@ -88,10 +88,10 @@ def _copied(path: Path, shown: str, found: Sequence[Found]) -> str:
     return ""
 
 
-def _files(found: Sequence[Found]) -> Files:
+def _files(results: Sequence[Found]) -> Files:
     """The newest results and samples of each task that has both."""
     files: dict[str, tuple[Path, Path, bool]] = {}
-    for path, data in found:
+    for path, data in results:
         for name in data["results"].keys() & data["configs"].keys():
             samples = _samples_file(name, data, path)[0]
             if samples is not None:
@@ -151,10 +151,10 @@ def _require_tables(data: Mapping[str, Any], where: str) -> None:
         tables |= {f"{OURS}.{key}": ours.get(key, {}) for key in ("model", "tasks")}
     deeper = {key: data[key] for key in _BY_TASK} | {OURS: tables.get(f"{OURS}.tasks", {})}
     for key, table in deeper.items():
-        tables |= {f"{key}.{name}": one for name, one in table.items()} if isinstance(table, dict) else {}
+        tables |= {f"{key}.{name}": cell for name, cell in table.items()} if isinstance(table, dict) else {}
     for name, config in data["configs"].items():
         listed = (config.get("metric_list") if isinstance(config, dict) else None) or []
-        if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        if not isinstance(listed, list) or not all(isinstance(cell, dict) for cell in listed):
             tables[f"configs.{name}.metric_list"] = listed
     problems = ProblemList(where)
     for key, table in tables.items():

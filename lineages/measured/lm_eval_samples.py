@@ -37,9 +37,9 @@ def sample_rows(path: Path, problems: ProblemList, name: str, data: Mapping[str,
     rows: list[Mapping[str, Any]] = []
     expected = "samples as lm-eval logs them"
     try:
-        found = [pair for block in sample_blocks(path) for pair in zip(block.lines, block.records, strict=True)]
-        whole = completed_rows((row for _, row in found), name, data)
-        for (line, _), row in zip(found, whole, strict=True):
+        numbered = [pair for block in sample_blocks(path) for pair in zip(block.lines, block.records, strict=True)]
+        whole = completed_rows((row for _, row in numbered), name, data)
+        for (line, _), row in zip(numbered, whole, strict=True):
             if isinstance(row, Broken):
                 problems.add(f"{path.name}, line {line}: {row.found}", expected, "lm-eval-samples")
             elif not isinstance(row, dict) or not _is_sample(row):
@@ -57,7 +57,7 @@ def _is_sample(row: Mapping[str, Any]) -> bool:
 
 
 def _is_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def from_samples(
@@ -81,8 +81,8 @@ def from_samples(
         expected = max(map(len, by_filter.values()), default=None)
     for chosen, kept in by_filter.items() or {"none": {}}.items():
         if len(kept) != expected:
-            found = f"{file}: {len(kept)} samples" + ("" if chosen == "none" else f" of the filter {chosen}")
-            problems.add(found, f"{expected}, from which the results of {name} were made", "lm-eval-samples")
+            source = f"{file}: {len(kept)} samples" + ("" if chosen == "none" else f" of the filter {chosen}")
+            problems.add(source, f"{expected}, from which the results of {name} were made", "lm-eval-samples")
     if len(problems):
         return TaskResult(**about, documents=np.empty(0, dtype=np.int64), missing="broken samples")
     _check_hashes(name, rows, data, problems, file)
@@ -144,7 +144,7 @@ def _metrics(
     name: str,
 ) -> _Metrics:
     """Metrics that are a mean of points over all documents, the log-likelihood of the words, and why others are not."""
-    found = _Metrics()
+    metrics = _Metrics()
     for chosen, kept in by_filter.items():
         rows = [kept.get(number, {}) for number in documents]
         for metric in dict.fromkeys(metric for row in rows for metric in row.get("metrics", ())):
@@ -154,20 +154,20 @@ def _metrics(
             why = f"{len(values)} of {len(rows)} documents have it" if len(values) < len(rows) else ""
             if metric == _LOSS and not why:
                 loss, why = _loss(rows, printed, problems, name)
-                found.losses.extend([] if loss is None else [loss])
+                metrics.losses.extend([] if loss is None else [loss])
             elif not why:
                 why = _no_points(values, higher, metric, data["configs"][name])
                 if not why:
                     points = np.array(values, dtype=np.float64)
                     _agree(float(points.mean()), printed, problems, f"{name}: a mean {metric}")
-                    found.scores.append(
+                    metrics.scores.append(
                         Scores(name=metric_name(metric, chosen), values=points, higher_is_better=bool(higher))
                     )
                 elif why == _NO_NUMBER:
                     problems.add(f"{name}: {metric} that is no number", "finite numbers", "lm-eval-samples")
             if why:
-                found.unpaired[metric_name(metric, chosen)] = why
-    return found
+                metrics.unpaired[metric_name(metric, chosen)] = why
+    return metrics
 
 
 def _no_points(values: Sequence[Any], higher: Any, metric: str, config: Mapping[str, Any]) -> str:
@@ -180,8 +180,8 @@ def _no_points(values: Sequence[Any], higher: Any, metric: str, config: Mapping[
         return _NO_NUMBER
     if min(values) < 0 or max(values) > 1:
         return f"its values go from {float(min(values)):.4g} to {float(max(values)):.4g}, and points lie in [0, 1]"
-    listed = [one for one in config.get("metric_list") or () if one.get("metric") == metric]
-    if not all(one.get("aggregation", "mean") in ("mean", "nanmean") for one in listed):
+    listed = [metric_of for metric_of in config.get("metric_list") or () if metric_of.get("metric") == metric]
+    if not all(metric_of.get("aggregation", "mean") in ("mean", "nanmean") for metric_of in listed):
         return "it is not a mean over documents"
     return ""
 
@@ -225,9 +225,9 @@ def _pairs(values: Sequence[Any]) -> FloatArray | None:
     """Two numbers a document, shape (n, 2); None where they are not. What no float can hold is infinite."""
     if not all(isinstance(value, list) and len(value) == 2 for value in values):
         return None
-    if not all(type(one) in (int, float) for pair in values for one in pair):
+    if not all(type(number) in (int, float) for pair in values for number in pair):
         return None
-    return np.array([[math.inf if (x := finite(one)) is None else x for one in pair] for pair in values])
+    return np.array([[math.inf if (x := finite(number)) is None else x for number in pair] for pair in values])
 
 
 def _agree(mean: float, printed: Any, problems: ProblemList, what: str) -> None:

@@ -89,7 +89,7 @@ def scores_beside(root: Path, corpus: Corpus, seed: str | None) -> tuple[list[Sc
     own = GENERATION_0 if seed is None else f"{GENERATION_0}.seed_{seed}"
     folder = root / FOLDER
     names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    found, stale = [], []
+    fresh, stale = [], []
     for name in names:
         path = path_of(root, name, corpus)
         if (name != own and name.startswith(GENERATION_0)) or not path.is_file():
@@ -102,10 +102,10 @@ def scores_beside(root: Path, corpus: Corpus, seed: str | None) -> tuple[list[Sc
             expected = f"scores by {name}, as its folder is called"
             raise InputError([problem(where, f"scores by {scores.scorer.name}", expected, "bad-scores")])
         if scores.corpus_digest == corpus.digest:
-            found.append(scores)
+            fresh.append(scores)
         else:
             stale.append(f"{where} is left out: {corpus.shown} has changed since; run collapse-lineage score again")
-    return found, stale
+    return fresh, stale
 
 
 def read_scores(path: Path, where: str) -> Scores:
@@ -150,16 +150,16 @@ def with_scores(batches: Iterator[pa.RecordBatch], scores: Sequence[Scores], whe
     for batch in batches:
         rows = slice(at, at + batch.num_rows)
         at += batch.num_rows
-        for one in scores:
-            column = pa.array(one.nll[rows], mask=np.isnan(one.nll[rows]))
+        for score in scores:
+            column = pa.array(score.nll[rows], mask=np.isnan(score.nll[rows]))
             if len(column) == batch.num_rows:
-                batch = batch.append_column(f"{SCORES}{one.scorer.key}", column)
-            if one.scorer.name.startswith(GENERATION_0) and len(column) == batch.num_rows:
+                batch = batch.append_column(f"{SCORES}{score.scorer.key}", column)
+            if score.scorer.name.startswith(GENERATION_0) and len(column) == batch.num_rows:
                 place = batch.schema.get_field_index("n_tokens")
                 if batch.column(place).null_count == batch.num_rows:
-                    batch = batch.set_column(place, "n_tokens", pa.array(one.n_tokens[rows]))
+                    batch = batch.set_column(place, "n_tokens", pa.array(score.n_tokens[rows]))
         yield batch
-    for one in scores:
-        if one.nll.size != at:
-            found = f"{one.nll.size:,} scores by {one.scorer.name} of {at:,} records"
+    for score in scores:
+        if score.nll.size != at:
+            found = f"{score.nll.size:,} scores by {score.scorer.name} of {at:,} records"
             raise InputError([problem(where, found, "as many scores as records; score it again", "bad-scores")])

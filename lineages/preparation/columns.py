@@ -102,12 +102,12 @@ def assign_columns(table: Table, choice: Choice, ledger: Ledger) -> Columns:
 def _personal(table: Table, known: set[str], ledger: Ledger) -> set[str]:
     """Columns that look personal and of which nothing was said."""
     cells = {name: [row.cells[name] for row in table.rows] for name in table.columns if name not in known}
-    found = personal_columns(cells)
-    for name, why in found.items():
+    personal = personal_columns(cells)
+    for name, why in personal.items():
         ledger.warnings.append(
             f'the column "{name}" looks like personal data ({why}) and is left out; if it is none: --keep-columns'
         )
-    return set(found)
+    return set(personal)
 
 
 def _one(role: str, chosen: str | None, columns: Sequence[str]) -> str | None:

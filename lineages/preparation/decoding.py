@@ -27,9 +27,9 @@ def decode_lines(data: bytes, ledger: Ledger, *, where: str, encoding: str | Non
         return _lines(_whole(data, encoding, where))
     for mark, name in _MARKS:
         if data.startswith(mark):
-            return _told(_whole(data[len(mark) :], name, where), name, ledger)
+            return _noted_lines(_whole(data[len(mark) :], name, where), name, ledger)
     if b"\0" in data:
-        return _told(_whole(data, _utf16(data), where), _utf16(data), ledger)
+        return _noted_lines(_whole(data, _utf16(data), where), _utf16(data), ledger)
     lines = data.split(b"\n")
     decoded: list[str | None] = [_utf8(line) for line in lines]
     foreign = [at for at, text in enumerate(decoded) if text is None]
@@ -73,7 +73,7 @@ def _utf16(data: bytes) -> str:
     return "utf-16-le" if data[1::2].count(0) > data[::2].count(0) else "utf-16-be"
 
 
-def _told(text: str, name: str, ledger: Ledger) -> list[str]:
+def _noted_lines(text: str, name: str, ledger: Ledger) -> list[str]:
     if name != "utf-8":
         ledger.repair(None, "encoding", f"the file is {name.upper()}: read as such", {})
     return _lines(text)

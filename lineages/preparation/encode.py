@@ -44,7 +44,7 @@ class Feature:
 
 def encode(rows: Sequence[Row], columns: Columns, ledger: Ledger) -> list[Feature]:
     """Every feature column that is one; a warning for each that is not."""
-    found = []
+    encoded = []
     for name in columns.features:
         cells = [row.cells[name] for row in rows]
         said = {cell for cell in cells if cell is not None}
@@ -55,7 +55,7 @@ def encode(rows: Sequence[Row], columns: Columns, ledger: Ledger) -> list[Featur
         for kind, read in (("number", _number), ("day", _day)):
             values = [None if cell is None else read(cell) for cell in cells]
             if all((value is None) == (cell is None) for value, cell in zip(values, cells, strict=True)):
-                found.append(Feature(name=name, kind=kind, values=_array(values), gaps=gaps))
+                encoded.append(Feature(name=name, kind=kind, values=_array(values), gaps=gaps))
                 break
         else:
             if len(said) > MOST_CATEGORIES:
@@ -64,8 +64,8 @@ def encode(rows: Sequence[Row], columns: Columns, ledger: Ledger) -> list[Featur
                     "taken for free text, and left out"
                 )
                 continue
-            found.append(_categories(name, cells, gaps))
-    return found
+            encoded.append(_categories(name, cells, gaps))
+    return encoded
 
 
 def _categories(name: str, cells: Sequence[str | None], gaps: BoolArray) -> Feature:

@@ -55,22 +55,22 @@ def settle_labels(
     forms = _forms(rows, columns, rule)
     kept = []
     for row in rows:
-        found = _sources(row, columns, forms, rule)
-        unread = [name for name in columns.labels if row.cells[name] is not None and not found.columns[name]]
-        labels = _agreed(found)
+        sources = _sources(row, columns, forms, rule)
+        unread = [name for name in columns.labels if row.cells[name] is not None and not sources.columns[name]]
+        labels = _agreed(sources)
         if labels is None and contradictory != "drop":
-            believed = found.text if contradictory == "text" else next(iter(found.distinct_columns()), frozenset())
-            labels = believed if len(found.distinct_columns()) <= 1 or contradictory == "text" else None
+            believed = sources.text if contradictory == "text" else next(iter(sources.distinct_columns()), frozenset())
+            labels = believed if len(sources.distinct_columns()) <= 1 or contradictory == "text" else None
             if labels:
-                said = f"contradictory labels ({found}): the {contradictory} was believed"
+                said = f"contradictory labels ({sources}): the {contradictory} was believed"
                 ledger.repair(row.number, "contradictory-labels", said, row.cells)
         if labels is None:
-            ledger.drop(row.number, "contradictory-labels", str(found), row.cells)
+            ledger.drop(row.number, "contradictory-labels", str(sources), row.cells)
         elif not labels:
             reason = "unknown-label" if unread else "no-label"
             ledger.drop(row.number, reason, _unlabelled(row, unread), row.cells)
         else:
-            if columns.labels and not any(found.columns.values()):
+            if columns.labels and not any(sources.columns.values()):
                 said = f"no label in {_listed(columns.labels)}: taken from the text ({', '.join(sorted(labels))})"
                 ledger.repair(row.number, "label-from-text", said, row.cells)
             kept.append(replace(row, labels=tuple(sorted(labels))))
@@ -95,22 +95,22 @@ class _Found:
 
 
 def _sources(row: Row, columns: Columns, forms: Mapping[str, tuple[str, ...]], rule: str) -> _Found:
-    told = {name: frozenset(forms.get(row.cells[name] or "", ())) for name in columns.labels}
+    by_column = {name: frozenset(forms.get(row.cells[name] or "", ())) for name in columns.labels}
     if rule == "field":
-        return _Found(columns=told, text=frozenset(), description=frozenset())
+        return _Found(columns=by_column, text=frozenset(), description=frozenset())
     description = row.cells[columns.prompt] if columns.prompt else None
     return _Found(
-        columns=told,
+        columns=by_column,
         text=frozenset(named_categories(row.cells[columns.text])),
         description=frozenset(named_categories(description)),
     )
 
 
-def _agreed(found: _Found) -> Named | None:
+def _agreed(sources: _Found) -> Named | None:
     """The fullest of what is said where each says part of the next; None where something contradicts."""
-    if len(found.distinct_columns()) > 1:
+    if len(sources.distinct_columns()) > 1:
         return None
-    said = sorted([*found.columns.values(), found.text, found.description], key=len)
+    said = sorted([*sources.columns.values(), sources.text, sources.description], key=len)
     chain = all(fewer <= more for fewer, more in pairwise(said))
     return said[-1] if chain else None
 

@@ -120,8 +120,8 @@ class Ledger:
         for entry in self.entries:
             shown = {name: cell for name, cell in entry.cells.items() if name not in hidden and cell is not None}
             cells = {name: masked(cell) for name, cell in shown.items()}
-            told = {"action": entry.action, "step": entry.step, "reason": entry.reason, "row": entry.row}
-            yield {**told, "said": entry.said, "cells": cells}
+            entry_line = {"action": entry.action, "step": entry.step, "reason": entry.reason, "row": entry.row}
+            yield {**entry_line, "said": entry.said, "cells": cells}
 
     def _enter(
         self, action: Literal["dropped", "repaired"], reason: str, said: str, row: int | None, cells: Cells

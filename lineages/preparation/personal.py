@@ -42,18 +42,18 @@ _SHARE = 0.5
 
 def personal_columns(columns: Mapping[str, Iterable[str | None]]) -> dict[str, str]:
     """Column -> why it looks personal, of those that do."""
-    found = {}
+    personal = {}
     for name, cells in columns.items():
         if _COLUMN.search(name):
-            found[name] = "its name says so"
+            personal[name] = "its name says so"
             continue
         values = [value for value in cells if value is not None]
         for kind, pattern in KINDS.items():
             alike = sum(pattern.fullmatch(value.strip()) is not None for value in values)
             if values and alike >= _SHARE * len(values):
-                found[name] = f"{alike:,} of {len(values):,} values look like a {kind}"
+                personal[name] = f"{alike:,} of {len(values):,} values look like a {kind}"
                 break
-    return found
+    return personal
 
 
 def personal_kinds(text: str) -> tuple[str, ...]:

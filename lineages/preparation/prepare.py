@@ -144,7 +144,7 @@ def _features(
     features = encode(rows, columns, ledger)
     strategy = "median" if options.missing == "drop" else options.missing  # then no gap is left
     known = [feature for feature in features if strategy == "constant" or not feature.gaps[training].all()]
-    for name in [feature.name for feature in features if feature.name not in {one.name for one in known}]:
+    for name in [feature.name for feature in features if feature.name not in {feature_of.name for feature_of in known}]:
         ledger.warnings.append(f'the column "{name}" is empty in the training part and is left out')
     return impute(known, training, strategy=strategy, fill=options.fill)
 

@@ -25,14 +25,14 @@ def read_delimited(lines: Sequence[str], ledger: Ledger, *, where: str, tabs: bo
 
     Raises InputError where the header cannot be read.
     """
-    told = _SEPARATOR.fullmatch(lines[0]) if lines else None
-    delimiter = told[1] if told else _delimiter(lines, tabs=tabs)
-    start = next((at for at, line in enumerate(lines) if line.strip() and not (told and at == 0)), None)
-    found = None if start is None else _row(lines, start, delimiter)
-    if start is None or found is None:
+    separator = _SEPARATOR.fullmatch(lines[0]) if lines else None
+    delimiter = separator[1] if separator else _delimiter(lines, tabs=tabs)
+    start = next((at for at, line in enumerate(lines) if line.strip() and not (separator and at == 0)), None)
+    row = None if start is None else _row(lines, start, delimiter)
+    if start is None or row is None:
         said = "a file without a header" if start is None else "a header with broken quotes"
         raise InputError([problem(where, said, "a first row with the names of the columns", "no-record", line=1)])
-    header, used = found
+    header, used = row
     rows: list[Row] = []
     for number, cells, said in _rows(lines, start + used, delimiter, len(header)):
         ledger.read(1)
@@ -49,12 +49,12 @@ def _rows(lines: Sequence[str], at: int, delimiter: str, width: int) -> Iterator
         if not lines[at].strip():
             at += 1
             continue
-        found = _row(lines, at, delimiter)
-        if found is None or _swallows(lines[at + 1 : at + found[1]], delimiter, width):
+        row = _row(lines, at, delimiter)
+        if row is None or _swallows(lines[at + 1 : at + row[1]], delimiter, width):
             yield at + 1, None, "quotes that do not match: the line is left out"
             at += 1
             continue
-        cells, used = found
+        cells, used = row
         if len(cells) == width:
             yield at + 1, cells, ""
         else:

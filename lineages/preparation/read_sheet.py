@@ -64,12 +64,12 @@ def _worksheet(workbook: Any, sheet: str | None, where: str) -> Any:
         chosen = [workbook[sheet]]
     else:
         chosen = workbook.worksheets
-    filled = [one for one in chosen if any(_said(row) for row in one.iter_rows(values_only=True))]
+    filled = [each for each in chosen if any(_said(row) for row in each.iter_rows(values_only=True))]
     if not filled:
         found = "an empty sheet" if len(chosen) == 1 else "empty sheets"
         raise InputError([problem(where, found, "a first row with names of columns, and rows below it", "no-record")])
     if len(filled) > 1:
-        names = ", ".join(one.title for one in filled)
+        names = ", ".join(each.title for each in filled)
         raise UsageError(f"{where} has several sheets that hold something: choose one with --sheet ({names})")
     return filled[0]
 

@@ -92,7 +92,7 @@ def _parquet(path: Path, where: str) -> list[tuple[int, Mapping[str, Any]]]:
 
 def _objects(lines: Sequence[str], ledger: Ledger) -> list[tuple[int, Mapping[str, Any]]]:
     """The objects of a file with one a line; what is none stands in the ledger."""
-    found: list[tuple[int, Mapping[str, Any]]] = []
+    objects: list[tuple[int, Mapping[str, Any]]] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -101,11 +101,11 @@ def _objects(lines: Sequence[str], ledger: Ledger) -> list[tuple[int, Mapping[st
         except (ValueError, RecursionError):
             value = None
         if isinstance(value, dict):
-            found.append((number, value))
+            objects.append((number, value))
         else:
             ledger.read(1)
             ledger.drop(number, "broken-row", "no JSON object: the line is left out", {})
-    return found
+    return objects
 
 
 def _table(records: Iterable[tuple[int, Mapping[str, Any]]], ledger: Ledger) -> tuple[list[str], list[Row]]:
@@ -126,7 +126,7 @@ def _table(records: Iterable[tuple[int, Mapping[str, Any]]], ledger: Ledger) -> 
 
 def _is_plain(value: Any) -> bool:
     return not isinstance(value, dict | list) or (
-        isinstance(value, list) and all(isinstance(one, str | int) for one in value)
+        isinstance(value, list) and all(isinstance(item, str | int) for item in value)
     )
 
 
@@ -134,7 +134,7 @@ def _cell(value: Any) -> str | None:
     if value is None:
         return None
     if isinstance(value, list):
-        return ", ".join(str(one) for one in value) or None
+        return ", ".join(str(item) for item in value) or None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).replace("\0", "") or None

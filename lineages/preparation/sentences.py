@@ -38,8 +38,8 @@ def sentence_parts(text: str) -> list[str]:
     if len(parts) < 2:
         return [text]
     parts[-1] += text[start:]
-    told = {label for part in parts for label in named_categories(part)}
-    return parts if told == set(named_categories(text)) else [text]  # a cut went through a mention
+    named = {label for part in parts for label in named_categories(part)}
+    return parts if named == set(named_categories(text)) else [text]  # a cut went through a mention
 
 
 def split_sentences(rows: Sequence[Row], columns: Columns, ledger: Ledger) -> list[Row]:

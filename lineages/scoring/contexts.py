@@ -82,13 +82,13 @@ def concentrate(
     written = not _there(path, digests)
     if written:
         model, _ = models.load(entry)
-        found = measure(
+        measured = measure(
             model, fixed, longest=models.recipe.text.context, batch_size=batch_size, digests=digests, progress=progress
         )
-        if not (np.isfinite(found.entropy).all() and np.isfinite(found.top1).all()):
+        if not (np.isfinite(measured.entropy).all() and np.isfinite(measured.top1).all()):
             raise TrainingError(f"{adapter}: the model's expectations are no numbers", slug="adapter-nan")
         with atomic_file(path) as file:
-            file.write(lines(found))
+            file.write(lines(measured))
     if models.lineage.has_manifest:
         _name(models, entry, path)
     return path, written
@@ -98,14 +98,14 @@ def measure(
     model: object, fixed: Fixed, *, longest: int, batch_size: int, digests: Sequence[str], progress: Progress
 ) -> Contexts:
     """What ``model`` expects at the contexts; ``digests`` of contexts, base and adapter go into the result."""
-    found = predict(model, fixed.examples, longest=longest, batch_size=batch_size, spread=True, progress=progress)
-    assert found.entropy is not None
-    assert found.top1 is not None
+    predicted = predict(model, fixed.examples, longest=longest, batch_size=batch_size, spread=True, progress=progress)
+    assert predicted.entropy is not None
+    assert predicted.top1 is not None
     return Contexts(
         ids=fixed.ids,
-        entropy=np.maximum(found.entropy / found.count, 0.0),
-        top1=np.minimum(found.top1 / found.count, 1.0),
-        n_positions=found.count,
+        entropy=np.maximum(predicted.entropy / predicted.count, 0.0),
+        top1=np.minimum(predicted.top1 / predicted.count, 1.0),
+        n_positions=predicted.count,
         digest=digests[0],
         model=digests[1],
         adapter=digests[2],
@@ -115,10 +115,10 @@ def measure(
 def _there(path: Path, digests: Sequence[str]) -> bool:
     """Whether the file holds what would be measured."""
     try:
-        found = read_concentration(path, str(path))
+        concentration = read_concentration(path, str(path))
     except (InputError, OSError):
         return False
-    return (found.digest, found.model, found.adapter) == tuple(digests)
+    return (concentration.digest, concentration.model, concentration.adapter) == tuple(digests)
 
 
 def _name(models: Models, entry: GenerationEntry, path: Path) -> None:

@@ -68,10 +68,10 @@ def scoring(folder: Path, where: str) -> Iterator[None]:
 
 def corpora_of(lineage: Lineage, seed: str | None) -> list[Corpus]:
     """Every corpus that a seed's generations may be compared by: human text first."""
-    found: list[Corpus | None] = [lineage.reference, lineage.reference_holdout]
+    corpora: list[Corpus | None] = [lineage.reference, lineage.reference_holdout]
     for entry in lineage.of_seed(seed):
-        found += _corpora(entry)
-    return [corpus for corpus in found if corpus is not None]
+        corpora += _corpora(entry)
+    return [corpus for corpus in corpora if corpus is not None]
 
 
 def _corpora(entry: GenerationEntry) -> list[Corpus | None]:
@@ -109,10 +109,10 @@ def _score(
     scorer: Scorer, records: Sequence[Mapping[str, Any]], *, batch_size: int, progress: Progress, done: int
 ) -> Iterator[dict[str, Any]]:
     examples = scorer.examples(records)
-    found = predict(
+    predicted = predict(
         scorer.model, examples, longest=scorer.longest, batch_size=batch_size, progress=progress, done=done
     )  # fmt: skip
-    for total, count, record in zip(found.nll.tolist(), found.count.tolist(), records, strict=True):
+    for total, count, record in zip(predicted.nll.tolist(), predicted.count.tolist(), records, strict=True):
         end = 1 if scorer.reader.ends and count else 0
         if not np.isfinite(total):
             name = record["id"] or "(without id)"
@@ -195,7 +195,7 @@ def write_lineage(lineage: Lineage, scored: Mapping[Corpus, Scores], out: Path) 
     refuse_split(scored)
     with atomic_folder(out) as temporary:
         digests = {}
-        for corpus in dict.fromkeys(one for seed in lineage.seeds for one in corpora_of(lineage, seed)):
+        for corpus in dict.fromkeys(corpus_of for seed in lineage.seeds for corpus_of in corpora_of(lineage, seed)):
             path = temporary / corpus.shown
             path.parent.mkdir(parents=True, exist_ok=True)
             if corpus in scored:

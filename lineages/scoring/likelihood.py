@@ -146,11 +146,11 @@ def _summed(logits: Any, targets: Any, asked: Any, *, spread: bool) -> Any:
     import torch
 
     logs = torch.log_softmax(logits, dim=-1, dtype=torch.float32)
-    found = [-logs.gather(-1, targets[..., None])[..., 0]]
+    sums = [-logs.gather(-1, targets[..., None])[..., 0]]
     if spread:
         entropy = torch.where(logs.isneginf(), 0.0, logs.exp() * logs).sum(dim=-1).neg()  # p ln p is 0 where p is
-        found += [entropy, logs.amax(dim=-1).exp()]
-    return torch.stack([torch.where(asked, values, 0.0).double().sum(dim=-1) for values in found])
+        sums += [entropy, logs.amax(dim=-1).exp()]
+    return torch.stack([torch.where(asked, values, 0.0).double().sum(dim=-1) for values in sums])
 
 
 def _logits(model: Any, ids: Any, skipped: int) -> Iterator[tuple[slice, Any]]:

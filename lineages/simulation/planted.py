@@ -121,7 +121,7 @@ def simulate_label_loss(
     read = label_reader(labels)
     carrying = sum(label in read(record) for record in source.records)
     if carrying == 0:
-        known = sorted({one for record in source.records for one in read(record)})
+        known = sorted({each for record in source.records for each in read(record)})
         raise UsageError(f'no document carries the label "{label}"; there are: {", ".join(known) or "none"}')
     # The spare part in parts of ordinary size, with room for chance.
     lost = sum(2 * (1 - keep**times) for times in range(1, generations + 1)) * carrying / len(source.records)

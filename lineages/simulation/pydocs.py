@@ -31,13 +31,13 @@ _NOT_PROSE = re.compile(r"^\s*(>>>|\.\.\. )|::=", re.MULTILINE)
 
 def paragraphs(topics: Mapping[str, str]) -> list[str]:
     """Each paragraph of prose once, in the order of the topics."""
-    found: dict[str, None] = {}
+    kept: dict[str, None] = {}
     for page in topics.values():
         for block in _BLANK_LINES.split(page):
             text = " ".join(block.split())
             if not _NOT_PROSE.search(block) and _SENTENCE_END.search(text) and len(text.split()) >= FEWEST_WORDS:
-                found.setdefault(text)
-    return list(found)
+                kept.setdefault(text)
+    return list(kept)
 
 
 def docstrings(library: Path) -> dict[str, str]:
@@ -49,8 +49,8 @@ def docstrings(library: Path) -> dict[str, str]:
             continue
         tree = ast.parse(path.read_bytes())
         documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-        found = [ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, documented)]
-        pages[name] = "\n\n".join(filter(None, found))
+        texts = [ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, documented)]
+        pages[name] = "\n\n".join(filter(None, texts))
     return pages
 
 

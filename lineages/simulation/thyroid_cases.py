@@ -99,12 +99,12 @@ def all_cases() -> Iterator[tuple[Case, float]]:
 def nodule_law() -> dict[tuple[str, ...], float]:
     """The sorted categories of a report's nodules, with their probability."""
     law = law_of_cases()
-    found: dict[tuple[str, ...], float] = {}
+    chances: dict[tuple[str, ...], float] = {}
     for count, p in law["nodules"].items():
         for categories in product(law["category"], repeat=int(count)):
             key = tuple(sorted(categories))
-            found[key] = found.get(key, 0.0) + p * prod(law["category"][category] for category in categories)
-    return found
+            chances[key] = chances.get(key, 0.0) + p * prod(law["category"][category] for category in categories)
+    return chances
 
 
 def extents(count: int) -> Mapping[str, float]:

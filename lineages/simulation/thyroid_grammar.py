@@ -104,11 +104,11 @@ class Grammar:
         """The features that the rule, or any that it refers to, depends on."""
         if name not in self._features:
             rule = self.rules.get(name)
-            found = {name} if rule is None else {rule.by} - {None}
+            names = {name} if rule is None else {rule.by} - {None}
             for table in () if rule is None else rule.tables.values():
                 for alternative in table.alternatives:
-                    found.update(*(self.depends_on(part) for part in alternative[1::2]))
-            self._features[name] = frozenset(feature for feature in found if feature)
+                    names.update(*(self.depends_on(part) for part in alternative[1::2]))
+            self._features[name] = frozenset(feature for feature in names if feature)
         return self._features[name]
 
 

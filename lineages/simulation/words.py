@@ -105,7 +105,7 @@ def _vocabulary(words: Sequence[str], ids: IntArray, offsets: IntArray, after_ga
 def _kept_apart(before: Sequence[str] | str, words: Sequence[str]) -> BoolArray:
     """Whether ``before`` and each word, written without a space, are cut into just these two; shape (V,)."""
     first = [before] * len(words) if isinstance(before, str) else list(before)
-    cut = WORDS(pa.array([one + word for one, word in zip(first, words, strict=True)], pa.large_string()))
+    cut = WORDS(pa.array([first_word + word for first_word, word in zip(first, words, strict=True)], pa.large_string()))
     if not words:
         return np.zeros(0, bool)
     head = cut.vocabulary.take(pa.array(cut.ids[cut.offsets[:-1]]))

@@ -74,9 +74,9 @@ def read_cures(path: Path | None = None) -> dict[str, Cure]:
         raise UsageError(f"{where}: {'.'.join(map(str, at))}: {found}; expected {expected}", slug="cures")
     return {
         name: Cure(
-            name=name, recipe=one.get("recipe", {}), needs=one.get("needs"), says=one["says"], scheme=one["scheme"]
+            name=name, recipe=cure.get("recipe", {}), needs=cure.get("needs"), says=cure["says"], scheme=cure["scheme"]
         )
-        for name, one in table.items()
+        for name, cure in table.items()
     }
 
 

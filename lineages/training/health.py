@@ -83,10 +83,10 @@ def _tokens(texts: Sequence[str]) -> Tokens:
 def _distinct_ratio(ours: Tokens, theirs: Tokens) -> float:
     """Both cut to as many pairs as the shorter has: distinct shares fall with n."""
     pairs = [ngrams(tokens, 2)[0] for tokens in (ours, theirs)]
-    n = min(len(one) for one in pairs)
+    n = min(len(pairs_of) for pairs_of in pairs)
     if n == 0:
         return 1.0 if len(pairs[0]) == len(pairs[1]) else float(len(pairs[0]) > 0)
-    mine, human = (len(np.unique(one[:n])) for one in pairs)
+    mine, human = (len(np.unique(pairs_of[:n])) for pairs_of in pairs)
     return mine / human
 
 

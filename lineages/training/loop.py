@@ -198,10 +198,10 @@ class _Generation:
             corpus = self.run.reference(lineage) if role == "texts" else lineage.reference_holdout
             assert corpus is not None
             people = [record["text"] for record in read_records(corpus)]
-        found = health.examine([record["text"] for record in written[role]], people)
-        if found.complaints():
-            self.progress.say(health.warning(self.where, found.complaints()))
-        return {"sample": role, **found.recorded()}
+        examined = health.examine([record["text"] for record in written[role]], people)
+        if examined.complaints():
+            self.progress.say(health.warning(self.where, examined.complaints()))
+        return {"sample": role, **examined.recorded()}
 
     def _claim(self, sources: Sequence[Source]) -> None:
         """What an interrupted training left is gone on with only if it was the same training."""
@@ -242,7 +242,7 @@ class _Generation:
         texts = [record["text"] for record in records]
         guards.check_wrote(texts, corpus.where or corpus.shown)
         keep = selected(texts, [record["nll"] for record in records], self.run.recipe.selection)
-        return [example if one else None for example, one in zip(encoder.of(records), keep.tolist(), strict=True)]
+        return [example if kept else None for example, kept in zip(encoder.of(records), keep.tolist(), strict=True)]
 
     def _work(self) -> Work:
         parent = None

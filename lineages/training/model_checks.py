@@ -110,9 +110,9 @@ def _checked(
             continue
         rows.append(row)
         problems += _judged(row, place, _number_format(entry))
-        found = _twin(answers, answer)
-        if found:
-            problems.append(problem(place, found, "a model of its own", "adapter-twin"))
+        twin = _twin(answers, answer)
+        if twin:
+            problems.append(problem(place, twin, "a model of its own", "adapter-twin"))
         answers[row.name] = answer
     if not having:
         problems.append(problem(where, "no generation with an adapter", "models to be opened", "no-models"))
@@ -142,12 +142,12 @@ def _look_at(bench: _Bench, entry: GenerationEntry, place: str) -> tuple[ModelRo
     return ModelRow(name=name, base=bench.name, change=change, merged=apart), (with_adapter, without)
 
 
-def _apart(one: tuple[FloatArray, FloatArray], other: tuple[FloatArray, FloatArray]) -> float:
+def _apart(answer: tuple[FloatArray, FloatArray], other: tuple[FloatArray, FloatArray]) -> float:
     """|x - y| / max(|x - base|, |y - base|) of two models' answers x and y; infinite where they do not compare."""
-    if one[0].shape != other[0].shape or not np.isfinite([*one, *other]).all():
+    if answer[0].shape != other[0].shape or not np.isfinite([*answer, *other]).all():
         return np.inf
-    changes = [float(np.linalg.norm(x - base)) for x, base in (one, other)]
-    difference = float(np.linalg.norm(one[0] - other[0]))
+    changes = [float(np.linalg.norm(x - base)) for x, base in (answer, other)]
+    difference = float(np.linalg.norm(answer[0] - other[0]))
     return difference / max(changes) if max(changes) else np.inf
 
 
@@ -257,8 +257,8 @@ def _log_probabilities(model: Any, batch: Mapping[str, Any]) -> FloatArray:
     with torch.inference_mode():
         logits = model(input_ids=ids, attention_mask=mask).logits.float()
     chosen = torch.log_softmax(logits[:, :-1], dim=-1).gather(-1, ids[:, 1:, None])[..., 0]
-    found: FloatArray = chosen[mask[:, 1:].bool()].double().cpu().numpy()
-    return found
+    chosen_logs: FloatArray = chosen[mask[:, 1:].bool()].double().cpu().numpy()
+    return chosen_logs
 
 
 def _not_loaded(model: Any, folder: Path) -> list[str]:
@@ -336,13 +336,13 @@ def _number_format(entry: GenerationEntry) -> str | None:
 def _texts(lineage: Lineage) -> list[str]:
     """The first few texts that are not empty, with their prompts: the reference's, else the first generation's."""
     corpus = lineage.reference or lineage.generations[0].texts
-    found: list[str] = []
+    texts: list[str] = []
     for batch in corpus.batches():
         columns = (batch.column(name).to_pylist() for name in ("prompt", "text"))
-        found += [f"{prompt or ''}\n{text}".strip() for prompt, text in zip(*columns, strict=True) if text.strip()]
-        if len(found) >= _TEXTS:
+        texts += [f"{prompt or ''}\n{text}".strip() for prompt, text in zip(*columns, strict=True) if text.strip()]
+        if len(texts) >= _TEXTS:
             break
-    return found[:_TEXTS] or ["0"]
+    return texts[:_TEXTS] or ["0"]
 
 
 def _place(lineage: Lineage, entry: GenerationEntry) -> str:

@@ -217,8 +217,8 @@ def laid_over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 
 def _origins(base: Mapping[str, Any]) -> list[str]:
     """Where the weights come from. Beside the last two, ``folder`` only says where what is made of them is kept."""
-    found = [key for key in ("hub", "folder", "gguf", "architecture") if key in base]
-    return found[1:] if found in (["folder", "gguf"], ["folder", "architecture"]) else found
+    origins = [key for key in ("hub", "folder", "gguf", "architecture") if key in base]
+    return origins[1:] if origins in (["folder", "gguf"], ["folder", "architecture"]) else origins
 
 
 def _sense(table: Mapping[str, Any], scheme: object) -> Iterator[Complaint]:

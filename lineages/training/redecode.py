@@ -57,9 +57,9 @@ def _missing(run: Run, lineage: Lineage, *, anew: bool) -> Iterator[Missing]:
         if first.index != 0 or seed not in {str(number) for number in run.seeds}:
             continue
         for entry in entries[1:]:
-            for one in (first, entry):
-                if "decoding" not in one.details:
-                    message = f"{run.where}: generation {one.index} of seed {seed} has no decoding in the manifest"
+            for entry_of in (first, entry):
+                if "decoding" not in entry_of.details:
+                    message = f"{run.where}: generation {entry_of.index} of seed {seed} has no decoding in the manifest"
                     raise TrainingError(message, slug="no-decoding")
             if entry.details["decoding"] != first.details["decoding"] and (anew or entry.control is None):
                 yield Missing(number=_place(lineage, run, entry), first=first, entry=entry)
@@ -85,21 +85,21 @@ def redecode(run: Run, missing: Sequence[Missing], progress: Progress) -> list[P
         base = prepare_base(run.root, run.recipe, progress)
         encoder = Encoder(load_tokenizer(base), run.recipe)
         loaded: Path | None = None
-        for one in missing:
-            where = f"{run.where}: seed {one.entry.seed}, control of generation {one.entry.index}"
+        for gap in missing:
+            where = f"{run.where}: seed {gap.entry.seed}, control of generation {gap.entry.index}"
             with explained(where):
-                adapter = _adapter(one.first, where)
+                adapter = _adapter(gap.first, where)
                 if adapter != loaded:  # one model writes all controls of a seed
                     model, tokenizer = load_generation(base, run.recipe, writer=adapter, scorer=adapter)
                     loaded = adapter
-                path = one.entry.texts.path.parent / NAME
-                records = _write(run, model, tokenizer, encoder, one, path, progress, where)
+                path = gap.entry.texts.path.parent / NAME
+                records = _write(run, model, tokenizer, encoder, gap, path, progress, where)
                 use(model, "scorer")
                 batch_size = run.recipe.decoding.batch_size
                 add_nll(model, encoder, records, batch_size=batch_size, what=f"{where}: scoring", progress=progress)
                 digest = write_corpus(path, [without_none(record) for record in records])
                 shown = path.relative_to(run.root).as_posix()
-                set_in_generation(run.root, one.number, {"control": shown, "control_digest": digest})
+                set_in_generation(run.root, gap.number, {"control": shown, "control_digest": digest})
                 _tidy(path)
             written.append(path)
     return written
@@ -125,23 +125,23 @@ def _decoding(run: Run, entry: GenerationEntry, where: str) -> Decoding:
 
 
 def _write(
-    run: Run, model: Any, tokenizer: Any, encoder: Encoder, one: Missing, path: Path, progress: Progress, where: str
+    run: Run, model: Any, tokenizer: Any, encoder: Encoder, gap: Missing, path: Path, progress: Progress, where: str
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Texts to the prompts of the corpus that an audit compares: the held-out ones where there are any."""
     lineage = run.lineage()
-    held_out = lineage.reference_holdout if one.entry.holdout is not None else None
+    held_out = lineage.reference_holdout if gap.entry.holdout is not None else None
     prompts = encoder.prompts(held_out or run.reference(lineage))
     sample = Sample(
-        seed=int(str(one.entry.seed)),
-        index=one.entry.index,
+        seed=int(str(gap.entry.seed)),
+        index=gap.entry.index,
         purpose=CONTROL,
         what=f"{where}: writing",
         # Under its decoding's name: what an interrupted run left is gone on with only if it was written the same way.
-        part=path.with_name(f"control.{json_digest(one.entry.details['decoding']).removeprefix('sha256:')[:12]}"),
+        part=path.with_name(f"control.{json_digest(gap.entry.details['decoding']).removeprefix('sha256:')[:12]}"),
     )
     use(model, "writer")
     rows = generate(
-        model, tokenizer, prompts, _decoding(run, one.entry, where), sample, ranks=Ranks(), progress=progress
+        model, tokenizer, prompts, _decoding(run, gap.entry, where), sample, ranks=Ranks(), progress=progress
     )
     return as_records(prompts, rows)
 

@@ -140,14 +140,14 @@ def descent(ours: Lineage, theirs: Lineage, entry: GenerationEntry) -> list[str]
     while waiting:
         at, current = waiting.pop()
         if current.details.get("init_from") == "parent":  # its weights carry what the one before has read
-            waiting += [(at, one) for one in at.of_seed(current.seed) if one.index == current.index - 1]
+            waiting += [(at, earlier) for earlier in at.of_seed(current.seed) if earlier.index == current.index - 1]
         for source in current.details["trained_on"]:
             crosses = "lineage" in source
             home = (theirs if at is ours else ours) if crosses else at
             if source["corpus"] == REFERENCE:
                 names[REFERENCE] = None
                 continue
-            author = next((one for one in home.generations if one.texts.shown == source["corpus"]), None)
+            author = next((earlier for earlier in home.generations if earlier.texts.shown == source["corpus"]), None)
             if author is None:
                 continue  # the other lineage has since been cut short: what is left is still true
             if home is ours:
@@ -208,7 +208,7 @@ def _difference(run: Run, lineage: Lineage, entry: GenerationEntry) -> str | Non
         if about.get(key, digest) != digest:
             return f"{key.removesuffix('_digest').replace('_', ' ')} than the manifest's"
     sources = entry.details.get("trained_on", [])
-    names = {one.texts.shown: f"generation {one.index}" for one in lineage.of_seed(entry.seed)}
+    names = {generation.texts.shown: f"generation {generation.index}" for generation in lineage.of_seed(entry.seed)}
     shares: dict[str, float] = {}
     people = {} if lineage.reference is None else {REFERENCE: lineage.reference.digest}
     people |= {} if run.recipe.fresh is None else {FRESH: run.fresh().digest}
@@ -298,9 +298,9 @@ def _copy(
     load_lineage(folder, unfinished=True)  # every file that it names lies inside it
     if recipe.base.pretrain is not None:
         pretraining_corpus(folder, recipe.base)
-    for one in _human_files(manifest, recipe):
-        (out / one).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(folder / one, out / one)
+    for file in _human_files(manifest, recipe):
+        (out / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(folder / file, out / file)
     if recipe.base.architecture is not None and kept(folder, recipe.base).is_dir() and same_base:
         shutil.copytree(kept(folder, recipe.base), out / FOLDER)
     head = {key: value for key, value in manifest.data.items() if key != "generation"}

@@ -45,7 +45,7 @@ def columns_of(before: TaskResults, after: TaskResults) -> list[Column]:
     alone = dict(_columns(before, after))
     pooled = []
     for group in before.groups:
-        parts = [found for task in group.tasks if (found := alone.get((task, group.metric))) is not None]
+        parts = [column for task in group.tasks if (column := alone.get((task, group.metric))) is not None]
         if len(parts) > 1:
             pooled.append(_pooled(f"{group.name} / {group.metric}", parts, by_size=group.by_size))
             for task in group.tasks:

@@ -58,14 +58,14 @@ def _moved(pair: PackedPair, reading: Reading) -> Reading:
         return reading
     ids = pair.named.tokens.ids
     share = float(np.mean(ids < len(pair.pack.words)))
-    told = f"of the pack's common words, which hold {share:.0%} of the tokens"
-    found = dataclasses.replace(
+    note = f"of the pack's common words, which hold {share:.0%} of the tokens"
+    answer = dataclasses.replace(
         reading,
         raw={**reading.raw, "common_words_share": share},
         notes=(*reading.notes, "common-words"),
-        explanation="; ".join(filter(None, (told, reading.explanation))),
+        explanation="; ".join(filter(None, (note, reading.explanation))),
     )
-    return _as_far_as_named(found, share)
+    return _as_far_as_named(answer, share)
 
 
 def named_labels(probe: Asked, pair: PackedPair) -> Iterable[Reading]:
@@ -73,7 +73,7 @@ def named_labels(probe: Asked, pair: PackedPair) -> Iterable[Reading]:
     missing = _without_labels(pair)
     if missing is not None:
         return [dataclasses.replace(missing, statistic=gate.statistic) for gate in probe.gates]
-    carried = np.sum([side.counts for side in pair.named.told or ()], axis=0)
+    carried = np.sum([side.counts for side in pair.named.labels_named or ()], axis=0)
     share = float(carried[:-1].sum() / max(carried.sum(), 1))
     return [
         reading if isinstance(reading, NotMeasured) else _as_far_as_named(reading, share, worse=gate.worse)
@@ -85,10 +85,10 @@ def _as_far_as_named(reading: Estimate, share: float, *, worse: Worse = "higher"
     """No bound on damage where most has no name in the pack: two sides of nothing but ``<rare>`` would be alike."""
     if share >= COMPARABLE:
         return reading
-    told = f"the pack names only {share:.0%} of what the two sides hold; it would have to be made of more documents"
+    note = f"the pack names only {share:.0%} of what the two sides hold; it would have to be made of more documents"
     unbounded: dict[str, Any] = {"high": math.inf} if worse == "higher" else {"low": 0.0}
     return dataclasses.replace(
-        reading, **unbounded, n_needed=lambda _margin: math.inf, minimum_detectable=None, explanation=told
+        reading, **unbounded, n_needed=lambda _margin: math.inf, minimum_detectable=None, explanation=note
     )
 
 
@@ -102,16 +102,16 @@ def named_categories(probe: Asked, pair: PackedPair) -> Reading:
     (reading,) = probe(pair.categories)
     if not scarce:
         return reading
-    told = f"{scarce} categories of fewer than {COMMON} documents are not named in the pack, and may be gone"
+    note = f"{scarce} categories of fewer than {COMMON} documents are not named in the pack, and may be gone"
     if isinstance(reading, NotMeasured):
-        return NotMeasured(reason=told, neutral=False)
+        return NotMeasured(reason=note, neutral=False)
     return dataclasses.replace(
         reading,
         low=0.0,
         p_value=min(1.0, (reading.p_value or 1.0) * (named + scarce) / named),
         raw={**reading.raw, "categories_not_named": scarce},
         n_needed=lambda _margin: math.inf,
-        explanation=f"{reading.explanation}; {told}",
+        explanation=f"{reading.explanation}; {note}",
     )
 
 
@@ -198,14 +198,16 @@ def _distinct(
     floored = [max(number, 0.5) for number in distinct]  # a side that lost every type: its logarithm must stay finite
     variances = [(n - 1) / n * c.spread[last] / s**2 for c, s in zip((before, after), floored, strict=True)]
     runs = Runs(pair)
-    found = runs.both(before.runs[runs.at], after.runs[runs.at])
+    runs_of_both = runs.both(before.runs[runs.at], after.runs[runs.at])
     tokens = runs.both(*(in_runs(cut.tokens, runs.length) for cut in pair.cuts))
     return estimate(
         floored[1] / floored[0],
         math.sqrt(sum(variances)),
         scale="log",
         worse="lower",
-        p_value=runs.p_value(beyond_length(found, tokens), np.ones_like(found), scale="linear", worse="lower"),
+        p_value=runs.p_value(
+            beyond_length(runs_of_both, tokens), np.ones_like(runs_of_both), scale="linear", worse="lower"
+        ),
         design=pair.blocks,
         method="document jackknife of ln distinct, normal; test on runs of blocks",
         statistic=statistic,

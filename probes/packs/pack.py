@@ -79,7 +79,7 @@ class Pack:
         return self.sketch.blocks * self.sketch.size
 
     @property
-    def told(self) -> float:
+    def named_share(self) -> float:
         """Share of the compared tokens that are common words."""
         return float(self.counts.sum() / max(self.sketch.at[-1].tokens[: self.compared].sum(), 1))
 

@@ -150,7 +150,7 @@ class InBlocks(Pair):
     """What an ordinary probe receives: a sample of which some columns are known, and the generation's, in blocks."""
 
     blocks: Blocks
-    told: tuple[Labels, Labels] | None = None
+    labels_named: tuple[Labels, Labels] | None = None
 
     @cached_property
     def design(self) -> Design:
@@ -159,7 +159,7 @@ class InBlocks(Pair):
 
     def labels(self) -> tuple[Labels, Labels] | None:
         """Labels of both sides' documents."""
-        return self.told
+        return self.labels_named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,30 +255,30 @@ class PackedPair(Pair):
     def named(self) -> InBlocks:
         """The blocks that are compared word by word: bags of common words, and labels."""
         pack, tokens = self.pack, self.generation.tokens
-        told = None
+        known = None
         if pack.labels is not None and self.label_rule is not None:
-            found, names = self.generation.labels(self.label_rule), (*pack.labels.names, RARE)
-            sides = dealt(pack.labels.carriers, self.before.size), carried_kinds(found, pack.labels.names)
+            labels, names = self.generation.labels(self.label_rule), (*pack.labels.names, RARE)
+            sides = dealt(pack.labels.carriers, self.before.size), carried_kinds(labels, pack.labels.names)
             both = [
-                Labels(rule=found.rule, names=names, carried=csr_array(side, dtype=np.int64), categories=names)
+                Labels(rule=labels.rule, names=names, carried=csr_array(side, dtype=np.int64), categories=names)
                 for side in sides
             ]
-            told = both[0], both[1]
+            known = both[0], both[1]
         return self._ordinary(
             self._blocks(pack.compared, self.rows),
             pack.compared * self.before.size,
             {"tokens": bags(pack)},
             {"tokens": coarse(tokens, pack.words)},
-            told=told,
+            labels_named=known,
         )
 
     @cached_property
     def categories(self) -> InBlocks:
         """All documents, and which categories they carry."""
         assert self.label_rule is not None
-        found = self.generation.labels(self.label_rule)
-        told = self.baseline.labels(self.label_rule), dataclasses.replace(found, carried=found.carried[self.rows])
-        return self._ordinary(self.blocks, len(self.baseline), {}, {}, told=told)
+        labels = self.generation.labels(self.label_rule)
+        known = self.baseline.labels(self.label_rule), dataclasses.replace(labels, carried=labels.carried[self.rows])
+        return self._ordinary(self.blocks, len(self.baseline), {}, {}, labels_named=known)
 
     @cached_property
     def scored(self) -> InBlocks:
@@ -307,7 +307,7 @@ class PackedPair(Pair):
         baseline: dict[str, Any],
         generation: dict[str, Any],
         *,
-        told: tuple[Labels, Labels] | None = None,
+        labels_named: tuple[Labels, Labels] | None = None,
     ) -> InBlocks:
         """A pair of the baseline's ``count`` documents, of which only those columns are known, and the generation."""
         return InBlocks(
@@ -322,7 +322,7 @@ class PackedPair(Pair):
             facts=self.facts,
             evidence=self.evidence,
             blocks=blocks,
-            told=told,
+            labels_named=labels_named,
         )
 
 

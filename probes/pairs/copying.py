@@ -51,8 +51,8 @@ def copied(sample: Sample, training: Sample) -> Copied:
     """What of ``sample`` stands in ``training``. Both must be cut by the same tokenizer."""
     written = ~sample.empty
     whole = np.asarray(pc.is_in(sample.folded, value_set=training.folded)) & written
-    found, grams = recited(sample.tokens, training.tokens)
-    share, low, high = _share(found, grams)
+    seen, grams = recited(sample.tokens, training.tokens)
+    share, low, high = _share(seen, grams)
     return Copied(
         texts=float(whole.sum() / written.sum()) if written.any() else None,
         grams=share,
@@ -72,9 +72,9 @@ def recited(mine: Tokens, training: Tokens) -> tuple[FloatArray, FloatArray]:
     names = np.random.default_rng(_SEED).integers(0, 2**64, size=len(vocabulary.dictionary), dtype=np.uint64)
     known, _ = _grams(training, names[code[: len(training.vocabulary)]])
     grams, document = _grams(mine, names[code[len(training.vocabulary) :]])
-    found = _among(grams, np.sort(known)).astype(np.float64)
+    seen = _among(grams, np.sort(known)).astype(np.float64)
     n = mine.lengths.size
-    return np.bincount(document, found, n).astype(np.float64), np.bincount(document, minlength=n).astype(np.float64)
+    return np.bincount(document, seen, n).astype(np.float64), np.bincount(document, minlength=n).astype(np.float64)
 
 
 def _grams(tokens: Tokens, names: _Codes) -> tuple[_Codes, npt.NDArray[np.int64]]:
@@ -98,12 +98,12 @@ def _among(codes: _Codes, known: _Codes) -> npt.NDArray[np.bool_]:
 
     np.isin hashes: of millions of codes that takes ten times as long as a look-up in order, which runs through memory.
     """
-    found = np.zeros(codes.size, dtype=np.bool_)
+    present = np.zeros(codes.size, dtype=np.bool_)
     if known.size:
         order = np.argsort(codes)
         ascending = codes[order]
-        found[order] = known[np.minimum(np.searchsorted(known, ascending), known.size - 1)] == ascending
-    return found
+        present[order] = known[np.minimum(np.searchsorted(known, ascending), known.size - 1)] == ascending
+    return present
 
 
 def _share(top: FloatArray, bottom: FloatArray) -> tuple[float | None, float | None, float | None]:

@@ -55,9 +55,9 @@ def kinds(tokens: Tokens, code: IntArray, texts: pa.Array) -> BoolArray:
     places = _places(table, groups)
     group, centres = _grouped(places, groups)
     members = _joined(np.bincount(group, minlength=groups), centres)
-    found = np.empty((code.size, len(members)), dtype=np.bool_)
-    found[order] = np.stack([np.isin(group, list(each)) for each in members], axis=1)
-    return found
+    member = np.empty((code.size, len(members)), dtype=np.bool_)
+    member[order] = np.stack([np.isin(group, list(each)) for each in members], axis=1)
+    return member
 
 
 def names(tokens: Tokens, member: BoolArray) -> str:
@@ -148,16 +148,16 @@ def _nearest(places: FloatArray, centres: FloatArray) -> IntArray:
 def _joined(sizes: IntArray, centres: FloatArray) -> Sequence[frozenset[int]]:
     """The groups, and what becomes of them as the two nearest are joined until two are left: those large enough."""
     left = {k: (float(sizes[k]), centres[k], frozenset([k])) for k in range(len(sizes)) if sizes[k]}
-    found = [each for _, _, each in left.values()]
+    clusters = [each for _, _, each in left.values()]
     while len(left) > 2:
         keys = list(left)
         size = np.array([left[key][0] for key in keys])
         centre = np.array([left[key][1] for key in keys])
         apart = np.square(centre[:, None] - centre).sum(axis=2) * (size[:, None] * size / (size[:, None] + size))
         np.fill_diagonal(apart, np.inf)
-        one, other = (left.pop(keys[k]) for k in np.unravel_index(np.argmin(apart), apart.shape))
-        both = one[0] + other[0]
-        left[max(keys) + len(sizes)] = (both, (one[0] * one[1] + other[0] * other[1]) / both, one[2] | other[2])
-        found.append(one[2] | other[2])
-    large = [each for each in found if sizes[list(each)].sum() >= FEWEST]
+        first, other = (left.pop(keys[k]) for k in np.unravel_index(np.argmin(apart), apart.shape))
+        both = first[0] + other[0]
+        left[max(keys) + len(sizes)] = (both, (first[0] * first[1] + other[0] * other[1]) / both, first[2] | other[2])
+        clusters.append(first[2] | other[2])
+    large = [each for each in clusters if sizes[list(each)].sum() >= FEWEST]
     return large or [each for _, _, each in left.values()]

@@ -58,9 +58,9 @@ def clusters(tokens: Tokens, code: IntArray, texts: pa.Array) -> IntArray:
     held = np.asarray(code[first])
     order = np.asarray(pc.sort_indices(texts.take(pa.array(held))))
     different = take(tokens, first[order])
-    one, other = _near(different)
+    left, other = _near(different)
     count = held.size
-    edges = coo_array((np.ones(one.size, dtype=np.bool_), (one, other)), shape=(count, count))
+    edges = coo_array((np.ones(left.size, dtype=np.bool_), (left, other)), shape=(count, count))
     together = connected_components(edges, directed=False)[1]
     of_text = np.empty(int(code.max(initial=-1)) + 1, dtype=np.int64)
     of_text[held[order]] = together
@@ -100,10 +100,10 @@ def _near(tokens: Tokens) -> tuple[IntArray, IntArray]:
     pairs, document, place = _word_pairs(tokens)
     size = int(pairs.max(initial=0)) + 1
     keys = distinct(document.astype(np.int64) * size + pairs)
-    one, other = _followers(keys, size)
-    near = _covered(tokens, (pairs, document, place), keys, size, one, other)
-    near &= _covered(tokens, (pairs, document, place), keys, size, other, one)
-    return one[near], other[near]
+    left, other = _followers(keys, size)
+    near = _covered(tokens, (pairs, document, place), keys, size, left, other)
+    near &= _covered(tokens, (pairs, document, place), keys, size, other, left)
+    return left[near], other[near]
 
 
 def _word_pairs(tokens: Tokens) -> tuple[IntArray, IntArray, IntArray]:
@@ -126,16 +126,16 @@ def _followers(keys: IntArray, size: int) -> tuple[IntArray, IntArray]:
     held = np.bincount(keys // size, minlength=documents)
     by_pair = np.argsort(keys % size, kind="stable")
     holder, pair = (keys // size)[by_pair], (keys % size)[by_pair]
-    found = []
+    parts = []
     for lag in _LAGS:
         same = np.flatnonzero(pair[:-lag] == pair[lag:])
-        found.append(holder[same] * documents + holder[same + lag])
-    pairs = np.sort(np.concatenate(found))
+        parts.append(holder[same] * documents + holder[same + lag])
+    pairs = np.sort(np.concatenate(parts))
     begins = np.flatnonzero(np.append(True, pairs[1:] != pairs[:-1])[: pairs.size])
     follows, times = pairs[begins], np.diff(np.append(begins, pairs.size))
-    one, other = follows // max(documents, 1), follows % max(documents, 1)
-    enough = times >= np.maximum(_FIRST_LOOK * np.minimum(held[one], held[other]), 2)
-    return one[enough], other[enough]
+    left, other = follows // max(documents, 1), follows % max(documents, 1)
+    enough = times >= np.maximum(_FIRST_LOOK * np.minimum(held[left], held[other]), 2)
+    return left[enough], other[enough]
 
 
 def _covered(
@@ -143,15 +143,15 @@ def _covered(
     word_pairs: tuple[IntArray, IntArray, IntArray],
     keys: IntArray,
     size: int,
-    one: IntArray,
+    left: IntArray,
     other: IntArray,
 ) -> npt.NDArray[np.bool_]:
     """Whether most words of ``one`` stand in word pairs of ``other``, and no run outside is longer than a slot."""
     pairs, document, place = word_pairs
     bounds = np.searchsorted(document, np.arange(tokens.lengths.size + 1))
-    near = np.zeros(one.size, dtype=np.bool_)
-    for part in _portions(np.diff(bounds)[one]):
-        here, there = one[part], other[part]
+    near = np.zeros(left.size, dtype=np.bool_)
+    for part in _portions(np.diff(bounds)[left]):
+        here, there = left[part], other[part]
         lengths = np.diff(bounds)[here]
         entry = _ranges(bounds[here], lengths)
         row = np.repeat(np.arange(here.size), lengths)

@@ -69,15 +69,15 @@ def shared_openings(tokens: Tokens, side: BoolArray) -> Openings | None:
     """
     names = np.random.default_rng(_SEED).integers(0, 2**64, size=max(len(tokens.vocabulary), 1), dtype=np.uint64)
     skipped = _common(tokens)
-    found = None
+    longest = None
     for length, codes in _beginnings(tokens, names, skipped):
         known = _paired(codes, side)
         if known is None:
             break
-        found = length, codes, known
-    if found is None:
+        longest = length, codes, known
+    if longest is None:
         return None
-    length, codes, (count, share) = found
+    length, codes, (count, share) = longest
     rests = _continuations(tokens, side, codes)
     if np.median([_alike(*two) for two in rests[:_LOOKED_AT]]) >= _SAME:
         return None
@@ -144,23 +144,25 @@ def _continuations(tokens: Tokens, side: BoolArray, codes: IntArray) -> list[tup
     rests = []
     for code, document in first[0].items():
         if code in first[1]:
-            one, other = (tokens.ids[tokens.offsets[d] : tokens.offsets[d + 1]] for d in (document, first[1][code]))
-            least = min(one.size, other.size)
-            differ = np.flatnonzero(one[:least] != other[:least])
+            first_text, other = (
+                tokens.ids[tokens.offsets[d] : tokens.offsets[d + 1]] for d in (document, first[1][code])
+            )
+            least = min(first_text.size, other.size)
+            differ = np.flatnonzero(first_text[:least] != other[:least])
             parted = int(differ[0]) if differ.size else least
-            longest = max(one.size, other.size)
+            longest = max(first_text.size, other.size)
             same = parted == least and longest - parted <= _TRIFLE * longest
-            rests.append((one[:0], other[:0]) if same else (one[parted:], other[parted:]))
+            rests.append((first_text[:0], other[:0]) if same else (first_text[parted:], other[parted:]))
     return rests
 
 
-def _alike(one: IntArray, other: IntArray) -> float:
+def _alike(left: IntArray, other: IntArray) -> float:
     """Share of the shorter one's tokens that stand in the other too, as often; 1 where there is nothing on either."""
-    if not one.size and not other.size:
+    if not left.size and not other.size:
         return 1.0
-    first, second = (dict(zip(*np.unique(ids, return_counts=True), strict=True)) for ids in (one, other))
+    first, second = (dict(zip(*np.unique(ids, return_counts=True), strict=True)) for ids in (left, other))
     common = sum(min(n, second.get(token, 0)) for token, n in first.items())
-    return float(common / max(min(one.size, other.size), 1))
+    return float(common / max(min(left.size, other.size), 1))
 
 
 def _copies(rests: list[IntArray]) -> float:

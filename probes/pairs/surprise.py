@@ -39,9 +39,9 @@ def cross_scored(tokens: Tokens, baseline: BoolArray, fold: IntArray) -> FloatAr
     """-ln p of every token (T,) under the baseline's texts of all other folds; ``baseline``, ``fold``: shape (D,)."""
     of_token = np.repeat(fold, tokens.lengths)
     scored = np.empty(tokens.ids.size)
-    for one in np.unique(fold):
-        aside = of_token == one
-        scored[aside] = surprises(tokens, baseline & (fold != one))[aside]
+    for part in np.unique(fold):
+        aside = of_token == part
+        scored[aside] = surprises(tokens, baseline & (fold != part))[aside]
     return scored
 
 

@@ -98,8 +98,8 @@ def _choose(samples: list[Sample], setting: UnitSetting, seed: int) -> Unit:
         return _runs(samples, [neighbours_of(sample, seed) for sample in samples], forced=True)
     if min(sizes) < 2 * MIN_UNITS:
         return Unit(kind="document")
-    found = [_ordered(samples, seed), _clumped(samples, seed)]
-    return min(found, key=lambda unit: _units(unit, sizes))
+    neighbours = [_ordered(samples, seed), _clumped(samples, seed)]
+    return min(neighbours, key=lambda unit: _units(unit, sizes))
 
 
 def _units(unit: Unit, sizes: list[int]) -> int:
@@ -150,9 +150,9 @@ def _clumped(samples: list[Sample], seed: int) -> Unit:
     sizes = [len(sample) for sample in samples]
     side = np.repeat(np.arange(len(samples)), sizes)
     tokens = joined(samples)
-    found = [("the same opening", _LIKE_SIZED, _openings(tokens, size)) for size in _OPENINGS]
-    found.append(("the same text", _LIKE_COPIED, _codes([sample.folded for sample in samples])))
-    for what, like, code in found:
+    by_opening = [("the same opening", _LIKE_SIZED, _openings(tokens, size)) for size in _OPENINGS]
+    by_opening.append(("the same text", _LIKE_COPIED, _codes([sample.folded for sample in samples])))
+    for what, like, code in by_opening:
         clusters = [_distinct(code[side == which]) / size for which, size in enumerate(sizes)]
         if max(clusters) > like * min(clusters) or min(map(_distinct, _apart(code, sizes))) < 2:
             continue
@@ -178,10 +178,10 @@ def _clumped(samples: list[Sample], seed: int) -> Unit:
 def _ordered(samples: list[Sample], seed: int) -> Unit:
     """Runs of neighbours where neighbours resemble each other on more than half of the sides, on both of two: on one of
     them clearly, on the others likely."""
-    found = [neighbours_of(sample, seed) for sample in samples]
-    clear = [sample.name for sample, each in zip(samples, found, strict=True) if each.dependent]
-    likely = [each for each in found if each.likely]
-    if not clear or 2 * len(likely) <= len(found):
+    neighbours = [neighbours_of(sample, seed) for sample in samples]
+    clear = [sample.name for sample, each in zip(samples, neighbours, strict=True) if each.dependent]
+    likely = [each for each in neighbours if each.likely]
+    if not clear or 2 * len(likely) <= len(neighbours):
         why = None
         if clear:
             why = (
@@ -201,12 +201,12 @@ def _same_order(samples: list[Sample], seed: int) -> Unit | None:
     if count < 2:
         return None
     rng = _stream(samples, seed, "order")
-    told, start, here = views(joined(samples), rng), 0, []
+    same, start, here = views(joined(samples), rng), 0, []
     for sample in samples:
         here.append(start + (np.arange(least) * len(sample) + len(sample) // 2) // least)
         start += len(sample)
     for rows in here[1:] if len(here) == 2 else here:
-        left = {name: view[rows] - sum(view[other] for other in here) / len(here) for name, view in told.items()}
+        left = {name: view[rows] - sum(view[other] for other in here) / len(here) for name, view in same.items()}
         if neighbours(left, rng).p_value <= LIKELY:
             return None
     return Unit(
@@ -219,13 +219,13 @@ def _same_order(samples: list[Sample], seed: int) -> Unit | None:
     )
 
 
-def _runs(samples: list[Sample], found: Sequence[Neighbours], *, forced: bool = False) -> Unit:
+def _runs(samples: list[Sample], neighbours: Sequence[Neighbours], *, forced: bool = False) -> Unit:
     """Runs as long as the side that needs longer ones asks for, but no more than ``_FURTHEST`` times the other's.
 
     Damage in one stretch of a file looks like dependence of just that length, and must not make runs of its own length.
     """
     sizes = [len(sample) for sample in samples]
-    lengths = sorted(each.run for each in found)
+    lengths = sorted(each.run for each in neighbours)
     length = max(2, min(lengths[-1], _FURTHEST * lengths[0]))
     keys, start = [], 0
     for size in sizes:

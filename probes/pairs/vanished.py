@@ -34,7 +34,7 @@ _BIN = 24
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class CommonWords:
     """V words that stand in at least ten texts, and in how many texts of each of K blocks."""
 
     texts: CountTable
@@ -49,11 +49,11 @@ class Told:
     """The same whether or not chance is excluded."""
 
 
-def told(pair: Pair) -> Told:
-    """The told words of ``pair``, case folded, at the common length; signs are no words.
+def common_words(pair: Pair) -> CommonWords:
+    """The words of ``pair`` in at least ten texts, case folded, at the common length; signs are no words.
 
     Numbers in fewer texts than ten are dealt out to bins of about 24 texts, by a hash of their digits. One by one they
-    are too rare to be told; if all numbers become one, most bins empty.
+    are too rare to be tested; if all numbers become one, most bins empty.
     """
     tokens, design = pair.matched, pair.design
     codes, names = folded_words(tokens.vocabulary)
@@ -67,7 +67,7 @@ def told(pair: Pair) -> Told:
     total = np.asarray(named.counts.sum(axis=1)).astype(np.int64)
     order = np.argsort(-total, kind="stable")[: np.count_nonzero(total >= LEAST)]
     frequency = total[order]
-    return Told(
+    return CommonWords(
         texts=CountTable(
             counts=named.counts[order],
             types=named.types[order],
@@ -95,7 +95,7 @@ class Vanished:
     """What chance brings of that."""
 
 
-def sweep_vanished(words: Told, relabellings: npt.NDArray[np.uint8]) -> Vanished:
+def sweep_vanished(words: CommonWords, relabellings: npt.NDArray[np.uint8]) -> Vanished:
     """What vanished and what came anew for each row of ``relabellings`` (shape (B + 1, K))."""
     lengths = side_sums(words.texts.lengths[:, None], relabellings)[:, :, 0]
     a_side = np.maximum(lengths.mean(axis=0), 1.0)
@@ -136,7 +136,7 @@ class Change:
     """Of all words of which less than a quarter is left."""
 
     @classmethod
-    def of(cls, words: Told, counts: npt.NDArray[np.float32], lengths: FloatArray) -> Change:
+    def of(cls, words: CommonWords, counts: npt.NDArray[np.float32], lengths: FloatArray) -> Change:
         """From side 0 to side 1 of ``counts`` (2, V, b) texts; ``lengths`` (2, b) words a side."""
         shares = counts / np.maximum(lengths, 1.0)[:, None]
         fall = np.maximum(shares[0] - shares[1], 0.0)
@@ -186,7 +186,7 @@ def by_chance(frequency: IntArray, left: IntArray) -> float:
     return float((frequency * (heads(left, frequency) - heads(left - 1, frequency - 1))).sum())
 
 
-def influence(words: Told, design: Design) -> FloatArray:
+def influence(words: CommonWords, design: Design) -> FloatArray:
     """First-order effect of every block on the observed net loss, the vanished words being given; shape (K,)."""
     side = design.side
     counts = np.stack([words.texts.on(which) for which in (~side, side)])[:, :, None].astype(np.float32)
@@ -195,10 +195,10 @@ def influence(words: Told, design: Design) -> FloatArray:
     there = Change.of(words, counts, lengths)
     back = Change.of(words, counts[::-1], lengths[::-1])
     weight = np.zeros(len(words.spelled))
-    for one, other in ((there, back), (back, there)):
-        came = one.came(other, doubtful)
-        if one.gone.sum() > REPLACED * came.share[0]:
-            weight += (one.gone[:, 0] > 0) + REPLACED * came.counted[:, 0]
+    for mine, other in ((there, back), (back, there)):
+        came = mine.came(other, doubtful)
+        if mine.gone.sum() > REPLACED * came.share[0]:
+            weight += (mine.gone[:, 0] > 0) + REPLACED * came.counted[:, 0]
     score = words.texts.counts.T @ weight
     moved = np.zeros(side.size)
     for which, sign, length in ((~side, 1.0, lengths[0, 0]), (side, -1.0, lengths[1, 0])):

@@ -90,15 +90,15 @@ def neighbours(views: Mapping[str, Features], rng: np.random.Generator, *, shuff
     scales = [1 << k for k in range(1, 40) if count // (1 << k) >= _FEWEST_RUNS]
     if not scales:
         return Neighbours(p_value=1.0, inflation=1.0, run=1, records=count)
-    found = np.empty((shuffles + 1, len(scales), len(sizes)))
-    found[0] = _log_variance_ratios(joined, scales, ends)
+    ratios = np.empty((shuffles + 1, len(scales), len(sizes)))
+    ratios[0] = _log_variance_ratios(joined, scales, ends)
     for row in range(1, shuffles + 1):
-        found[row] = _log_variance_ratios(joined[rng.permutation(count)], scales, ends)
-        if row == _FIRST and (p_value := _exact(found[: row + 1])[0]) > (_BEATEN + 1) / (row + 1):
+        ratios[row] = _log_variance_ratios(joined[rng.permutation(count)], scales, ends)
+        if row == _FIRST and (p_value := _exact(ratios[: row + 1])[0]) > (_BEATEN + 1) / (row + 1):
             # Beaten too often to be among the first of all, and this p is exact itself.
             return Neighbours(p_value=p_value, inflation=1.0, run=1, records=count)
-    p_value, apart = _exact(found)
-    ratio = np.exp(found[0])
+    p_value, apart = _exact(ratios)
+    ratio = np.exp(ratios[0])
     there = apart & (ratio > 1)
     inflation = float(ratio[there].max(initial=1.0))
     run = max((_run(ratio[:, view], scales) for view in np.flatnonzero(there.any(axis=0))), default=1)
@@ -115,7 +115,7 @@ def _log_variance_ratios(columns: Features, scales: list[int], starts: IntArray)
     """ln VR of every scale and view; shape (scales, views). Columns must be centred."""
     count = len(columns)
     alone = np.add.reduceat(_squares(columns), starts) / count
-    found = np.zeros((len(scales), len(starts)))
+    ratios = np.zeros((len(scales), len(starts)))
     sums = columns
     for row, scale in enumerate(scales):
         sums = sums[: len(sums) // 2 * 2]
@@ -123,9 +123,9 @@ def _log_variance_ratios(columns: Features, scales: list[int], starts: IntArray)
         squares = np.add.reduceat(_squares(sums), starts) / len(sums)
         # Sums over runs drawn from a finite file vary a little less than m times as much as a record.
         expected = alone * scale * (count - scale) / max(count - 1, 1)
-        told = (alone > _NOTHING) & (squares > 0)
-        found[row, told] = np.log(squares[told] / expected[told])
-    return found
+        defined = (alone > _NOTHING) & (squares > 0)
+        ratios[row, defined] = np.log(squares[defined] / expected[defined])
+    return ratios
 
 
 def _squares(columns: Features) -> FloatArray:
@@ -173,16 +173,16 @@ def within_prompts(
     columns = columns - columns.mean(axis=0)
     starts = np.cumsum([0, *sizes])[:-1]
     order = np.lexsort((rng.random(prompt.size), prompt))
-    found = np.empty((shuffles + 1, len(sizes)))
-    found[0] = _closer(columns, prompt, side, answers, starts)
+    ratios = np.empty((shuffles + 1, len(sizes)))
+    ratios[0] = _closer(columns, prompt, side, answers, starts)
     for row in range(1, shuffles + 1):
         swapped = np.empty_like(side)
         swapped[order] = side[np.lexsort((rng.random(prompt.size), prompt))]
-        found[row] = _closer(columns, prompt, swapped, answers, starts)
-    p_value, apart = _exact(found)
+        ratios[row] = _closer(columns, prompt, swapped, answers, starts)
+    p_value, apart = _exact(ratios)
     there = apart & _on_every_side(columns, prompt, side, answers, starts)
     size = float((answers**2).sum() / answers.sum())
-    return Shared(p_value=p_value, inflation=1 + (size - 1) * float(found[0][there].max(initial=0.0)))
+    return Shared(p_value=p_value, inflation=1 + (size - 1) * float(ratios[0][there].max(initial=0.0)))
 
 
 def _closer(columns: Features, prompt: IntArray, side: IntArray, answers: IntArray, starts: IntArray) -> FloatArray:
@@ -231,13 +231,13 @@ def clumps(code: IntArray, side: IntArray, rng: np.random.Generator, *, shuffles
 
     ``inflation`` is 1 + the partners that a record has on its own side, on the side where that is less.
     """
-    found = np.empty((shuffles + 1, 1))
-    partners, found[0] = _together(code, side)
-    if partners < MATERIAL - 1 or found[0, 0] <= 0:
+    ratios = np.empty((shuffles + 1, 1))
+    partners, ratios[0] = _together(code, side)
+    if partners < MATERIAL - 1 or ratios[0, 0] <= 0:
         return Shared(p_value=1.0, inflation=1 + partners)
     for row in range(1, shuffles + 1):
-        found[row] = _together(code, rng.permutation(side))[1]
-    return Shared(p_value=_exact(found)[0], inflation=1 + partners)
+        ratios[row] = _together(code, rng.permutation(side))[1]
+    return Shared(p_value=_exact(ratios)[0], inflation=1 + partners)
 
 
 def _together(code: IntArray, side: IntArray) -> tuple[float, float]:
@@ -251,11 +251,11 @@ def _together(code: IntArray, side: IntArray) -> tuple[float, float]:
     return float((within * (sizes - 1)).min()), float(within.min() - 2 * across)
 
 
-def _exact(found: FloatArray) -> tuple[float, npt.NDArray[np.bool_]]:
+def _exact(ratios: FloatArray) -> tuple[float, npt.NDArray[np.bool_]]:
     """p of the largest standardised statistic of row 0 among all rows, and which of its columns stand out."""
-    spread, centre = found.std(axis=0), found.mean(axis=0)
+    spread, centre = ratios.std(axis=0), ratios.mean(axis=0)
     # All rows are standardised alike, the observed one among them: that keeps the test exact.
-    most = ((found - centre) / np.where(spread > 0, spread, 1.0)).reshape(len(found), -1).max(axis=1)
-    p_value = float(np.count_nonzero(most >= most[0] - 1e-9)) / len(found)
-    others = found[1:].std(axis=0)
-    return p_value, found[0] - found[1:].mean(axis=0) > _APART * np.where(others > 0, others, np.inf)
+    most = ((ratios - centre) / np.where(spread > 0, spread, 1.0)).reshape(len(ratios), -1).max(axis=1)
+    p_value = float(np.count_nonzero(most >= most[0] - 1e-9)) / len(ratios)
+    others = ratios[1:].std(axis=0)
+    return p_value, ratios[0] - ratios[1:].mean(axis=0) > _APART * np.where(others > 0, others, np.inf)

@@ -44,7 +44,7 @@ class Units:
     """On the smaller side."""
     name: str
     """``runs of 64 neighbouring records``."""
-    found: bool
+    inferred: bool
     """Whether the files showed them, and nobody named them."""
 
 
@@ -88,7 +88,7 @@ class Design:
         """What n counts where documents are not the independent units; None where they are."""
         if self.kind == "document" or (self.kind == "prompt" and self.blocks is None):
             return None  # answers are swapped one by one within their prompt
-        return Units(count=self.units, name=self.blocks or f"{self.kind}s", found=self.kind in ("run", "cluster"))
+        return Units(count=self.units, name=self.blocks or f"{self.kind}s", inferred=self.kind in ("run", "cluster"))
 
     @property
     def too_few(self) -> str:

@@ -59,7 +59,7 @@ class Survival:
         return float(np.clip(np.exp(log_p), 1e-300, 1.0))
 
     @property
-    def told(self) -> bool:
+    def is_settled(self) -> bool:
         """Whether the bounds say depleted or present."""
         low, high = self.bounds
         return high < DEPLETED or low > LOST
@@ -107,7 +107,7 @@ def by_text(design: Design, carried: BoolArray) -> tuple[float, float]:
 
     ``carried``, shape (D,): which of the design's documents do.
     """
-    found = ratio_of_sums(
+    ratio = ratio_of_sums(
         design.per_block(carried.astype(np.float64)),
         design.per_block(np.ones(carried.size)),
         design=design,
@@ -115,7 +115,7 @@ def by_text(design: Design, carried: BoolArray) -> tuple[float, float]:
         scale="log",
         worse="lower",
     )
-    return (found.low, found.high) if isinstance(found, Estimate) else (0.0, math.inf)
+    return (ratio.low, ratio.high) if isinstance(ratio, Estimate) else (0.0, math.inf)
 
 
 def by_unit(carried: BoolArray, unit: IntArray) -> BoolArray:
@@ -134,7 +134,7 @@ def needed_of(table: Sequence[Survival]) -> float:
 
     def settled(factor: float) -> bool:
         for at, row in enumerate(waiting):
-            if not row.scaled(factor).told:
+            if not row.scaled(factor).is_settled:
                 waiting.insert(0, waiting.pop(at))
                 return False
         return True

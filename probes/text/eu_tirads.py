@@ -140,7 +140,7 @@ def _normalise(text: str) -> str:
     """Full-width and single-character forms to plain ones, every dash to "-", nothing invisible, one line break."""
     if text.isascii():
         return text.replace("\r\n", "\n").replace("\r", "\n")
-    plain = _REPLACED.sub(lambda found: _SAME[found[0]], text.replace("\r\n", "\n"))
+    plain = _REPLACED.sub(lambda match: _SAME[match[0]], text.replace("\r\n", "\n"))
     return _DASH.sub("-", unicodedata.normalize("NFKC", plain))
 
 

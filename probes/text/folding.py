@@ -75,20 +75,20 @@ def differences(raw: pa.LargeStringArray, seen: pa.LargeStringArray) -> tuple[st
     if not len(raw) or raw is seen or raw.equals(seen):
         return ()
     before, after = fold_space(raw), fold_space(seen)
-    told = []
+    notes = []
     only = pc.and_(pc.equal(after, ""), pc.not_equal(before, ""))
     if share := _share(only):
-        told.append(f"{share:.1%} of the texts hold only invisible characters, and count as empty")
+        notes.append(f"{share:.1%} of the texts hold only invisible characters, and count as empty")
     hidden = pc.count_distinct(before).as_py() - pc.count_distinct(after).as_py()
     if hidden / len(raw) >= _TOLD and not share:
-        told.append(f"{hidden:,} texts are copies of others but for characters that no reader sees, and count as such")
+        notes.append(f"{hidden:,} texts are copies of others but for characters that no reader sees, and count as such")
     composed = _share(pc.not_equal(raw, pc.utf8_normalize(raw, form="NFC")))
     if composed >= _TOLD:
-        told.append(f"{composed:.0%} of the texts are written with decomposed letters (NFD); compared after NFC")
+        notes.append(f"{composed:.0%} of the texts are written with decomposed letters (NFD); compared after NFC")
     invisible = _share(pc.match_substring_regex(raw, _INVISIBLE))
     if invisible >= _TOLD and not share:
-        told.append(f"{invisible:.0%} of the texts hold characters that no reader sees; compared without them")
-    return tuple(told)
+        notes.append(f"{invisible:.0%} of the texts hold characters that no reader sees; compared without them")
+    return tuple(notes)
 
 
 def _share(hits: pa.BooleanArray) -> float:

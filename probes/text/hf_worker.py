@@ -12,13 +12,13 @@ import sys
 
 def confine(settings: str) -> None:
     """Take the parent's import path, and never more than the parent's limit of memory."""
-    told = json.loads(settings)
-    sys.path[:] = told["path"]
+    limits = json.loads(settings)
+    sys.path[:] = limits["path"]
     try:
         import resource
     except ImportError:  # Windows: time is limited, memory is not
         return
-    resource.setrlimit(resource.RLIMIT_AS, (told["memory"], told["memory"]))
+    resource.setrlimit(resource.RLIMIT_AS, (limits["memory"], limits["memory"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

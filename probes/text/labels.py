@@ -152,8 +152,8 @@ def _pattern(text: str) -> Callable[[str], set[str]]:
 
 
 def _said(error: Exception) -> str:
-    told = error.args[0] if error.args else error
-    return told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)
+    reason = error.args[0] if error.args else error
+    return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
 
 
 def label_rule(name: str, *, classes: tuple[str, ...] | None = None) -> LabelRule | None:

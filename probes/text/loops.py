@@ -49,7 +49,7 @@ def loops(tokens: Tokens, texts: pa.LargeStringArray) -> BoolArray:
 
 def token_loops(tokens: Tokens) -> BoolArray:
     """Whether a span of 1..100 tokens stands three times back to back; shape (N,)."""
-    found = np.zeros(tokens.lengths.size, dtype=np.bool_)
+    looping = np.zeros(tokens.lengths.size, dtype=np.bool_)
     longest = min(int(tokens.lengths.max(initial=0)) // TIMES, LONGEST_SPAN)
     for first, end in _portions(tokens.lengths):
         bounds = tokens.offsets[first : end + 1]
@@ -59,8 +59,8 @@ def token_loops(tokens: Tokens) -> BoolArray:
             if portion.all():
                 break
             portion[document[repeats(places, document, portion, span, (TIMES - 1) * span)]] = True
-        found[first:end] = portion
-    return found
+        looping[first:end] = portion
+    return looping
 
 
 def character_loops(texts: pa.LargeStringArray) -> BoolArray:
@@ -69,38 +69,38 @@ def character_loops(texts: pa.LargeStringArray) -> BoolArray:
     Of spans without a letter, 400 characters. A longer run of one sign counts for 8.
     """
     lengths = np.asarray(pc.utf8_length(texts)).astype(np.int64)
-    found = np.zeros(len(texts), dtype=np.bool_)
+    looping = np.zeros(len(texts), dtype=np.bool_)
     for first, end in _portions(lengths):
         letters = "".join(texts.slice(first, end - first).to_pylist())
         codes = np.frombuffer(letters.encode("utf-32-le", "surrogatepass"), dtype=np.int32)
-        found[first:end] = _stuck(*apart(codes, lengths[first:end]), end - first)
-    return found
+        looping[first:end] = _stuck(*apart(codes, lengths[first:end]), end - first)
+    return looping
 
 
 def _stuck(codes: IntArray, document: IntArray, documents: int) -> BoolArray:
-    found = np.zeros(documents, dtype=np.bool_)
+    stuck = np.zeros(documents, dtype=np.bool_)
     codes, document, dull = _squeezed(codes, document)
-    found[dull] = True
+    stuck[dull] = True
     sizes = np.bincount(document, minlength=documents)
     keys, letters = _keys(codes), None
     for span in range(1, LONGEST_STRING + 1):
-        if sizes[found].sum() * 4 > codes.size:  # what is found need not be looked at again
-            left = ~found[document]
+        if sizes[stuck].sum() * 4 > codes.size:  # what is found need not be looked at again
+            left = ~stuck[document]
             codes, document = codes[left], document[left]
             keys, letters = _keys(codes), None
-            sizes[found] = 0
+            sizes[stuck] = 0
         if codes.size <= TIMES * span:
             break
         length = max((TIMES - 1) * span, COVERED - span)
-        at = repeats(codes, document, found, span, length, keys=keys, window=_WINDOW)
+        at = repeats(codes, document, stuck, span, length, keys=keys, window=_WINDOW)
         if at.size:
             letters = _letters_before(codes) if letters is None else letters
             spoken = letters[at + span] > letters[at]
-            found[document[at[spoken]]] = True
-            mute = at[~spoken & ~found[document[at]]]
+            stuck[document[at[spoken]]] = True
+            mute = at[~spoken & ~stuck[document[at]]]
             long = max((TIMES - 1) * span, COVERED_WITHOUT_LETTERS - span)
-            found[document[mute[_reach(codes, mute, span, long) >= long]]] = True
-    return found
+            stuck[document[mute[_reach(codes, mute, span, long) >= long]]] = True
+    return stuck
 
 
 def _squeezed(codes: IntArray, document: IntArray) -> tuple[IntArray, IntArray, IntArray]:
@@ -156,7 +156,7 @@ def apart(ids: IntArray, lengths: IntArray) -> tuple[IntArray, IntArray]:
 def repeats(
     places: IntArray,
     document: IntArray,
-    found: BoolArray,
+    looping: BoolArray,
     span: int,
     length: int,
     *,
@@ -172,7 +172,7 @@ def repeats(
         return np.empty(0, dtype=np.int64)
     keys, step = places if keys is None else keys, length - window + 1
     seeds = np.flatnonzero(keys[: max(keys.size - span, 0) : step] == keys[span::step]) * step
-    seeds = seeds[~found[document[seeds]]]
+    seeds = seeds[~looping[document[seeds]]]
     return np.asarray(seeds[_reach(places, seeds, span, length) >= length])
 
 
@@ -184,8 +184,8 @@ def _reach(places: IntArray, seeds: IntArray, span: int, length: int) -> IntArra
         going, position = np.flatnonzero(reach < length), seeds[reach < length]
         for step in range(1, length):
             if going.size <= _FEW:
-                for one, place in zip(going.tolist(), position.tolist(), strict=True):
-                    reach[one] += _stretch(places, place, span, direction, length - step)
+                for run, place in zip(going.tolist(), position.tolist(), strict=True):
+                    reach[run] += _stretch(places, place, span, direction, length - step)
                 break
             position = position + direction
             inside = (position >= 0) & (position < last)

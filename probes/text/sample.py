@@ -140,13 +140,13 @@ def with_prompts_of(sample: Sample, other: Sample, tokenizer: Tokenizer) -> Samp
     if sum(prompt is not None for prompt in prompts) < MOST_BEGIN * max(len(sample), 1):
         return sample
     texts, notes = without_prompts(sample.texts, prompts)
-    told = tuple(f"{note} (a prompt of {other.name}; the records here have none)" for note in notes)
+    notes_of_other = tuple(f"{note} (a prompt of {other.name}; the records here have none)" for note in notes)
     return dataclasses.replace(
         sample,
         texts=texts,
         tokens=tokenizer(visible(texts)),
         prompts=pa.array(prompts, pa.string()),
-        notes=(*sample.notes, *told),
+        notes=(*sample.notes, *notes_of_other),
     )
 
 
@@ -180,9 +180,9 @@ def _sample(table: pa.Table, *, name: str, digest: str, n_read: int, tokenizer: 
         nll=_numbers(nll),
         n_tokens=_numbers(_one(table["n_tokens"])) if "n_tokens" in table.column_names else None,
         scores={
-            name.removeprefix(SCORES): found
+            name.removeprefix(SCORES): numbers
             for name in table.column_names
-            if name.startswith(SCORES) and (found := _numbers(_one(table[name]))) is not None
+            if name.startswith(SCORES) and (numbers := _numbers(_one(table[name]))) is not None
         },
         notes=notes,
     )

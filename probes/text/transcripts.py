@@ -95,8 +95,8 @@ def _by_names(text: str) -> Turn | None:
 
 
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    found = deque(pattern.finditer(text), maxlen=1)
-    return found[0] if found else None
+    matches = deque(pattern.finditer(text), maxlen=1)
+    return matches[0] if matches else None
 
 
 def _turn(text: str, opening: re.Match[str], closing: re.Pattern[str]) -> Turn:

@@ -32,10 +32,10 @@ def views(tokens: Tokens, rng: np.random.Generator) -> dict[str, Features]:
     length = tokens.lengths[:, None].astype(np.float32)
     least = np.maximum(length, 1)
     rare = table @ (count <= _RARE).astype(np.float32)
-    found = {
+    by_name = {
         "words": (table @ weighted - (share @ weighted).astype(np.float32) * length) / np.sqrt(least),
         "shares": (table @ signs) / least,
         "length": np.log1p(length),
         "rare": rare[:, None] / least,
     }
-    return {name: np.ascontiguousarray(columns, dtype=np.float32) for name, columns in found.items()}
+    return {name: np.ascontiguousarray(columns, dtype=np.float32) for name, columns in by_name.items()}

@@ -41,11 +41,11 @@ class Written:
 
 def written(texts: pa.LargeStringArray, prompts: pa.Array | None) -> Written:
     """Take from every text what stands there that the model did not write; ``prompts`` as the records give them."""
-    texts, asked, told = _answers(texts, prompts)
+    texts, asked, notes = _answers(texts, prompts)
     if asked is None:
-        return Written(texts=texts, prompts=None, notes=told)
+        return Written(texts=texts, prompts=None, notes=notes)
     rest, note = without_prompts(texts, asked.to_pylist())
-    return Written(texts=rest, prompts=fold(asked.cast(pa.large_string())).cast(pa.string()), notes=(*told, *note))
+    return Written(texts=rest, prompts=fold(asked.cast(pa.large_string())).cast(pa.string()), notes=(*notes, *note))
 
 
 def _answers(
@@ -56,15 +56,15 @@ def _answers(
         return texts, prompts, ()
     rows = texts.to_pylist()
     turns = last_turns(rows)
-    found = sum(turn is not None for turn in turns)
-    if not found:
+    answered = sum(turn is not None for turn in turns)
+    if not answered:
         return texts, prompts, ()
     given = [None] * len(rows) if prompts is None else prompts.to_pylist()
     asked = [
         prompt if turn is None or prompt is not None else turn.before for prompt, turn in zip(given, turns, strict=True)
     ]
     answers = [text if turn is None else turn.answer for text, turn in zip(rows, turns, strict=True)]
-    note = f"{found / len(rows):.0%} of the texts are chat transcripts; their last assistant turn is judged"
+    note = f"{answered / len(rows):.0%} of the texts are chat transcripts; their last assistant turn is judged"
     return pa.array(answers, pa.large_string()), pa.array(asked, pa.large_string()), (note,)
 
 
@@ -75,19 +75,19 @@ def without_prompts(
     rows = texts.to_pylist()
     rest = _after(rows, prompts)
     cut = sum(answer is not None for answer in rest)
-    told = [f"{cut / len(rows):.0%} of the texts begin with their prompt, which was taken away"] if cut else []
+    notes = [f"{cut / len(rows):.0%} of the texts begin with their prompt, which was taken away"] if cut else []
     heading, behind = _behind_heading(rows, prompts, rest)
     if behind:
-        told.append(
+        notes.append(
             f"{len(behind) / len(rows):.0%} of the texts hold their prompt behind the same {len(heading):,} "
             "characters; both were taken away"
         )
         for at, answer in behind.items():
             rest[at] = answer
-    if not told:
+    if not notes:
         return texts, ()
     left = [text if answer is None else answer for text, answer in zip(rows, rest, strict=True)]
-    return pa.array(left, pa.large_string()), tuple(told)
+    return pa.array(left, pa.large_string()), tuple(notes)
 
 
 def beginnings(texts: pa.LargeStringArray, prompts: pa.Array) -> list[str | None]:
@@ -157,18 +157,18 @@ def _behind_heading(
 ) -> tuple[str, dict[int, str]]:
     """The heading behind which most texts hold their prompt (few-shot examples, a system prompt), and what follows."""
     places = {
-        at: found
+        at: start
         for at, (text, prompt) in enumerate(zip(rows, prompts, strict=True))
-        if rest[at] is None and prompt and len(key := prompt.strip()) >= _LONG and (found := text.find(key)) > 0
+        if rest[at] is None and prompt and len(key := prompt.strip()) >= _LONG and (start := text.find(key)) > 0
     }
-    headings = Counter(rows[at][:found] for at, found in places.items())
+    headings = Counter(rows[at][:start] for at, start in places.items())
     if not headings:
         return "", {}
     heading, count = headings.most_common(1)[0]
     if count < MOST_BEGIN * len(rows):
         return "", {}
     return heading, {
-        at: rows[at][found + len((prompts[at] or "").strip()) :]
-        for at, found in places.items()
-        if rows[at][:found] == heading
+        at: rows[at][start + len((prompts[at] or "").strip()) :]
+        for at, start in places.items()
+        if rows[at][:start] == heading
     }

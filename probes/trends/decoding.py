@@ -153,8 +153,8 @@ def _part(contrast: FloatArray, each: Followed, covariance: FloatArray, *, enoug
     error = math.sqrt(max(float(contrast @ covariance @ contrast), 0.0)) or math.inf
     if not enough:
         error = math.inf
-    told = _ratio if each.scale == "log" else float
-    return Part(value=told(value), low=told(value - Z * error), high=told(value + Z * error))
+    as_number = _ratio if each.scale == "log" else float
+    return Part(value=as_number(value), low=as_number(value - Z * error), high=as_number(value + Z * error))
 
 
 def _ratio(change: float) -> float:

@@ -69,7 +69,7 @@ Follow = Callable[[Succession], Iterable[Followed | NotMeasured]]
 
 def tail_mass(line: Succession) -> Iterator[Followed | NotMeasured]:
     """Share of tokens outside the most frequent types that hold 90% of half the baseline, unseen types included."""
-    found = _rare(
+    tail = _rare(
         line,
         line.words,
         line.words.lengths,
@@ -77,10 +77,10 @@ def tail_mass(line: Succession) -> Iterator[Followed | NotMeasured]:
         unit="share of tokens",
         gate="tail-mass-ratio",
     )
-    if isinstance(found, Followed) and line.trained_on_baseline:
+    if isinstance(tail, Followed) and line.trained_on_baseline:
         why = "the generations descend from a model trained on these very baseline texts, and seem to lose tail to them"
-        found = dataclasses.replace(found, no_baseline=why)
-    yield found
+        tail = dataclasses.replace(tail, no_baseline=why)
+    yield tail
 
 
 def rare_labels(line: Succession) -> Iterator[Followed | NotMeasured]:

@@ -310,9 +310,9 @@ def _tails(ranks: npt.NDArray[np.int64], statistic: int) -> tuple[float, float]:
         return float(ndtr(-z)), float(ndtr(z))
     total = np.ones(1)
     for row, times in Counter(tuple(sorted(row)) for row in ranks.tolist()).items():
-        one = _orders(row)
+        orders = _orders(row)
         for _ in range(times):
-            total = np.convolve(total, one)
+            total = np.convolve(total, orders)
     return float(min(total[statistic:].sum(), 1.0)), float(min(total[: statistic + 1].sum(), 1.0))
 
 

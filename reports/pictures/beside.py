@@ -140,9 +140,9 @@ def unique(report: AuditReport) -> Picture | None:
 
 def coverage(report: AuditReport) -> Picture | None:
     """Curves by rank, where tail-coverage brought them."""
-    found = [f for f in report.findings if f.gating and isinstance(f.raw.get("coverage_by_rank"), list | tuple)]
-    seeds = seeds_of(finding.seed for finding in found)
-    generations = evenly(sorted({finding.generation for finding in found}), len(RAMP))
+    covered = [f for f in report.findings if f.gating and isinstance(f.raw.get("coverage_by_rank"), list | tuple)]
+    seeds = seeds_of(finding.seed for finding in covered)
+    generations = evenly(sorted({finding.generation for finding in covered}), len(RAMP))
     return Picture(
         slug="coverage",
         title="Tail coverage by rank",
@@ -151,7 +151,7 @@ def coverage(report: AuditReport) -> Picture | None:
             "words in the generation over those in the baseline, at equal n; 1 where nothing vanished."
         ),
         panels=tuple(
-            _covered([f for f in found if f.seed == seed and f.generation in generations], seed, len(seeds) > 1)
+            _covered([f for f in covered if f.seed == seed and f.generation in generations], seed, len(seeds) > 1)
             for seed in seeds
         ),
         keys=tuple(

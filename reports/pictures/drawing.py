@@ -129,9 +129,9 @@ def ticks(low: float, high: float, *, most: int = 5, whole: bool = False) -> lis
     _imported()
     from matplotlib.ticker import MaxNLocator
 
-    found = MaxNLocator(nbins=most, integer=whole, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    places = MaxNLocator(nbins=most, integer=whole, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     slack = (high - low) * 1e-9
-    return [round(float(each), 12) + 0.0 for each in found if low - slack <= each <= high + slack]
+    return [round(float(each), 12) + 0.0 for each in places if low - slack <= each <= high + slack]
 
 
 # --------------------------------------------------------------------------------------------------------- matplotlib
@@ -301,7 +301,7 @@ _REFERS = re.compile(r"url\(#([^)]+)\)")
 def _cleaned(root: ET.Element, styles: Styles, key: str) -> ET.Element:
     """Without names, sizes and styles of its own: ids that are referred to get ``key`` before them, styles classes."""
     used = {each.get(_XLINK, "").removeprefix("#") for each in root.iter()}
-    used |= {found[1] for each in root.iter() for value in each.attrib.values() for found in _REFERS.finditer(value)}
+    used |= {match[1] for each in root.iter() for value in each.attrib.values() for match in _REFERS.finditer(value)}
     names = {name: f"{key}-{number}" for number, name in enumerate(sorted(used - {""}))}
     for parent in list(root.iter()):
         for child in list(parent):
@@ -323,19 +323,19 @@ def _attributes(element: ET.Element, names: Mapping[str, str], styles: Styles) -
             if value in names:
                 yield key, names[value]
         elif key == "style":
-            style = _COLOR.sub(lambda found: _VARIABLES[found[0]], _FONT.sub("", value)).strip().rstrip(";")
+            style = _COLOR.sub(lambda match: _VARIABLES[match[0]], _FONT.sub("", value)).strip().rstrip(";")
             if style:
                 yield "class", styles.name(style)
         elif key == _XLINK:
             yield "href", f"#{names[value.removeprefix('#')]}"
         elif key != "transform" or not _TURN.match(value):
-            value = _REFERS.sub(lambda found: f"url(#{names[found[1]]})", value)
+            value = _REFERS.sub(lambda match: f"url(#{names[match[1]]})", value)
             yield key, " ".join(_NUMBER.sub(_short, value).split())
 
 
-def _short(found: re.Match[str]) -> str:
+def _short(match: re.Match[str]) -> str:
     """Two decimals: a hundredth of a pixel."""
-    shown = f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
+    shown = f"{float(match[0]):.2f}".rstrip("0").rstrip(".")
     return "0" if shown == "-0" else shown
 
 

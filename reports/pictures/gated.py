@@ -72,7 +72,7 @@ def statistic_panel(name: str, group: Sequence[Finding], seeds: Sequence[str | N
     return Panel(
         title=name,
         unit=inert(first.unit),
-        about=_told(name, group, margin if alike else None),
+        about=_description(name, group, margin if alike else None),
         lines=tuple(lines),
         rules=(
             Rule(at=zero, tone="soft"),
@@ -92,7 +92,7 @@ def _ends(finding: Finding) -> tuple[float, float]:
     return value if low is None else float(low), value if high is None else float(high)
 
 
-def _told(name: str, group: Sequence[Finding], margin: float | None) -> str:
+def _description(name: str, group: Sequence[Finding], margin: float | None) -> str:
     values = [float(finding.value or 0.0) for finding in group]
     span = f"{number(min(values))} to {number(max(values))}"
     limit = "" if margin is None else f"; margin {number(margin)}, {group[0].worse} is worse"
@@ -179,14 +179,14 @@ def _forest_panel(group: Sequence[Finding], seed: str | None, least: float, *, s
 def _clipped(finding: Finding) -> tuple[float, float, float]:
     """Value and ends within what a forest plot shows."""
     value, low, high = standing(finding) or (0.0, None, None)
-    told = (value, _BEFORE if low is None else low, _BEYOND if high is None else high)
-    return tuple(min(max(each, _BEFORE), _BEYOND) for each in told)  # type: ignore[return-value]
+    ends = (value, _BEFORE if low is None else low, _BEYOND if high is None else high)
+    return tuple(min(max(each, _BEFORE), _BEYOND) for each in ends)  # type: ignore[return-value]
 
 
 def _forest_lines(places: Sequence[tuple[float, Finding]]) -> Iterable[Line]:
     for outcome, marker, tone in _FOREST:
         own = [(at, _clipped(f), standing(f)) for at, f in places if _mark(f) == outcome]
-        placed = [(at, clip, told[0]) for at, clip, told in own if told is not None]
+        placed = [(at, clip, ends[0]) for at, clip, ends in own if ends is not None]
         before = [(at, clip) for at, clip, value in placed if value < _BEFORE]
         inside = [(at, clip) for at, clip, value in placed if _BEFORE <= value < _BEYOND]
         beyond = [(at, clip) for at, clip, value in placed if value >= _BEYOND]

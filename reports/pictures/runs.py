@@ -73,8 +73,8 @@ def runs(report: AuditReport, past: Sequence[Past]) -> tuple[Run, ...]:
     for line in own:
         if line.look in looks:
             groups.setdefault((line.probe, line.statistic), {}).setdefault(line.look, []).append(line)
-    told = (_run(probe, statistic, group, looks) for (probe, statistic), group in groups.items())
-    return tuple(run for run in told if run is not None)
+    drawn = (_run(probe, statistic, group, looks) for (probe, statistic), group in groups.items())
+    return tuple(run for run in drawn if run is not None)
 
 
 def _run(probe: str, statistic: str, group: dict[str, list[Past]], looks: Sequence[str]) -> Run | None:

@@ -41,8 +41,8 @@ def told(
 
 
 def test_an_open_question_counts_what_is_independent() -> None:
-    runs = Units(count=7, name="runs of 64 neighbouring records", found=True)
-    groups = Units(count=12, name="groups", found=False)
+    runs = Units(count=7, name="runs of 64 neighbouring records", inferred=True)
+    groups = Units(count=12, name="groups", inferred=False)
     assert told("tail-coverage/distinct-types", 0.9, 0.85, 0.95, units=runs).endswith(
         "; 750 texts (7 runs of 64 neighbouring records) a side cannot tell a loss of 10% in distinct words from "
         "chance, and more alone may not; records that are independent of each other would tell more, or give "

@@ -59,14 +59,14 @@ def test_what_n_counts_is_said_where_it_is_not_documents() -> None:
     """60 runs of 32 of 2,000 records at most; 30 groups of 4; answers of a prompt that are swapped are documents."""
     runs = pair(in_stretches(2000, 8, 3), in_stretches(2000, 8, 4)).design.dependent
     assert runs is not None
-    assert runs.found
+    assert runs.inferred
     assert runs.name.startswith("runs of ")
     length = int(runs.name.split()[2])
     assert runs.count == 2000 // length
     named = [str(i // 4) for i in range(120)]
     sides = [sample(plain(120, 40 + k), groups=[f"{k}{g}" for g in named], name=str(k)) for k in range(2)]
     groups = pair(*sides).design.dependent
-    assert groups == Units(count=30, name="groups", found=False)
+    assert groups == Units(count=30, name="groups", inferred=False)
 
 
 def test_dependent_neighbours_make_runs_of_both_files() -> None:

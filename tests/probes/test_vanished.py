@@ -21,10 +21,10 @@ from collapse_audit.probes.pairs.vanished import (
     REPLACED,
     SURE,
     by_chance,
+    common_words,
     critical,
     heads,
     sweep_vanished,
-    told,
 )
 from collapse_audit.probes.statistics.readings import Estimate, NotMeasured, Z
 from collapse_audit.probes.token_divergence import token_divergence
@@ -81,7 +81,7 @@ def test_case_signs_and_repetition_within_a_text_are_no_words() -> None:
 
 
 def test_rare_numbers_are_told_together_and_all_of_them_becoming_one_is_a_loss() -> None:
-    """300 numbers, each in one text: no one of them can be told, but bins of them empty."""
+    """300 numbers, each in one text: no one of them can be common_words, but bins of them empty."""
     baseline = [f"in {1000 + k} it stays" for k in range(300)]
     assert net(baseline, ["in 0 it stays"] * 300) > 0.2 - 5 * 0.25 / 12 - 0.01
     assert net(baseline, [f"in {5000 + k} it stays" for k in range(300)]) == pytest.approx(0, abs=0.03)
@@ -91,7 +91,7 @@ def test_a_number_is_its_digits_whatever_ending_stands_with_them() -> None:
     """1990s and 1990th are 1990; mp3 and 3rivers are words."""
     assert net(["stays 1990s", "stays 1990", "stays 1990th"] * 10, ["stays 1990"] * 30) == 0
     assert net(["stays mp3"] * 30, ["stays mp4"] * 30) == 0
-    words = told(pair(["mp3 3rivers 3"] * 10, ["mp3 3rivers 3rd"] * 10)).spelled
+    words = common_words(pair(["mp3 3rivers 3"] * 10, ["mp3 3rivers 3rd"] * 10)).spelled
     assert sorted(filter(None, words)) == ["3", "3rivers", "mp3"]
 
 
@@ -191,7 +191,7 @@ def test_the_interval_follows_from_numerical_derivatives() -> None:
     generation = texts(90, 1) + texts(30, 5)
     comparison = pair(baseline, generation, permutations=29)
     found = vanished(comparison)
-    words = told(comparison)
+    words = common_words(comparison)
     counts = [words.texts.on(side) for side in (~comparison.design.side, comparison.design.side)]
     went = {words.spelled[i] for i in np.flatnonzero((counts[1] <= words.sure) & (counts[0] > counts[1]))}
     squares = 0.0

@@ -41,15 +41,19 @@ def baselines(
     ``people``: the reference, held-out text preferred, if it was read. Packs hold no texts and are left out.
     """
     rows: dict[tuple[str | None, str], dict[str, Any]] = {}
-    for one in comparisons:
-        sample, key = samples.get(one.baseline.corpus), (one.seed, one.baseline.name)
-        if key in rows or not one.gating or sample is None or isinstance(sample, PackedSample):
+    for comparison in comparisons:
+        sample, key = samples.get(comparison.baseline.corpus), (comparison.seed, comparison.baseline.name)
+        if key in rows or not comparison.gating or sample is None or isinstance(sample, PackedSample):
             continue
-        beside = None if people is None or one.baseline.name.startswith("reference") else samples.get(people.corpus)
-        found = _judged(sample, beside)
-        name = one.baseline.name.partition(" (")[0] + ("" if one.seed is None else f" of seed {one.seed}")
-        said = "; ".join(_said(kind, found) for kind in found["degenerate"])
-        row = {"seed": one.seed, "name": one.baseline.name, **found}
+        beside = (
+            None if people is None or comparison.baseline.name.startswith("reference") else samples.get(people.corpus)
+        )
+        checked = _judged(sample, beside)
+        name = comparison.baseline.name.partition(" (")[0] + (
+            "" if comparison.seed is None else f" of seed {comparison.seed}"
+        )
+        said = "; ".join(_said(kind, checked) for kind in checked["degenerate"])
+        row = {"seed": comparison.seed, "name": comparison.baseline.name, **checked}
         rows[key] = row | ({"sentence": f"{name} is itself degenerate: {said}"} if said else {})
     return list(rows.values())
 
@@ -57,29 +61,29 @@ def baselines(
 def with_losses(rows: Sequence[Mapping[str, Any]], findings: Iterable[Finding]) -> list[dict[str, Any]]:
     """The rows with what generation 0 lost beside people's text, as the context findings of its seed say."""
     found = [f for f in findings if not f.gating and f.outcome is Outcome.FAIL and f.kind == "loss"]
-    told = []
+    marked = []
     for row in rows:
         lost = [f for f in found if f.seed == row["seed"] and row["name"].startswith(f"generation {f.generation} ")]
         names = list(dict.fromkeys(f"{f.probe} / {f.statistic}" for f in lost))
-        told.append({key: value for key, value in row.items() if value is not None} | {"lost": names})
-    return told
+        marked.append({key: value for key, value in row.items() if value is not None} | {"lost": names})
+    return marked
 
 
 def _judged(sample: Sample, people: Sample | None) -> dict[str, Any]:
     n = len(sample) if people is None else min(len(sample), len(people))
     mine = _shares(sample, n)
-    found: dict[str, Any] = {"n": len(sample), **mine, "degenerate": []}
+    shares: dict[str, Any] = {"n": len(sample), **mine, "degenerate": []}
     if people is None:
-        found["degenerate"] = [k for k, limit in _LIMITS.items() if _bounds(mine[k], _n(k, sample, n))[0] > limit]
-        return found
+        shares["degenerate"] = [k for k, limit in _LIMITS.items() if _bounds(mine[k], _n(k, sample, n))[0] > limit]
+        return shares
     theirs = _shares(people, n)
-    found |= {"n_people": len(people), **{f"{kind}_people": share for kind, share in theirs.items()}}
-    found["degenerate"] = [
+    shares |= {"n_people": len(people), **{f"{kind}_people": share for kind, share in theirs.items()}}
+    shares["degenerate"] = [
         kind
         for kind in _LIMITS
         if _bounds(mine[kind], _n(kind, sample, n))[0] - _bounds(theirs[kind], _n(kind, people, n))[1] > _RISE
     ]
-    return found
+    return shares
 
 
 def _n(kind: str, sample: Sample, n: int) -> int:
@@ -108,11 +112,11 @@ def _bounds(share: float, n: int) -> tuple[float, float]:
     return low, high
 
 
-def _said(kind: str, found: Mapping[str, Any]) -> str:
+def _said(kind: str, shares: Mapping[str, Any]) -> str:
     own, theirs = _TOLD[kind]
-    told = f"{_percent(found[kind])} {own}"
-    people = found.get(f"{kind}_people")
-    return told if people is None else f"{told}, {_percent(people)} {theirs}"
+    share = f"{_percent(shares[kind])} {own}"
+    people = shares.get(f"{kind}_people")
+    return share if people is None else f"{share}, {_percent(people)} {theirs}"
 
 
 def _percent(share: float) -> str:

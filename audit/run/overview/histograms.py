@@ -36,12 +36,12 @@ def histograms(comparisons: Sequence[Comparison], samples: Mapping[Corpus, Sampl
     for comparison in comparisons:
         sides[comparison.current.corpus] = (comparison.current, comparison.generation)
     known = {corpus: _scored(samples.get(corpus)) for corpus in sides}
-    found = [(side, index, known[corpus]) for corpus, (side, index) in sides.items() if known[corpus].size]
-    if not found:
+    measured = [(side, index, known[corpus]) for corpus, (side, index) in sides.items() if known[corpus].size]
+    if not measured:
         return []
     gating = next((c for c in comparisons if c.gating), comparisons[0])
     first = known[gating.baseline.corpus]
-    cuts = edges(first if first.size else found[0][2], np.concatenate([values for _, _, values in found]))
+    cuts = edges(first if first.size else measured[0][2], np.concatenate([values for _, _, values in measured]))
     return [
         {
             "seed": comparisons[0].seed,
@@ -50,7 +50,7 @@ def histograms(comparisons: Sequence[Comparison], samples: Mapping[Corpus, Sampl
             "edges": cuts.tolist(),
             "series": [
                 {"name": _plain(side.name), "generation": _generation(side, index), **shares(values, cuts)}
-                for side, index, values in sorted(found, key=_order)
+                for side, index, values in sorted(measured, key=_order)
             ],
         }
     ]
@@ -74,8 +74,8 @@ def _generation(side: Side, index: int | None) -> int | None:
     return int(side.name.split()[1])
 
 
-def _order(found: tuple[Side, int | None, FloatArray]) -> int:
-    generation = _generation(found[0], found[1])
+def _order(histogram: tuple[Side, int | None, FloatArray]) -> int:
+    generation = _generation(histogram[0], histogram[1])
     return -1 if generation is None else generation
 
 

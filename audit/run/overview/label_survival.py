@@ -83,7 +83,7 @@ def _at(generation: int, entry: Mapping[str, Any], finding: Finding) -> dict[str
         "retained": entry["retained"],
         "status": entry["status"],
         "chance_of_none": (1 - before / n_before) ** n,
-        "could_be_seen": gone.told,
+        "could_be_seen": gone.is_settled,
     }
 
 

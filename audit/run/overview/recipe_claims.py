@@ -76,7 +76,7 @@ def recipe_claims(
     estimates = {key: _over_seeds(group, gates[key]) for key, group in groups.items()}
     judged: dict[tuple[str, str, int], Judgement] = {}
     for generation in {key[2] for key in groups}:
-        family = {key: one for key, one in estimates.items() if key[2] == generation and one is not None}
+        family = {key: estimate for key, estimate in estimates.items() if key[2] == generation and estimate is not None}
         judged |= judge_family(family, gates, alpha=alpha, unit="seeds")
     return tuple(_claim(group, gates[key], estimates[key], judged.get(key)) for key, group in groups.items())
 

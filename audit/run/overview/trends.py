@@ -28,7 +28,7 @@ def seed_trends(
     gating = [comparison for comparison in comparisons if comparison.gating]
     if len({comparison.baseline.corpus for comparison in gating}) != 1 or len(gating) < FEWEST:
         return ()
-    found = trends(
+    followed = trends(
         [samples[comparison.current.corpus] for comparison in gating],
         [comparison.generation for comparison in gating],
         definer=samples[gating[0].baseline.corpus],
@@ -40,12 +40,16 @@ def seed_trends(
         unit=config.unit,
         trained_on_definer=any(comparison.trained_on_baseline for comparison in gating),
     )
-    return tuple(trend for trend in found if isinstance(trend, Trend))
+    return tuple(trend for trend in followed if isinstance(trend, Trend))
 
 
-def told(by_seed: Mapping[str | None, Sequence[Trend]]) -> list[dict[str, Any]]:
+def trend_rows(by_seed: Mapping[str | None, Sequence[Trend]]) -> list[dict[str, Any]]:
     """All trends as the report holds them: those of each seed, then Page's L of every statistic over the seeds."""
-    rows = [{"seed": seed, **_known(trend.as_dict())} for seed, found in by_seed.items() for trend in found]
+    rows = [
+        {"seed": seed, **_known(trend.as_dict())}
+        for seed, trends_of_seed in by_seed.items()
+        for trend in trends_of_seed
+    ]
     return rows + [_over_seeds(group) for group in _shared(by_seed) if len(group) >= FEWEST]
 
 
@@ -57,8 +61,8 @@ def _known(row: Mapping[str, Any]) -> dict[str, Any]:
 def _shared(by_seed: Mapping[str | None, Sequence[Trend]]) -> list[list[Trend]]:
     """Trends of one statistic over the same generations, a list a statistic."""
     groups: dict[tuple[str, tuple[int, ...]], list[Trend]] = {}
-    for found in by_seed.values():
-        for trend in found:
+    for trends_of_seed in by_seed.values():
+        for trend in trends_of_seed:
             groups.setdefault((trend.statistic, trend.generations), []).append(trend)
     return list(groups.values())
 

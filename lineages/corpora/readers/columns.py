@@ -103,9 +103,9 @@ def _labels(records: Sequence[Any], present: set[str], classes: frozenset[str] |
     several = [record.get("labels") for record in records]
     _only(single, str, NoneType)
     _only(several, list, NoneType)
-    _require(not any(one is not None and many is not None for one, many in zip(single, several, strict=True)))
-    lists = [many if one is None else [one] for one, many in zip(single, several, strict=True)]
-    flat = list(chain.from_iterable(one for one in lists if one is not None))
+    _require(not any(label is not None and many is not None for label, many in zip(single, several, strict=True)))
+    lists = [many if label is None else [label] for label, many in zip(single, several, strict=True)]
+    flat = list(chain.from_iterable(label for label in lists if label is not None))
     _only(flat, str)
     used = set(flat)
     _require("" not in used and (classes is None or used <= classes))

@@ -67,7 +67,7 @@ class Extraction:
     """Whether ``label`` and ``labels`` beside the text are taken, where no field is named."""
     plain: bool = False
     """The text stands in ``text``: every other field keeps its meaning."""
-    told: str = ""
+    spelled: str = ""
     """The text, and the prompt, as the report names them."""
 
     def apply(self, block: Block) -> Block:
@@ -145,12 +145,14 @@ def _completed(made: Extraction, reading: Reading, known: Sequence[Mapping[str, 
     """With the other fields that the user names, and in words."""
     prompt = _named("prompt", reading.prompt, known)
     prompts = made.prompt if prompt is None else ((prompt,),)
-    prompts = tuple(one for one in prompts if one[0].split(".")[0] != made.text.split(".")[0])
-    told = _in_words(made.text, known)
-    used = next((one for one in prompts if any(_prompt(record, (one,)) is not None for record in known)), None)
+    prompts = tuple(fitting for fitting in prompts if fitting[0].split(".")[0] != made.text.split(".")[0])
+    words = _in_words(made.text, known)
+    used = next(
+        (fitting for fitting in prompts if any(_prompt(record, (fitting,)) is not None for record in known)), None
+    )
     if used is not None and not (made.plain and used == ("prompt",)):
         there = [path for path in used if any(True for record in known for _ in _at(record, path))]
-        told += f" (prompt = {' + '.join(map(_spelled, there))})"
+        words += f" (prompt = {' + '.join(map(_spelled, there))})"
     return Extraction(
         text=made.text,
         prompt=() if used is None else (used,) if prompt is not None else prompts,
@@ -158,7 +160,7 @@ def _completed(made: Extraction, reading: Reading, known: Sequence[Mapping[str, 
         group=_named("group", reading.group, known) or "",
         labels=made.labels,
         plain=made.plain,
-        told=told,
+        spelled=words,
     )
 
 
@@ -194,7 +196,7 @@ def _fits(shape: Shape, record: Mapping[str, Any]) -> bool:
     if _is_conversation(value):
         turns = [turn for turn in value if _role(turn) not in _TOOLS]
         return bool(turns) and _role(turns[-1]) in _ASSISTANT
-    return all(isinstance(one, str) for one in value) or _is_parts(value)
+    return all(isinstance(part, str) for part in value) or _is_parts(value)
 
 
 def _named(what: str, paths: Sequence[str], known: Sequence[Mapping[str, Any]]) -> str | None:
@@ -262,8 +264,8 @@ def _read(value: Any) -> Iterator[tuple[str, str | None] | Broken]:
         yield value, None
     elif isinstance(value, list) and _is_conversation(value):
         yield _answer(value)
-    elif isinstance(value, list) and value and all(isinstance(one, str) for one in value):
-        yield from ((one, None) for one in value)
+    elif isinstance(value, list) and value and all(isinstance(text, str) for text in value):
+        yield from ((text, None) for text in value)
     elif isinstance(value, list) and _is_parts(value):
         yield _content(value) or "", None
     else:
@@ -316,9 +318,9 @@ def _prompt(record: Mapping[str, Any], alternatives: Sequence[tuple[str, ...]]) 
     """What the first alternative that the record has says, as one string; anything else as it stands."""
     for paths in alternatives:
         values = [next(_at(record, path), None) for path in paths]
-        said = [one for one in map(_as_prompt, values) if one not in (None, "")]
+        said = [prompt for prompt in map(_as_prompt, values) if prompt not in (None, "")]
         if values[0] is not None and said:
-            return "\n".join(said) if all(isinstance(one, str) for one in said) else said[0]
+            return "\n".join(said) if all(isinstance(prompt, str) for prompt in said) else said[0]
     return None
 
 
@@ -331,7 +333,7 @@ def _as_prompt(value: Any) -> Any:
 def _as_label(value: Any) -> Any:
     """A class that is a number is called by its digits, where the user names the field of the classes."""
     if isinstance(value, list):
-        return [_as_label(one) for one in value]
+        return [_as_label(item) for item in value]
     return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int) else value
 
 

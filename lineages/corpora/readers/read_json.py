@@ -45,10 +45,10 @@ def _blocks(elements: Iterator[tuple[int, Any]], block_bytes: int) -> Iterator[B
     size = 0
     try:
         for line, value in elements:
-            lists = isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
-            for one in value if lists else [value]:  # one list for every prompt, as pipelines give
+            lists = isinstance(value, list) and bool(value) and all(isinstance(record, dict) for record in value)
+            for record in value if lists else [value]:  # one list for every prompt, as pipelines give
                 lines.append(line)
-                records.append({"text": one} if isinstance(one, str) else one)
+                records.append({"text": record} if isinstance(record, str) else record)
             size += 1
             if size * 1024 >= block_bytes:
                 yield Block(lines=lines, records=records)
@@ -110,15 +110,15 @@ class _Text:
 
     def take(self, wanted: str) -> str:
         """The next character, which has to be one of ``wanted``."""
-        found = self.peek()
-        if found == "" or found not in wanted:
-            said = "an end of the file" if found == "" else f"{found!r}"
-            options = " or ".join(f'"{one}"' for one in wanted)
+        character = self.peek()
+        if character == "" or character not in wanted:
+            said = "an end of the file" if character == "" else f"{character!r}"
+            options = " or ".join(f'"{option}"' for option in wanted)
             raise Unreadable(
                 f"broken JSON ({said} where {options} should stand)", _EXPECTED, "broken-json", line=self.line
             )
         self._move(self.at + 1)
-        return found
+        return character
 
     def value(self) -> Any:
         """The value that comes next, whole."""

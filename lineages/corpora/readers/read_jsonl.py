@@ -24,10 +24,10 @@ class DuplicateKeyError(ValueError):
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise DuplicateKeyError(first_repeated(key for key, _ in pairs))
-    return found
+    return members
 
 
 DECODER = json.JSONDecoder(object_pairs_hook=_object)

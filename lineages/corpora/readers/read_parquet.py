@@ -106,13 +106,13 @@ def _columns(names: list[str], fields: frozenset[str], named: tuple[str, ...]) -
     wanted = fields | {path.split(".")[0].split("[")[0] for path in named} | set(named)
     if "text" not in names:
         wanted |= ROOTS
-    found = [name for name in names if name in wanted]
-    repeated = first_repeated(found)
+    present = [name for name in names if name in wanted]
+    repeated = first_repeated(present)
     if repeated is not None:
         raise Unreadable(f'two columns named "{repeated}"', "each column once", "duplicate-column")
-    if not set(found) & (ROOTS | {"text"} | (wanted - fields)):
+    if not set(present) & (ROOTS | {"text"} | (wanted - fields)):
         raise Unreadable(*no_text(names, what="columns"), "missing-text")
-    return found
+    return present
 
 
 def _rows_a_block(file: pq.ParquetFile, block_bytes: int) -> int:

@@ -104,18 +104,18 @@ def _check_labels(record: Mapping[str, Any], classes: frozenset[str] | None) -> 
             "bad-labels",
         )
         return
-    for one in [label] if label is not None else labels or []:
+    for item in [label] if label is not None else labels or []:
         name = "label" if label is not None else "labels"
-        if one == "":
+        if item == "":
             yield f"an empty string in {name}", "the name of a class; labels [] says that there is none", "empty-label"
-        elif not isinstance(one, str):
-            yield from _check_string(name, one, "a string" if name == "label" else "a list of strings")
+        elif not isinstance(item, str):
+            yield from _check_string(name, item, "a string" if name == "label" else "a list of strings")
         else:
-            yield from _check_string(name, one, "a string")
-            if classes is not None and one not in classes:
+            yield from _check_string(name, item, "a string")
+            if classes is not None and item not in classes:
                 allowed = ", ".join(sorted(classes))
                 yield (
-                    f"the label {shorten(one)}",
+                    f"the label {shorten(item)}",
                     f"one of {shorten_list(allowed)} (the manifest's classes)",
                     "unknown-label",
                 )

@@ -81,7 +81,7 @@ def classification_results(doc: Mapping[str, Any], results: Sequence[tuple[float
 def macro_f1(pairs: Sequence[tuple[int, int]]) -> float:
     """Mean over the categories that occur, true or said, of 2 TP / (2 TP + FP + FN)."""
     scores = []
-    for category in sorted({one for pair in pairs for one in pair}):
+    for category in sorted({named for pair in pairs for named in pair}):
         both = sum(true == said == category for true, said in pairs)
         either = sum((true == category) + (said == category) for true, said in pairs)
         scores.append(2 * both / either)
