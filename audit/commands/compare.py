@@ -44,6 +44,7 @@ def compare_parser() -> Parser:
     parser.add_argument("b", metavar="B", help="another of the same kind; of two reports, the new one")
     parser.add_argument("--generation", metavar="K | last", help="lineages: judge this one (default: the last of both)")
     parser.add_argument("--json", metavar="FILE", help="write everything there as JSON")
+    parser.add_argument("-v", "--verbose", action="store_true", help="lineages: the values of every generation, too")
     audits = parser.add_argument_group("lineages only: settings of both audits")
     audits.add_argument(
         "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="one setting, as in run"
@@ -127,7 +128,8 @@ def _lineages(options: Namespace) -> int:
         contrasted = contrast(a, b, generation=asked, progress=progress)
     _write_json(options, {"kind": "lineages", **asdict(contrasted)})
     console = stdout()
-    write(contrast_text(contrasted, width=console.width, color=console.is_terminal and not console.no_color))
+    color = console.is_terminal and not console.no_color
+    write(contrast_text(contrasted, width=console.width, color=color, verbose=options.verbose))
     return contrasted.exit_code
 
 

@@ -12,6 +12,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from collapse_audit.comparison.answer import answer, means_of
 from collapse_audit.comparison.claims import Contrast, Held, from_scale
 from collapse_audit.comparison.contrast import Contrasted
 from collapse_audit.comparison.difference import Change, Difference, Kind, waived_by
@@ -41,15 +42,17 @@ _SECTIONS = {
 Columns = dict[str, list[str]]
 
 
-def contrast_text(contrasted: Contrasted, *, width: int, color: bool) -> str:
-    """Two lineages, for a terminal of ``width`` columns; the last line is ``found.summary``."""
-    return _page(
-        _contrast(contrasted, max(width, NARROWEST)), contrasted.summary, contrasted.exit_code, width=width, color=color
-    )
+def contrast_text(contrasted: Contrasted, *, width: int, color: bool, verbose: bool = False) -> str:
+    """Two lineages, for a terminal of ``width`` columns: the answer first, ``contrasted.summary`` on the last line.
+
+    ``verbose``: the values of every generation, too.
+    """
+    parts = _contrast(contrasted, max(width, NARROWEST), verbose=verbose)
+    return _page(parts, contrasted.summary, contrasted.exit_code, width=width, color=color)
 
 
 def difference_text(changes: Difference, paths: tuple[str, str], *, width: int, color: bool) -> str:
-    """Two reports, for a terminal of ``width`` columns; the last line is ``found.summary``."""
+    """Two reports, for a terminal of ``width`` columns; the last line is ``changes.summary``."""
     return _page(_difference(changes, paths), changes.summary, changes.exit_code, width=width, color=color)
 
 
@@ -100,7 +103,11 @@ def _remarks(lines: Iterable[str]) -> Iterable[RenderableType]:
 # ----------------------------------------------------------------------------------------------------------- lineages
 
 
-def _contrast(contrasted: Contrasted, width: int) -> Iterable[RenderableType]:
+def _contrast(contrasted: Contrasted, width: int, *, verbose: bool) -> Iterable[RenderableType]:
+    first, *rest = answer(contrasted)
+    yield Text(first, style="bold")
+    yield from map(Text, rest)
+    yield Text("")
     shared = {key: inert(contrasted.a[key]) for key in ("baseline", "tokens", "labels") if key in contrasted.a}
     audit = {"audit": f"seed {contrasted.seed}, alpha {contrasted.alpha:g}"}
     yield _facts({"A": _lineage(contrasted.a), "B": _lineage(contrasted.b)} | shared | audit)
@@ -117,11 +124,13 @@ def _contrast(contrasted: Contrasted, width: int) -> Iterable[RenderableType]:
             f"THESE TEXTS: generation {contrasted.generation}, seed {inert(seed)}, {group[0].n:,} {group[0].units}"
         )
         yield _rows(_claims(group) | _held(group), width)
-    yield Text("")
-    yield _section("VALUES (mean over seeds), by generation")
-    yield _rows(_by_generation(contrasted.recipe), width)
+    if verbose:
+        yield Text("")
+        yield _section("VALUES (mean over seeds), by generation")
+        yield _rows(_by_generation(contrasted.recipe), width)
     key = "A - B, and for * the ratio A / B, with its 90% interval; better: A, B, alike (within the margin) or ? (open)"
-    yield from _remarks((key, *_reasons(here), *contrasted.notes))
+    more = [] if verbose else ["the values of every generation: -v"]
+    yield from _remarks((key, *_reasons(here), *contrasted.notes, *more))
 
 
 def _lineage(about: Mapping[str, Any]) -> str:
@@ -203,11 +212,7 @@ def _by_generation(recipe: Sequence[Contrast]) -> Columns:
         if contrast.a and contrast.b:
             table.setdefault(inert(contrast.name), {})[contrast.generation] = contrast
     means = {
-        (name, generation): [
-            _mean(side, [s for s in contrast.a if s in contrast.b]) for side in (contrast.a, contrast.b)
-        ]
-        for name, row in table.items()
-        for generation, contrast in row.items()
+        (name, generation): means_of(contrast) for name, row in table.items() for generation, contrast in row.items()
     }
     columns: Columns = {"finding": [each for name in table for each in (name, "")], "": ["A", "B"] * len(table)}
     for generation in dict.fromkeys(contrast.generation for contrast in recipe):
@@ -218,12 +223,6 @@ def _by_generation(recipe: Sequence[Contrast]) -> Columns:
             cells += ["", ""] if pair is None else [number(value, beside=beside) for value in pair]
         columns[str(generation)] = cells
     return columns
-
-
-def _mean(by_seed: Mapping[str, float], shared: Sequence[str]) -> float:
-    """Over the seeds that are compared: those in common, or all where none is."""
-    values = [by_seed[seed] for seed in shared or by_seed]
-    return sum(values) / len(values)
 
 
 # ------------------------------------------------------------------------------------------------------------ reports

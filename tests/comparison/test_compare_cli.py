@@ -491,7 +491,7 @@ def test_settings_reach_both_audits(lineages: Path, tmp_path: Path) -> None:
 
 
 def test_tables_show_every_generation_and_every_seed(lineages: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command(lineages / "a", lineages / "b")
+    command(lineages / "a", lineages / "b", "-v")
     lines = capsys.readouterr().out.splitlines()
     (dots,) = (line for line in lines if line.split() == ["finding", "A", "-", "B", "seed", "0", "seed", "1", "better"])
     (values,) = (line for line in lines if line.split() == ["finding", "1", "2"])
