@@ -1,10 +1,9 @@
-"""What a calibration found: as numbers, as text, and as settings. Nothing is measured here."""
+"""What a calibration found: as numbers and as settings. Nothing is measured here."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,13 +25,10 @@ from collapse_audit.calibration.settled import (
     usable,
     with_margin,
 )
-from collapse_audit.calibration.trials import NULLS
-from collapse_audit.lineages.files.problems import printable
 from collapse_audit.reports.document import Outcome
 
 FORMAT_VERSION = 1
-_SHOWN = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
-_GAP = 2
+SHOWN = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 
 Tallies = Mapping[tuple[str, Key], Tally]
 
@@ -157,7 +153,7 @@ def _finding(calibration: Calibration, key: Key) -> dict[str, Any]:
 
 def _rates(calibration: Calibration, rates: Tallies, key: Key) -> dict[str, Any]:
     return {
-        name: {outcome.value: _rate(rates[name, key].rate(outcome)) for outcome in _SHOWN}
+        name: {outcome.value: _rate(rates[name, key].rate(outcome)) for outcome in SHOWN}
         for name in calibration.scenarios
         if (name, key) in rates
     }
@@ -183,107 +179,3 @@ def settings(calibration: Calibration) -> str:
         margin = rounded(proposal.margin, calibration.gates[probe, statistic])
         probes.setdefault(probe, {})[statistic] = {"margin": margin, "reason": reason}
     return "# Made by collapse-audit calibrate.\n" + tomli_w.dumps({"probes": probes})
-
-
-# --------------------------------------------------------------------------------------------------------------- text
-
-
-def render(calibration: Calibration, *, width: int) -> str:
-    """Tables of at most ``width`` characters, as far as that can be."""
-    parts = (_head(calibration), _power(calibration, width), _margins(calibration, width), _gate(calibration, width))
-    return "\n".join((*itertools.chain(*parts), ""))
-
-
-def _head(calibration: Calibration) -> Iterator[str]:
-    yield (
-        f"{printable(calibration.lineage)}: {calibration.documents:,} documents of {printable(calibration.baseline)}, "
-        f"split at random into {calibration.n:,} a side; seed {calibration.seed}"
-    )
-    if calibration.one_sided:
-        yield "Judged one-sided, as the audit does: generations descend from these very texts."
-    yield ""
-    yield "what was planted, and trials of it"
-    rows = [[name, str(len(calibration.of(name))), words] for name, words in calibration.scenarios.items()]
-    yield from _table(["", "", ""], rows)
-    if any(len(calibration.of(name)) < _planned(calibration, name) for name in calibration.scenarios):
-        yield "Time was up before all trials: --minutes gives more."
-    yield ""
-
-
-def _planned(calibration: Calibration, scenario: str) -> int:
-    return calibration.planned * (NULLS if scenario == NULL else 1)
-
-
-def _power(calibration: Calibration, width: int) -> Iterator[str]:
-    """Fail rates at the margins in force, as many scenarios beside each other as fit."""
-    yield "fail, percent of trials [exact 95% interval], at the margins in force"
-    rates = calibration.in_force
-    titles = [_called(key) for key in calibration.findings]
-    columns = [
-        (
-            name,
-            [_percent(rates, name, key, Outcome.FAIL) for key in calibration.findings]
-            + [_percent(rates, name, WHOLE, outcome) for outcome in _SHOWN],
-        )
-        for name in calibration.shown
-    ]
-    yield from _beside([*titles, *(f"whole gate: {outcome.value}" for outcome in _SHOWN)], columns, width)
-
-
-def _margins(calibration: Calibration, width: int) -> Iterator[str]:
-    yield (
-        f"the smallest margins within which {1 - calibration.false_alarms:.0%} of healthy pairs pass all findings, "
-        "and the change that 90% find"
-    )
-    columns = [("in force", [_number(calibration.gates[key].margin) for key in calibration.findings])]
-    for n, which in {calibration.n: calibration.at_n, calibration.audited: calibration.proposed}.items():
-        ones = [which.get(key) for key in calibration.findings]
-        margins = [
-            "-" if setting is None else _number(rounded(setting.margin, calibration.gates[key]))
-            for key, setting in zip(calibration.findings, ones, strict=True)
-        ]
-        columns.append((f"n = {n:,}", margins))
-        columns.append(("found from", ["-" if setting is None else _number(setting.found_from) for setting in ones]))
-    columns.append(("unit", [calibration.gates[key].unit for key in calibration.findings]))
-    yield from _beside([_called(key) for key in calibration.findings], columns, width)
-
-
-def _gate(calibration: Calibration, width: int) -> Iterator[str]:
-    yield f"whole gate at the margins for n = {calibration.n:,}"
-    columns = [(name, [_percent(calibration.at_settled, name, WHOLE, o) for o in _SHOWN]) for name in calibration.shown]
-    yield from _beside([outcome.value for outcome in _SHOWN], columns, width)
-
-
-def _percent(rates: Tallies, scenario: str, key: Key, outcome: Outcome) -> str:
-    if (scenario, key) not in rates:
-        return "-"
-    rate = rates[scenario, key].rate(outcome)
-    low, high = rate.interval
-    return f"{100 * rate.value:.0f} [{100 * low:.0f}-{100 * high:.0f}]"
-
-
-def _called(key: Key) -> str:
-    return key[0] if key[0] == key[1] else f"{key[0]} / {key[1]}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}" if math.isfinite(value) else "-"
-
-
-def _beside(titles: Sequence[str], columns: Sequence[tuple[str, Sequence[str]]], width: int) -> Iterator[str]:
-    """A table, cut into several under each other where ``width`` is too small for all columns."""
-    left, first = list(columns), max(map(len, titles), default=0)
-    while left:
-        ends = list(itertools.accumulate((_GAP + max(map(len, (name, *cells))) for name, cells in left), initial=first))
-        fitting = max(1, sum(end <= width for end in ends[1:]))
-        block, left = left[:fitting], left[fitting:]
-        rows = [[title, *(cells[row] for _, cells in block)] for row, title in enumerate(titles)]
-        yield from _table(["", *(name for name, _ in block)], rows)
-        yield ""
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    lines = [list(head), *map(list, rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines if any(head) else lines[1:]:
-        yield (" " * _GAP).join(cell.ljust(size) for cell, size in zip(line, widths, strict=True)).rstrip()

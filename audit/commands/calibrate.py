@@ -45,7 +45,8 @@ def calibrate(argv: Sequence[str]) -> int:
         job = _job(options, progress)
         kept = _kept(job, options)
         trials = _run(job, kept, options, start + 60 * options.minutes, progress)
-    from collapse_audit.calibration.report import numbers, render, settings
+    from collapse_audit.calibration.report import numbers, settings
+    from collapse_audit.calibration.text import render
     from collapse_audit.reports.write import write_file
 
     calibration = _calibration(job, trials, options)
@@ -56,7 +57,7 @@ def calibrate(argv: Sequence[str]) -> int:
     if options.write is not None and calibration.proposed:
         write_file(options.write, settings(calibration))
         written.append(options.write)
-    text = render(calibration, width=stdout().width)
+    text = render(calibration, width=stdout().width, verbose=options.verbose)
     if kept.trials:
         text += f"{kept.path}: {len(kept.trials):,} trials were finished earlier; without the file all are made anew\n"
     write(text + "".join(f"{path}: written\n" for path in written))
@@ -80,6 +81,7 @@ def calibrate_parser() -> Parser:
     add("--minutes", metavar="M", type=_positive, default=1.0, help=text)
     text = "stop after N trials of each damage, and four times as many without (default %(default)s)"
     add("--trials", metavar="N", type=count, default=50, help=text)
+    add("-v", "--verbose", action="store_true", help="print the rates of every finding, too")
     add("--processes", metavar="N", type=count, default=2, help="run so many trials at a time (default %(default)s)")
 
     plant = parser.add_argument_group("what is planted")
