@@ -10,10 +10,13 @@ from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.pairs.richness import Richness, distinct_ratio, lone_types, richness
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, RawPanel
 from collapse_audit.probes.statistics.tables import COARSE_BLOCKS, CountTable
+from collapse_audit.probes.text.tokens import Tokens, in_one_case, uncased
 from collapse_audit.probes.trends import followed
 from collapse_audit.probes.types import probe
 
 _SHOWN = 10
+_ONE_CASE = 0.1
+"""Share of all texts in one case from which case is a habit of the writer, and no word is lost with it."""
 
 
 @probe(
@@ -54,7 +57,8 @@ def tail_coverage(pair: Pair) -> Estimate | NotMeasured:
 
     What it measures
         Distinct token types of the generation over those of its baseline, in equally many documents (and, where one
-        side writes shorter texts, in equally many tokens).
+        side writes shorter texts, in equally many tokens). Where one text in ten of both sides together is written in
+        small letters or capitals only, "The" and "the" are one type: a change of case loses no word.
 
     Formula and unit
         Ratio S(generation)/S(baseline), S = number of distinct types. 1 = no change.
@@ -73,11 +77,12 @@ def tail_coverage(pair: Pair) -> Estimate | NotMeasured:
         Share of unique patterns (numbers masked, white space folded) of both sides at equal n, and frequent baseline
         types that the generation never wrote, beside how many chance would make vanish.
     """
-    if pair.matched_length is None:
+    tokens = _comparable(pair)
+    if tokens is pair.tokens:
         table = pair.words
         types = Richness(distinct=pair.words_swept.distinct, lone=lone_types(table, pair.design.side))
     else:
-        table = pair.table(pair.matched)
+        table = pair.table(tokens)
         types = richness([table], pair)
     gone = _vanished(table, pair.design.side)
     return distinct_ratio(
@@ -92,9 +97,23 @@ def tail_coverage(pair: Pair) -> Estimate | NotMeasured:
             **_unique_patterns(pair),
             "coverage_by_rank": _by_rank(table, pair.design.side),
         },
-        evidence=_terms(pair, table, gone) if pair.evidence != "none" else (),
-        notes=("length-matched",) if pair.matched_length is not None else (),
+        evidence=_terms(pair, tokens, table, gone) if pair.evidence != "none" else (),
+        notes=(
+            *(("length-matched",) if pair.matched_length is not None else ()),
+            *(("case-folded",) if tokens is not pair.matched else ()),
+        ),
     )
+
+
+def _comparable(pair: Pair) -> Tokens:
+    """The tokens at the common length, without case where many texts are written in one.
+
+    Asked of all texts, whichever side they stand on, so that swapping stays exact.
+    """
+    if in_one_case(pair.tokens).mean() < _ONE_CASE:
+        return pair.matched
+    folded = uncased(pair.matched)
+    return folded if len(folded.vocabulary) < len(pair.matched.vocabulary) else pair.matched
 
 
 def _vanished(table: CountTable, side: np.ndarray) -> np.ndarray:
@@ -139,11 +158,11 @@ def _unique_patterns(pair: Pair) -> dict[str, float]:
     }
 
 
-def _terms(pair: Pair, table: CountTable, rows: np.ndarray) -> tuple[dict[str, object], ...]:
+def _terms(pair: Pair, tokens: Tokens, table: CountTable, rows: np.ndarray) -> tuple[dict[str, object], ...]:
     return tuple(
         {
             "kind": "vanished",
-            "term": pair.tokens.vocabulary[int(table.types[row])].as_py(),
+            "term": tokens.vocabulary[int(table.types[row])].as_py(),
             f"baseline_{pair.design.kind}s": int(table.frequency[row]),
             f"generation_{pair.design.kind}s": 0,
         }

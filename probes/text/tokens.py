@@ -148,6 +148,26 @@ def tells_something(term: str) -> bool:
     return any(map(str.isalnum, term)) and not (term.startswith("<") and term.endswith(">"))
 
 
+def in_one_case(tokens: Tokens) -> npt.NDArray[np.bool_]:
+    """Documents that are written in small letters only or in capitals only; shape (N,). Scripts without case are not.
+
+    A document in small letters holds letters that have capitals, and none of them is one.
+    """
+    small = pc.not_equal(pc.utf8_upper(tokens.vocabulary), tokens.vocabulary).to_numpy(zero_copy_only=False)
+    capital = pc.not_equal(pc.utf8_lower(tokens.vocabulary), tokens.vocabulary).to_numpy(zero_copy_only=False)
+    document = np.repeat(np.arange(tokens.lengths.size), tokens.lengths)
+    holds_small, holds_capital = (
+        np.bincount(document[which[tokens.ids]], minlength=tokens.lengths.size) > 0 for which in (small, capital)
+    )
+    return np.asarray(holds_small != holds_capital)
+
+
+def uncased(tokens: Tokens) -> Tokens:
+    """The tokens with capitals as small letters."""
+    folded = pc.utf8_lower(tokens.vocabulary).dictionary_encode()
+    return Tokens(folded.indices.to_numpy()[tokens.ids], tokens.offsets, folded.dictionary)
+
+
 def folded_words(vocabulary: pa.Array) -> tuple[IntArray, list[str]]:
     """Each type's code among the words, -1 for signs, and the words: case folded, numbers as their digits."""
     folded = pc.utf8_lower(vocabulary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -122,3 +123,49 @@ def test_an_empty_generation_has_lost_everything() -> None:
     assert found.value == pytest.approx(0.5 / len({word for row in rows for word in row.split()}))
     assert found.p_value == 0.001
     assert found.high < 0.9
+
+
+def cased(rows: list[str], capitals: float, seed: int) -> list[str]:
+    """Sentences: a capital at the start, and at a share of the other words."""
+    draw = np.random.default_rng(seed)
+    return [
+        " ".join(
+            word.capitalize() if at == 0 or draw.random() < capitals else word for at, word in enumerate(row.split())
+        )
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("written", [str.lower, str.upper])
+def test_words_that_change_their_case_are_not_lost(written: Callable[[str], str]) -> None:
+    baseline, generation = cased(texts(300, 11), 0.2, 1), cased(texts(300, 12), 0.2, 2)
+    found = estimate(tail_coverage, pair(baseline, [written(text) for text in generation]))
+    lower = [[text.lower() for text in side] for side in (baseline, generation)]
+    assert found.raw["distinct_baseline"] == distinct(lower[0])
+    assert found.value == pytest.approx(distinct(lower[1]) / distinct(lower[0]), rel=1e-12)
+    assert 0.95 < found.value < 1.05
+    assert found.notes == ("case-folded",)
+
+
+def test_words_that_are_lost_with_their_case_are_found_all_the_same() -> None:
+    baseline = cased(texts(300, 11), 0.2, 1)
+    found = estimate(tail_coverage, pair(baseline, texts(300, 12, vocabulary=700)))
+    assert found.notes == ("case-folded",)
+    assert found.high < 0.9
+
+
+def test_case_counts_where_texts_are_written_with_it() -> None:
+    """Both sides write capitals, as people do: "The" and "the" stay two types, as every token is counted."""
+    baseline, generation = cased(texts(300, 11), 0.2, 1), cased(texts(300, 12), 0.2, 2)
+    found = estimate(tail_coverage, pair(baseline, generation))
+    assert found.raw["distinct_baseline"] == distinct(baseline)
+    assert found.notes == ()
+
+
+def test_whether_case_counts_does_not_depend_on_the_side() -> None:
+    """The decision looks at both sides together, so that swapping them turns the ratio round and nothing else."""
+    baseline, generation = cased(texts(200, 11), 0.2, 1), [text.lower() for text in texts(200, 12)]
+    one = estimate(tail_coverage, pair(baseline, generation))
+    other = estimate(tail_coverage, pair(generation, baseline))
+    assert one.notes == other.notes == ("case-folded",)
+    assert one.raw["distinct_baseline"] == other.raw["distinct_generation"]

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collapse_audit.errors import UsageError
-from collapse_audit.probes.text.tokens import WORDS, Tokens, tokenizer
+from collapse_audit.probes.text.tokens import WORDS, Tokens, in_one_case, tokenizer, uncased
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
 
@@ -257,3 +258,32 @@ def test_an_unknown_tokeniser_is_refused_with_what_is_allowed(name: str) -> None
 def test_words_is_the_default_tokeniser_by_name() -> None:
     assert tokenizer("words") is WORDS
     assert WORDS.name == "words"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("all small letters", True),
+        ("ALL CAPITALS", True),
+        ("One capital", False),
+        ("12 345 !", False),
+        ("\u4e2d\u6587", False),  # Han has no case
+        ("\u0434\u0430", True),
+        ("\u0414\u0430", False),
+        ("", False),
+        ("stra\u00dfe", True),
+        ("I", True),
+    ],
+)
+def test_a_text_in_one_case_holds_letters_that_have_another(text: str, expected: bool) -> None:
+    assert in_one_case(WORDS(pa.array([text, "A sentence."]))).tolist() == [expected, False]
+
+
+@given(st.lists(TEXT, max_size=5))
+def test_folding_case_is_lowering_every_token(texts: list[str]) -> None:
+    tokens = WORDS(pa.array(texts, pa.large_string()))
+    folded = uncased(tokens)
+    assert folded.offsets.tolist() == tokens.offsets.tolist()
+    lowered = pa.compute.utf8_lower(tokens.vocabulary)
+    assert documents(folded) == documents(Tokens(tokens.ids, tokens.offsets, lowered))
+    assert len(set(folded.vocabulary.to_pylist())) == len(folded.vocabulary)
