@@ -1,0 +1,97 @@
+"""The lineages of a pretrained language model: healthy at generation 0, and what they lose after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from collapse_audit import AuditReport, audit, load_lineage
+from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.files.digest import file_digest
+from collapse_audit.lineages.measured.lm_eval_results import read_results
+from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
+from collapse_audit.lineages.training.health import examine
+from collapse_audit.lineages.training.run import open_run
+from collapse_audit.probes.text.sample import read_sample
+from collapse_audit.probes.text.tokens import WORDS
+from collapse_audit.reports.document import Outcome
+
+LINEAGES = Path(__file__).resolve().parents[2] / "lineages"
+NAMES = ("smollm2_replace", "smollm2_preserve")
+PERPLEXITY = "collapse_reference_perplexity"
+
+
+@cache
+def lineage(name: str) -> Lineage:
+    return load_lineage(LINEAGES / name)
+
+
+@cache
+def report(name: str) -> AuditReport:
+    return audit(LINEAGES / name)
+
+
+def texts(corpus: Corpus) -> list[str]:
+    about = {"name": corpus.shown, "digest": corpus.digest}
+    return list(read_sample(corpus.batches(), **about, tokenizer=WORDS, max_documents=0, seed=0).texts.to_pylist())
+
+
+def human_text(name: str) -> list[Mapping[str, float]]:
+    """Of every generation: how well it predicts people's held-out text."""
+    found = [read_results(entry) for entry in lineage(name).generations]
+    return [results.tasks[PERPLEXITY].values for results in found if results is not None]
+
+
+def held_out(entry: GenerationEntry) -> Corpus:
+    assert entry.holdout is not None
+    return entry.holdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_generation_was_made_by_the_manifests_recipe(name: str) -> None:
+    run = open_run(LINEAGES / name)
+    assert [entry.index for entry in lineage(name).generations] == list(range(run.recipe.generations))
+    assert {entry.details["model"]["recipe"] for entry in lineage(name).generations} == {run.recipe.digest}
+
+
+def test_both_go_on_from_one_generation_0_whose_adapter_is_kept() -> None:
+    first, other = (lineage(name).generations[0] for name in NAMES)
+    assert (first.texts.digest, held_out(first).digest) == (other.texts.digest, held_out(other).digest)
+    assert first.adapter is not None
+    digest = file_digest(first.adapter / "adapter_model.safetensors")
+    assert digest == first.details["model"]["adapter_digest"] == other.details["model"]["adapter_digest"]
+
+
+def test_generation_0_is_healthy() -> None:
+    """Word pairs at least .8 times as varied as people's, and at most 5 points more of its texts loop."""
+    first = lineage("smollm2_replace").generations[0]
+    about = {"name": "held out", "digest": held_out(first).digest}
+    sample = read_sample(held_out(first).batches(), **about, tokenizer=WORDS, max_documents=0, seed=0)
+    assert sample.prompts is not None
+    health = examine(sample.texts.to_pylist(), sample.prompts.to_pylist())  # under blocks, people's text is continued
+    assert health.distinct_2 >= 0.8
+    assert health.looping <= health.looping_people + 0.05
+    assert not health.complaints()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_later_generations_predict_peoples_text_worse(name: str) -> None:
+    """Nature's own quantity rises from generation to generation, and less where human text is kept."""
+    bits = [values["bits_per_byte"] for values in human_text(name)]
+    assert len(bits) == len(lineage(name).generations)
+    assert bits == sorted(bits)
+
+
+def test_human_text_in_every_training_keeps_more() -> None:
+    replace, preserve = (human_text(name)[-1]["bits_per_byte"] for name in NAMES)
+    assert preserve < replace
+
+
+def test_the_audit_finds_the_loss_and_no_degenerate_baseline() -> None:
+    found = report("smollm2_replace")
+    failed = {(f.probe, f.statistic) for f in found.findings if f.gating and f.outcome is Outcome.FAIL}
+    assert ("tail-coverage", "distinct-types") in failed
+    assert not [row for row in found.baselines if row.get("degenerate")]
