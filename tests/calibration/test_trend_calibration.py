@@ -116,7 +116,7 @@ def test_forecast_and_slope_of_a_steady_decay_hold_the_truth(slope: float, repea
     for repeat in range(count):
         rng = np.random.default_rng([44, round(-1000 * slope), repeat])
         line = [fading(0.2 * np.exp(slope * k), 300, rng) for k in range(1 + GENERATIONS)]
-        trend = followed(line, margins={"tail-mass-ratio": 0.8}, seed=repeat)["tail-mass"]
+        trend = followed(line, margins={"tail-mass": 0.8}, seed=repeat)["tail-mass"]
         covered += trend.low <= slope <= trend.high
         if trend.forecast is not None:
             forecasts += 1
