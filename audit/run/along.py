@@ -121,7 +121,7 @@ def reading(trend: Trend | NotMeasured) -> Reading:
         return NotMeasured(reason=trend.unreached)
     value, low, high = trend.reached
     reach = math.log(high / low) if trend.scale == "log" else high - low
-    told = {"slope": trend.slope, "slope_low": trend.low, "slope_high": trend.high}
+    told: dict[str, float | None] = {"slope": trend.slope, "slope_low": trend.low, "slope_high": trend.high}
     if trend.forecast is not None:
         told |= {"forecast_low": trend.forecast[0], "forecast_high": trend.forecast[1]}
     return Estimate(
