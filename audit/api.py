@@ -93,7 +93,7 @@ class Prepared:
                 tool=__version__,
                 lineage=self.lineage.name,
                 digest=self.lineage.digest,
-                alpha=config.alpha,
+                alpha=config.alpha * config.families,
             )
             history.add(entries_of(look, report.findings))
         return replace(report, notes=(*report.notes, *notes))
@@ -117,7 +117,7 @@ class Prepared:
                 f"earlier looks spent more than anytime would have given them of {self.config.alpha:.3g}; start a new "
                 "history, with anytime from its first look on"
             )
-        return replace(self.config, alpha=alpha), notes
+        return replace(self.config, alpha=alpha / self.config.families), notes
 
 
 def prepare(

@@ -143,6 +143,7 @@ def _prepare(options: Namespace, source: str | list[str]) -> Prepared:
         fail_on_change=options.fail_on_change or (None if options.fail_on_change is None else True),
         unit=options.unit,
         evidence=options.evidence,
+        gate_trend=options.gate_trend,
         anytime=options.anytime,
     )
 

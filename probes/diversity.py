@@ -60,6 +60,7 @@ _PORTION = 1 << 19
             worse="lower",
             margin=0.80,
             because="a fifth of the effective vocabulary gone; word probabilities sharpened to p^1.05 keep .75 to .77",
+            trend="effective-tokens",
             part="tail",
             late=_LATE,
             held="effective vocabulary",

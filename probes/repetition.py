@@ -42,6 +42,7 @@ _PRIVATE = 5
             worse="higher",
             margin=0.05,
             because="one 4-gram in twenty more is a repeat; human paragraphs repeat about one in a hundred",
+            trend="seq-rep-4",
             plain="repeated phrases",
             says="the share of phrases that a text repeats {rise} in {generation}",
         ),

@@ -30,6 +30,7 @@ _ONE_CASE = 0.1
             worse="lower",
             margin=0.90,
             because="one distinct type in ten gone at equal n; word probabilities sharpened to p^1.05 keep .91 to .94",
+            trend="distinct-types",
             part="tail",
             mechanism="drift",
             depends_on_n=True,

@@ -26,6 +26,7 @@ from collapse_audit.probes.types import probe
             worse="lower",
             margin=0.80,
             because="a fifth of the rare tail's probability gone; word probabilities to the power 1.05 keep .78 to .81",
+            trend="tail-mass",
             part="tail",
             mechanism="sharpening",
             held="the rare tail's probability",

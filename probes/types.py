@@ -202,7 +202,7 @@ def text_probe(
             words = text.split()
             return sum(map(len, words)) / max(len(words), 1)
     """
-    gate = Gate(statistic=name, unit=unit, worse=worse, margin=margin, because=because)
+    gate = Gate(statistic=name, unit=unit, worse=worse, margin=margin, because=because, trend=name)
 
     def register(score: Callable[[str], float]) -> Probe:
         def measure(pair: Pair) -> Reading:

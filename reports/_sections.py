@@ -30,7 +30,7 @@ def sections(report: AuditReport, *, everything: bool) -> tuple[Section, ...]:
         _stages(report.stages, everything),
         _labels(report.survival, everything),
         _recipe(report.recipe, everything),
-        _trends(report.trends, everything),
+        _trends(report.trends, everything, gates=report.config.get("gate_trend") is True),
         _copying(report.copying, everything),
         _decoding(report.decoding, everything),
     )
@@ -122,7 +122,7 @@ def _recipe(claims: Sequence[Mapping[str, Any]], everything: bool) -> Section | 
     )
 
 
-def _trends(trends: Sequence[Mapping[str, Any]], everything: bool) -> Section | None:
+def _trends(trends: Sequence[Mapping[str, Any]], everything: bool, *, gates: bool) -> Section | None:
     """Slopes of every seed; Page's test, which speaks of all seeds together, stands beside them."""
     kept = [trend for trend in trends if "slope" in trend and (everything or trend.get("established"))]
     together = {trend["statistic"]: trend["p_value"] for trend in trends if "page_l" in trend}
@@ -142,7 +142,8 @@ def _trends(trends: Sequence[Mapping[str, Any]], everything: bool) -> Section | 
         ),
         caption=(
             "Slope: change from a generation to the next, of ratios in percent. n_eff: as if each were resampled from "
-            "so many texts. Crosses: when the margin may fall, were it to go on in a line. It does not gate."
+            "so many texts. Crosses: when the margin may fall, were it to go on in a line. "
+            + ("What it says to its gate stands among the findings." if gates else "It does not gate.")
         ),
     )
 

@@ -135,7 +135,8 @@ class AuditReport:
     stages: tuple[Mapping[str, Any], ...] = ()
     """Of every generation: how far, by which mechanism, and on which findings that rests."""
     trends: tuple[Mapping[str, Any], ...] = ()
-    """Along the generations of a seed: slopes, and what they forecast. They never gate."""
+    """Along the generations of a seed: slopes, and what they forecast. Where they gate (``gate_trend``), a finding on
+    the last generation says so."""
     survival: tuple[Mapping[str, Any], ...] = ()
     """A row a label: its count and share in the baseline and in every generation, and when it was lost."""
     recipe: tuple[Mapping[str, Any], ...] = ()

@@ -104,6 +104,12 @@ def _how_to_judge(parser: Parser) -> None:
         metavar="PROBE",
         help="exit 7 where one of these probes (none named: any) moved beyond its margin; behind the lineages",
     )
+    how.add_argument(
+        "--gate-trend",
+        action="store_true",
+        default=None,
+        help="fail, too, where damage grows along the generations and may have crossed a margin by the last of them",
+    )
     how.add_argument("--history", metavar="FILE", help="append what was found to this file of JSON lines")
     how.add_argument(
         "--anytime", action="store_true", default=None, help="share alpha out over all audits of the --history"

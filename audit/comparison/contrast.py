@@ -38,7 +38,7 @@ from collapse_audit.run.reading import read_side
 from collapse_audit.run.seed_audit import Progress
 from collapse_audit.verdicts.exit_codes import ExitCode
 
-_HARMLESS = frozenset({"permutations", "evidence", "allow_inconclusive", "waivers"})
+_HARMLESS = frozenset({"permutations", "evidence", "allow_inconclusive", "gate_trend", "waivers"})
 """Settings that change no estimate and no margin."""
 _NO_RECIPE = ("profile.", "notes.", "seeds", "generations", "partner", "base.folder")
 """Keys of a recipe that do not say how a generation is made."""

@@ -19,7 +19,7 @@ from collapse_audit.verdicts.exit_codes import ExitCode
 Key = tuple[str, str, str, int]
 """Code and statistic, which are permanent, seed ("" for none) and generation."""
 
-_HARMLESS = frozenset({"evidence", "allow_inconclusive", "permutations"})
+_HARMLESS = frozenset({"evidence", "allow_inconclusive", "gate_trend", "permutations"})
 """Settings that move no estimate and no margin."""
 _MEASURED = (Outcome.PASS, Outcome.FAIL, Outcome.CHANGED, Outcome.INCONCLUSIVE)
 

@@ -19,6 +19,9 @@ _INCONCLUSIVE = "skip instead of fail where the text cannot tell (setting allow_
 _CHANGE = """\
 fail, instead of pass with a warning, where one of these probes (none named: any) moved beyond its margin (setting
 fail_on_change); write it with =, or last"""
+_TREND = """\
+fail, too, where damage grows along the generations and may have crossed a margin by the last of them (setting
+gate_trend)"""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,6 +54,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--collapse-audit-allow-inconclusive", help=_INCONCLUSIVE, **allow)
     change = {"dest": "collapse_audit_fail_on_change", "nargs": "?", "const": "", "metavar": "PROBE,…"}
     group.addoption("--collapse-audit-fail-on-change", help=_CHANGE, **change)
+    group.addoption(
+        "--collapse-audit-gate-trend", dest="collapse_audit_gate_trend", action="store_true", default=None, help=_TREND
+    )
     # A name that another plugin may have taken. That must not end every pytest run, so the long one stands beside it.
     with contextlib.suppress(ValueError, argparse.ArgumentError):
         group.addoption("--allow-inconclusive", help="short for --collapse-audit-allow-inconclusive", **allow)

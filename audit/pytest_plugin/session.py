@@ -32,6 +32,7 @@ def register(config: pytest.Config) -> None:
                 config_file=option.collapse_audit_config,
                 allow_inconclusive=option.collapse_audit_allow_inconclusive,
                 fail_on_change=_names(option.collapse_audit_fail_on_change),
+                gate_trend=option.collapse_audit_gate_trend,
             )
             for path in option.collapse_audit
         ]

@@ -12,6 +12,7 @@ from collapse_audit.probes.types import Probe
 from collapse_audit.reports.adding_up import added_up
 from collapse_audit.reports.document import AuditReport, Finding, Outcome, Verdict
 from collapse_audit.reports.plain import plain
+from collapse_audit.run.along import followed_gates
 from collapse_audit.run.overview.baselines import with_losses
 from collapse_audit.run.overview.changed import moved
 from collapse_audit.run.overview.label_survival import survival
@@ -38,6 +39,8 @@ def assembled(
 ) -> AuditReport:
     """The report of judged ``findings``. ``tables``: fields of the report that are made from texts, by name."""
     gates = {(probe.name, gate.statistic): config.gate(probe, gate) for probe in probes for gate in probe.gates}
+    trends = [(probe.name, config.gate(probe, gate).of_trend()) for probe, gate in followed_gates(probes)]
+    gates |= {(name, gate.statistic): gate for name, gate in trends}
 
     def gate_of(finding: Finding) -> Gate:
         return gates[finding.probe, finding.statistic]

@@ -11,12 +11,13 @@ from collapse_audit.probes.text.tokens import tokenizer
 from collapse_audit.probes.trends.trend import Trend
 from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport, Finding, Outcome, counted
+from collapse_audit.run.along import along
 from collapse_audit.run.assemble import assembled
 from collapse_audit.run.judge import judged
 from collapse_audit.run.overview.baselines import baselines
 from collapse_audit.run.overview.examples import examples
 from collapse_audit.run.overview.histograms import histograms
-from collapse_audit.run.overview.trends import seed_trends, trend_rows
+from collapse_audit.run.overview.trends import trend_rows
 from collapse_audit.run.plan import Plan, reference_side
 from collapse_audit.run.seed_audit import Progress, SeedAudit
 from collapse_audit.settings.config import AuditConfig
@@ -60,13 +61,17 @@ def run(
             tables["examples"] += examples(of_seed.comparisons, of_seed.samples)
         if not stop_at_first:
             tables["decoding"] += of_seed.decoding(probes)
-            slopes[seed] = seed_trends(of_seed.comparisons, of_seed.samples, config, probes, of_seed.rule)
         rules.add(of_seed.rule.name if of_seed.rule else "none")
         units |= of_seed.units
         notes.extend(of_seed.notes)
         findings.extend(judged(measured, config, asked_for, size, today))
         done += len(dict.fromkeys(m.comparison.name for m in measured))
-        if stop_at_first and any(f.gating and counted(f) is Outcome.FAIL for f in findings):
+        if not stop_at_first or (config.gate_trend and not _failed(findings)):
+            progress("trends" if seed is None else f"trends of seed {seed}")
+            found, gated = along(of_seed, measured, probes)
+            slopes[seed] = tuple(each for each in found if isinstance(each, Trend))
+            findings.extend(judged(gated, config, frozenset(), 0, today))
+        if stop_at_first and _failed(findings):
             break
     if done < len(plan.comparisons):
         notes.append(f"stopped at the first failure (-x): {len(plan.comparisons) - done} comparisons were not measured")
@@ -82,3 +87,7 @@ def run(
         units=list(units),
         tables={**tables, "trends": trend_rows(slopes)},
     )
+
+
+def _failed(findings: Sequence[Finding]) -> bool:
+    return any(finding.gating and counted(finding) is Outcome.FAIL for finding in findings)

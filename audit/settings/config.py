@@ -56,6 +56,9 @@ class AuditConfig:
     """Exit with 0 where the text cannot tell."""
     fail_on_change: bool | tuple[str, ...] = False
     """Of which probes a move beyond its margin ends the audit with 7: of none, of all (true), or of those named."""
+    gate_trend: bool = False
+    """Fail where damage grows along the generations of a seed and may have crossed a margin by the last of them. The
+    trends of a seed are a family of their own, and spend ``alpha`` once more."""
     anytime: bool = False
     """Share ``alpha`` out over all audits that a history records, instead of spending it in each."""
     seed: int = 0
@@ -71,6 +74,11 @@ class AuditConfig:
     """Names of probes that are switched off."""
     waivers: tuple[Waiver, ...] = ()
     """Failures of this lineage that somebody accepts; of two that cover one finding, the later one counts."""
+
+    @property
+    def families(self) -> int:
+        """Families of tests of a seed, each of which spends alpha: the findings, and the trends where they gate."""
+        return 2 if self.gate_trend else 1
 
     @property
     def reading(self) -> Reading:
@@ -99,7 +107,7 @@ class AuditConfig:
             name: getattr(self, name)
             for name in ("alpha", "baseline", "labels", "tokens", "permutations", "max_documents", "unit", "evidence")
         }
-        plain |= {name: getattr(self, name) for name in ("independent", "allow_inconclusive", "anytime")}
+        plain |= {name: getattr(self, name) for name in ("independent", "allow_inconclusive", "gate_trend", "anytime")}
         asked = self.fail_on_change
         plain["fail_on_change"] = asked if isinstance(asked, bool) else list(asked)
         margins = {}
@@ -131,6 +139,7 @@ class Settings(TypedDict, total=False):
     evidence: Evidence | None
     independent: bool | None
     allow_inconclusive: bool | None
+    gate_trend: bool | None
     anytime: bool | None
     fail_on_change: bool | Sequence[str] | None
     unit: str | None

@@ -37,7 +37,9 @@ def judge(
     * inconclusive: anything else, with the n that would settle it.
 
     A significant change within the margin passes with the note ``shift``. A plain fact has no p-value (None): its
-    bounds decide alone.
+    bounds decide alone. Of a trend (``gate.along``) the p-value says that damage grows along the generations, and the
+    bounds where its line stands at the last of them: it fails where growth is established and the line does not end
+    within the margin by its bound, which is where a forecast's interval reaches into the generations that are there.
     """
     kind = gate.kind if estimate.kind is None else estimate.kind
     judgement = _ruled(estimate, gate, kind, p_adjusted, alpha, unit)
@@ -51,6 +53,14 @@ def _ruled(estimate: Estimate, gate: Gate, kind: Kind, p_adjusted: float | None,
         beyond, within, bound, far = estimate.low > fail_at, estimate.high <= pass_at, estimate.low, estimate.high
     else:
         beyond, within, bound, far = estimate.high < fail_at, estimate.low >= pass_at, estimate.high, estimate.low
+    if gate.along and significant and not within:
+        grows = f"damage grows along the generations, p = {_short(p_adjusted or 0.0)} after Holm"
+        return _judged(
+            Outcome.FAIL,
+            f"{grows}, and the 95% bound {_short(far)} of its line at the last of them lies "
+            f"beyond the margin {_short(pass_at)}",
+            estimate,
+        )
     if beyond and significant and estimate.can_fail:
         chance = "" if p_adjusted is None else f", p = {_short(p_adjusted)} after Holm"
         outcome = Outcome.FAIL if kind == "loss" else Outcome.CHANGED

@@ -31,6 +31,8 @@ def sentence(
     """
     statement = _statement(gate, reading.value, generation, baseline)
     match judgement.outcome:
+        case Outcome.FAIL if gate.along:
+            return f"{statement}{_bound(gate, reading)}, and it goes on; {_limit(gate)}"
         case Outcome.FAIL:
             return f"{statement}; {_limit(gate)}"
         case Outcome.CHANGED:
@@ -49,10 +51,21 @@ def sentence_without(gate: Gate, reading: NotMeasured | str) -> str:
     return f"{name}: {'not measured' if reading.neutral else 'nobody can tell'}, because {reading.reason}"
 
 
+def clause(gate: Gate) -> str:
+    """What ``gate`` says of a value, or where it says nothing, a clause about its plain name; with its own braces."""
+    plain = (gate.plain or gate.statistic).replace("{", "{{").replace("}", "}}")
+    of_ratio = f"{plain} of {{generation}} is {{value}} of that of {{baseline}}"
+    return gate.says or (of_ratio if gate.unit == "ratio" else f"{plain} {{rise}} in {{generation}}")
+
+
+def per_generation(gate: Gate, change: float) -> str:
+    """``-1.9%`` of a ratio, ``+0.8 points`` of a share: what changes from a generation to the next."""
+    shown = f"{100 * abs(change):.1f}%" if gate.unit == "ratio" else _shown(gate, abs(change), change=True)
+    return f"{'-' if change < 0 and float(re.split('[ %]', shown)[0]) else '+'}{shown}"
+
+
 def _statement(gate: Gate, value: float, generation: int, baseline: str) -> str:
-    says = gate.says or ("{plain} of {generation} is {value} of that of {baseline}" if gate.unit == "ratio" else "")
-    return (says or "{plain} {rise} in {generation}").format(
-        plain=gate.plain or gate.statistic,
+    return clause(gate).format(
         generation=f"generation {generation}",
         baseline=_named(baseline),
         value=_shown(gate, value),

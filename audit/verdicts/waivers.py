@@ -126,6 +126,7 @@ def _unknown_names(entry: Mapping[str, Any], probes: Iterable[Probe], unfit: Con
         yield f"probe = {shorten(entry['probe'])}: no probe is called that{hint}"
     elif "statistic" in entry and "statistic" not in unfit:
         statistics = [gate.statistic for gate in probe.gates]
+        statistics += [gate.of_trend().statistic for gate in probe.gates if gate.trend]
         if entry["statistic"] not in statistics:
             hint = near(entry["statistic"], statistics)
             yield f"statistic = {shorten(entry['statistic'])}: {probe.name} has none of that name{hint}"

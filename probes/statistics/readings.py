@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -69,6 +70,11 @@ class Gate:
     """Whether it says that a generation is a run of its own at all, and nothing of a recipe."""
     kind: Kind = "loss"
     """``move`` where the statistic only says that two distributions differ: beyond its margin it is ``changed``."""
+    trend: str = ""
+    """What its probe follows along the generations that is held against this margin: ``tail-mass``; empty: nothing."""
+    along: bool = False
+    """Whether it judges the generations of a seed together, by their trend: its p-value says that damage grows along
+    them, and the estimate where that has led by the last (:mod:`collapse_audit.verdicts.rule`)."""
 
     held: str = ""
     """Of a ratio: what a reader calls what is still there where it passes and something else moved (``distinct
@@ -97,6 +103,22 @@ class Gate:
             raise ProbeError(f'gate {self.statistic}: kind must be "loss" or "move", got {self.kind!r}')
         if not math.isfinite(self.margin):
             raise ProbeError(f"gate {self.statistic}: margin must be a finite number, got {self.margin!r}")
+
+    def of_trend(self, says: str = "") -> Gate:
+        """The gate of the trend of what this one judges, its margin the same; ``says`` are the words for a finding."""
+        return dataclasses.replace(
+            self,
+            statistic=f"{self.statistic}-trend",
+            plain=f"the trend of {self.plain or self.statistic}",
+            says=says,
+            trend="",
+            along=True,
+            pass_margin=None,
+            mechanism=None,
+            late=None,
+            held="",
+            panels=(),
+        )
 
     @property
     def may_be_automatic(self) -> bool:

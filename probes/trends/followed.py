@@ -48,8 +48,6 @@ class Followed:
     unit: str
     scale: Scale
     worse: Direction
-    gate: str = ""
-    """The gated statistic whose margin its line may cross."""
     values: FloatArray
     """Shape (C,): the baseline's, then the generations'."""
     replicates: FloatArray
@@ -75,7 +73,6 @@ def tail_mass(line: Succession) -> Iterator[Followed | NotMeasured]:
         line.words.lengths,
         statistic="tail-mass",
         unit="share of tokens",
-        gate="tail-mass-ratio",
     )
     if isinstance(tail, Followed) and line.trained_on_baseline:
         why = "the generations descend from a model trained on these very baseline texts, and seem to lose tail to them"
@@ -114,7 +111,6 @@ def mean_of_texts(score: Callable[[str], float], gate: Gate) -> Follow:
             worse=gate.worse,
             statistic=gate.statistic,
             unit=gate.unit,
-            gate=gate.statistic,
         )
 
     return follow
@@ -155,7 +151,6 @@ def seq_rep(line: Succession) -> Iterator[Followed | NotMeasured]:
         worse="higher",
         statistic="seq-rep-4",
         unit="share of 4-grams",
-        gate="seq-rep-4",
         # Rule of three: where no text of n repeats anything, 3 in n still may.
         least_error=3.0 / (Z * max(float(line.layout.per_column(long_enough)[1:].min()), 1.0)),
     )
@@ -275,7 +270,6 @@ def _effective_tokens(
         unit="tokens",
         scale="log",
         worse="lower",
-        gate=statistic,
         values=-np.log(np.maximum(values, _LEAST)),
         replicates=-np.log(np.maximum(replicates, _LEAST)),
         influence=-_jackknifed(line, values, without),
@@ -327,7 +321,6 @@ def _distinct_types(line: Succession, replicates: FloatArray) -> Followed | NotM
         unit="types",
         scale="log",
         worse="lower",
-        gate="distinct-types",
         values=np.log(np.maximum(values, 1.0)),
         replicates=np.log(np.maximum(replicates, _NONE)),
         influence=_jackknifed(line, values, values[column] - lone),

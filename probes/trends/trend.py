@@ -11,7 +11,8 @@ Formula and unit
 
 What follows from it
     n_eff: diversity falls as if every generation were a resample of n_eff documents of the one before. Forecast: the
-    generations at which the fitted line may cross a gate's margin. Neither gates.
+    generations at which the fitted line may cross a gate's margin. Reached: where the line stands at the last
+    generation, against the baseline; a gate may be held against it.
 
 When it misleads
     Slope and interval speak of these very models; what another training would do, only seeds tell (:func:`page`). A
@@ -49,6 +50,11 @@ FEWEST = 3
 _ALPHA = 0.05
 _DECIMALS = 6
 """Slopes that agree to so many are ties: some counts are summed in single precision."""
+_UNKNOWN = {
+    False: "a generation has too few independent texts to know its own level",
+    True: "no text makes a difference to it in any generation, so nothing says how well it is known",
+}
+"""Why a slope has no error: whether every generation has texts enough."""
 _MISFIT = 0.01
 """p-value of a straight line up to which a trend is called none."""
 _ENUMERATED = 12
@@ -88,6 +94,11 @@ class Trend:
     """90% interval of the generation that crosses the margin; None as its end: beyond the horizon."""
     forecast_reason: str = ""
     """Why there is no forecast, or no end to it."""
+    reached: tuple[float, float, float] | None = None
+    """Where the line stands at the last generation against the baseline, and its 90% interval: a ratio where the slope
+    is that of a logarithm, else a difference. Where the values lie on no line, their misfit widens the interval."""
+    unreached: str = ""
+    """Why nothing says where it stands."""
     notes: tuple[str, ...] = ()
     """``not-a-line``: the values do not lie on one; ``unseen-types-left-out``: the tail is that of the baseline."""
 
@@ -101,9 +112,11 @@ class Trend:
         """Text, lists and finite numbers; None where there is none."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         low, high = plain.pop("low"), plain.pop("high")
-        effective, forecast = plain.pop("n_effective") or (None,) * 3, plain.pop("forecast") or (None,) * 2
+        forecast = plain.pop("forecast") or (None,) * 2
         plain |= {"slope_low": low, "slope_high": high, "established": self.established}
-        plain |= dict(zip(("n_effective", "n_effective_low", "n_effective_high"), effective, strict=True))
+        for name in ("n_effective", "reached"):
+            plain |= dict(zip((name, f"{name}_low", f"{name}_high"), plain.pop(name) or (None,) * 3, strict=True))
+        del plain["unreached"]
         plain |= dict(zip(("forecast_low", "forecast_high"), forecast, strict=True))
         plain["forecast_reason"] = self.forecast_reason or None
         return {name: _plain(value) for name, value in plain.items()}
@@ -131,7 +144,8 @@ def trends(
     """What ``follow`` follows over ``samples``, one a generation; ``generations`` rise, and 0 is not among them.
 
     ``definer`` is the baseline's sample: it says what is rare, and where the margins start. ``margins`` are those in
-    force, by the gate's statistic. ``trained_on_definer``: the generations descend from a model trained on its texts.
+    force, by the statistic that is followed. ``trained_on_definer``: the generations descend from a model trained on
+    its texts.
     """
     if len(samples) != len(generations) or any(a >= b for a, b in pairwise(generations)):
         raise ValueError(f"{len(samples)} samples need as many generations, rising; got {list(generations)}")
@@ -148,7 +162,7 @@ def trends(
         unit=unit,
     )
     return tuple(
-        each if isinstance(each, NotMeasured) else _trend(each, line, tuple(generations), margins.get(each.gate))
+        each if isinstance(each, NotMeasured) else _trend(each, line, tuple(generations), margins.get(each.statistic))
         for statistics in follow
         for each in statistics(line)
     )
@@ -166,7 +180,8 @@ def _trend(each: Followed, line: Succession, generations: tuple[int, ...], margi
         error = math.sqrt(max(float(weights @ covariance[1:, 1:] @ weights), 0.0)) or math.inf
     values = np.exp(each.values) if each.scale == "log" else each.values
     errors = np.where(enough, np.sqrt(np.diag(covariance)), np.inf) * (values if each.scale == "log" else 1.0)
-    bent = math.isfinite(error) and _misfit(each.values[1:], covariance[1:, 1:], generations) <= _MISFIT
+    off, freedom = _off_line(each.values[1:], covariance[1:, 1:], generations) if math.isfinite(error) else (0.0, 1)
+    bent = float(chdtrc(freedom, off)) <= _MISFIT
     trend = Trend(
         statistic=each.statistic,
         unit=each.unit,
@@ -190,6 +205,10 @@ def _trend(each: Followed, line: Succession, generations: tuple[int, ...], margi
         drift = float(line.layout.scatter(each.influence)[1:].mean()) * _steps(generations)
         trend = dataclasses.replace(trend, n_effective=n_effective(slope, error, drift))
     why = each.no_baseline or ("" if enough[0] else "the baseline has too few texts to know its own level")
+    lost = why or ("" if math.isfinite(error) else _UNKNOWN[bool(enough[1:].all())])
+    stretch = math.sqrt(off / freedom) if bent else 1.0
+    height = None if lost else _reached(each, covariance, generations, stretch)
+    trend = dataclasses.replace(trend, reached=height, unreached=lost)
     why = why if trend.established else "no damage along the generations is established"
     if margin is None or why:
         return dataclasses.replace(trend, forecast_reason=why if margin is not None else "no gate has a margin for it")
@@ -213,12 +232,12 @@ def _steps(generations: Sequence[int]) -> float:
     return float(np.diff(generations) @ later[1:] ** 2)
 
 
-def _misfit(values: FloatArray, covariance: FloatArray, generations: Sequence[int]) -> float:
-    """p-value of "the values lie on a line": chi-square of what no line explains, G - 2 degrees of freedom."""
+def _off_line(values: FloatArray, covariance: FloatArray, generations: Sequence[int]) -> tuple[float, int]:
+    """Chi-square of what no straight line through the values explains, and its G - 2 degrees of freedom."""
     straight = np.stack((np.ones(len(generations)), np.array(generations, dtype=np.float64)), axis=1)
     rest = np.linalg.qr(straight, mode="complete")[0][:, 2:]
     off = values @ rest
-    return float(chdtrc(off.size, off @ np.linalg.pinv(rest.T @ covariance @ rest) @ off))
+    return float(off @ np.linalg.pinv(rest.T @ covariance @ rest) @ off), off.size
 
 
 def n_effective(slope: float, error: float, drift: float) -> tuple[float, float, float]:
@@ -246,10 +265,27 @@ def _border(beyond: Callable[[float], float], inside: float, outside: float) -> 
     return outside
 
 
+def _level_and_slope(generations: Sequence[int]) -> FloatArray:
+    """What the baseline and every generation count in the line's height above the baseline at the mean generation, and
+    in its slope; shape (2, C)."""
+    g = len(generations)
+    return np.stack((np.append(-1.0, np.full(g, 1 / g)), np.append(0.0, _weights(generations))))
+
+
+def _reached(
+    each: Followed, covariance: FloatArray, generations: Sequence[int], stretch: float
+) -> tuple[float, float, float]:
+    """The line's height above the baseline at the last generation, and its interval, ``stretch`` times as wide."""
+    contrast = np.array([1.0, generations[-1] - np.mean(generations)]) @ _level_and_slope(generations)
+    reach = Z * stretch * math.sqrt(max(float(contrast @ covariance @ contrast), 0.0))
+    height = float(contrast @ each.values)
+    back: Callable[[float], float] = math.exp if each.scale == "log" else float
+    return back(height), back(height - reach), back(height + reach)
+
+
 def _forecast(trend: Trend, values: FloatArray, covariance: FloatArray, margin: float) -> Trend:
     """When the line through the generations lies ``margin`` from the baseline."""
-    g = len(trend.generations)
-    contrasts = np.stack((np.append(-1.0, np.full(g, 1 / g)), np.append(0.0, _weights(trend.generations))))
+    contrasts = _level_and_slope(trend.generations)
     apart = float(contrasts[0] @ values) - margin
     ends = crossing(apart, trend.slope, contrasts @ covariance @ contrasts.T) + np.mean(trend.generations)
     horizon, first = 2 * trend.generations[-1], trend.generations[0]

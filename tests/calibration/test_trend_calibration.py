@@ -7,18 +7,24 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.lineages.simulation.wright_fisher import type_names
-from collapse_audit.probes.registry import follows_of
+from collapse_audit.probes.registry import BUILTIN, follows_of
+from collapse_audit.probes.statistics.readings import Estimate
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.trends.trend import Trend, trends
+from collapse_audit.reports.document import Outcome
+from collapse_audit.run.along import followed_gates, reading
+from collapse_audit.verdicts.family import judge_family
 from tests.calibration.conftest import at_least, at_most
 from tests.calibration.texts import documents, sharpened, zipf
 
 pytestmark = pytest.mark.calibration
 
+IntArray = npt.NDArray[np.int64]
 Repeats = Callable[[int], int]
 GENERATIONS = 5
 CONTINUOUS = ("tail-mass", "effective-tokens", "heterozygosity", "log-perplexity")
@@ -116,7 +122,7 @@ def test_forecast_and_slope_of_a_steady_decay_hold_the_truth(slope: float, repea
     for repeat in range(count):
         rng = np.random.default_rng([44, round(-1000 * slope), repeat])
         line = [fading(0.2 * np.exp(slope * k), 300, rng) for k in range(1 + GENERATIONS)]
-        trend = followed(line, margins={"tail-mass-ratio": 0.8}, seed=repeat)["tail-mass"]
+        trend = followed(line, margins={"tail-mass": 0.8}, seed=repeat)["tail-mass"]
         covered += trend.low <= slope <= trend.high
         if trend.forecast is not None:
             forecasts += 1
@@ -164,3 +170,47 @@ def test_n_effective_counts_texts_however_many_words_they_have(repeats: Repeats)
             held += effective[1] <= 40 <= effective[2]
     assert found >= count // 2
     assert held >= at_least(found, 0.87)
+
+
+GATES = {gate.trend: gate.of_trend() for _, gate in followed_gates(BUILTIN)}
+
+
+def failing(line: Sequence[Sample], *, seed: int) -> set[str]:
+    """Trends that fail where trends gate: one family, Holm at .05, default margins."""
+    found = followed(line, seed=seed)
+    readings = {name: reading(found[name]) for name in GATES if name in found}
+    estimates = {name: each for name, each in readings.items() if isinstance(each, Estimate)}
+    judged = judge_family(estimates, GATES, alpha=0.05)
+    return {name for name, judgement in judged.items() if judgement.outcome is Outcome.FAIL}
+
+
+def test_a_stationary_lineage_fails_by_a_trend_in_at_most_a_share_alpha(repeats: Repeats) -> None:
+    """300 lineages of five generations of 60 texts, all of one model. So few texts leave open where a line ends, and
+    the slope's test alone keeps the rate."""
+    count = repeats(300)
+    failed = 0
+    for repeat in range(count):
+        rng = np.random.default_rng([47, repeat])
+        line = [named(documents(zipf(5000), 60, rng).texts.to_pylist(), rng) for _ in range(1 + GENERATIONS)]
+        failed += bool(failing(line, seed=repeat))
+    assert failed <= at_most(count, 0.05)
+
+
+def losing(rare: IntArray, n: int, rng: np.random.Generator) -> Sample:
+    """Texts of 40 words, a fifth of them of the ``rare`` types that are left, which are equally frequent."""
+    words = np.where(rng.random((n, 40)) < 0.2, 20 + rng.choice(rare, (n, 40)), rng.integers(0, 20, (n, 40)))
+    return named([" ".join(f"w{word}" for word in row) for row in words], rng)
+
+
+def test_two_percent_of_rare_types_lost_at_each_of_eight_generations_are_found(repeats: Repeats) -> None:
+    """800 rare types, 300 texts a generation. Of them (.98)^8 = .85 are left at the last, so of all types seen .87."""
+    count = repeats(100)
+    found = 0
+    for repeat in range(count):
+        rng = np.random.default_rng([48, repeat])
+        rare, line = np.arange(800), []
+        for k in range(9):
+            rare = rng.permutation(rare)[: rare.size - (round(0.02 * rare.size) if k else 0)]
+            line.append(losing(rare, 300, rng))
+        found += "distinct-types" in failing(line, seed=repeat)
+    assert found >= at_least(count, 0.95)

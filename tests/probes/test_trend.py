@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chi2, page_trend_test, rankdata
+from scipy.stats import page_trend_test, rankdata
 
 from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.probes.pairs.tail import halves
@@ -26,10 +26,10 @@ from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.trends import succession
 from collapse_audit.probes.trends.followed import Followed
 from collapse_audit.probes.trends.succession import Layout, Succession
-from collapse_audit.probes.trends.trend import Trend, _misfit, _steps, crossing, n_effective, page, trends
+from collapse_audit.probes.trends.trend import Trend, _off_line, _steps, crossing, n_effective, page, trends
 
 Rows = list[list[str]]
-MARGINS = {"tail-mass-ratio": 0.8, "effective-tokens": 0.8, "distinct-types": 0.9, "seq-rep-4": 0.05}
+MARGINS = {"tail-mass": 0.8, "effective-tokens": 0.8, "distinct-types": 0.9, "seq-rep-4": 0.05}
 WORDS = ("tail-mass", "distinct-types", "effective-tokens", "heterozygosity", "seq-rep-4")
 
 
@@ -743,8 +743,47 @@ def test_the_misfit_of_a_line_is_the_chi_square_of_its_residuals() -> None:
     """Equal variances: sum of squared residuals over the variance, G - 2 degrees of freedom."""
     at, values = (1, 2, 4, 5, 9), np.array([0.3, 0.1, 0.4, 0.2, 0.9])
     fitted = np.polyval(np.polyfit(at, values, 1), at)
-    expected = chi2.sf(((values - fitted) ** 2).sum() / 0.01, 3)
-    assert _misfit(values, 0.01 * np.eye(5), at) == pytest.approx(expected)
+    found, freedom = _off_line(values, 0.01 * np.eye(5), at)
+    assert found == pytest.approx(((values - fitted) ** 2).sum() / 0.01)
+    assert freedom == 3
+
+
+@pytest.mark.parametrize("name", ["heterozygosity", "distinct-types"])
+def test_where_the_line_stands_is_its_last_fitted_value_against_the_baseline(name: str) -> None:
+    """Fitted by numpy; the errors of five independent corpora by leaving each text out, weighed by the hat matrix."""
+    statistic, corpora, at = SLOW[name], lineage(31, n=40, step=0.1), np.array([1, 2, 4, 7])
+    found = measured(samples(corpora), numbers=at.tolist())[name]
+    theta = np.log([statistic(rows) for rows in corpora])
+    variance = np.array([jackknifed(statistic, rows, log=True) for rows in corpora]) ** 2
+    line = np.stack((np.ones(4), at), axis=1)
+    hat = line[-1] @ np.linalg.solve(line.T @ line, line.T)
+    height = np.polyval(np.polyfit(at, theta[1:], 1), at[-1]) - theta[0]
+    reach = Z * math.sqrt(variance[0] + hat**2 @ variance[1:])
+    assert "not-a-line" not in found.notes
+    assert found.reached == pytest.approx(tuple(np.exp([height, height - reach, height + reach])))
+
+
+def test_where_values_lie_on_no_line_their_misfit_widens_where_it_stands() -> None:
+    corpora = [repeating(s, n=400) for s in (0, 0, 0.5, 0.5, 0.5, 0.6)]
+    found = measured(samples(corpora), count=199)["seq-rep-4"]
+    variance = np.array(found.errors) ** 2
+    off, freedom = _off_line(np.array(found.values), np.diag(variance), found.generations)
+    assert found.notes == ("not-a-line",)
+    assert found.reached is not None
+    value, low, high = found.reached
+    line = np.stack((np.ones(5), found.generations), axis=1)
+    hat = line[-1] @ np.linalg.solve(line.T @ line, line.T)
+    at_least = Z * math.sqrt(float(hat**2 @ variance) * off / freedom)
+    assert high - value == pytest.approx(value - low)
+    assert at_least < high - value < 1.3 * at_least
+
+
+def test_without_a_level_of_the_baseline_the_line_stands_nowhere() -> None:
+    corpora = lineage(22, n=60, step=0.1)
+    found = measured(samples(corpora), trained_on_definer=True)
+    assert found["tail-mass"].reached is None
+    assert "descend from a model trained on these very baseline texts" in found["tail-mass"].unreached
+    assert found["distinct-types"].reached is not None
 
 
 # What cannot be followed

@@ -69,7 +69,9 @@ def recipe_claims(
     groups: dict[tuple[str, str, int], list[Finding]] = {}
     for finding in findings:
         usable = finding.gating and finding.value is not None and (finding.seed, finding.generation) not in no_run
-        if usable and not (gate_of(finding).worst_of_many or gate_of(finding).checks_run):
+        gate = gate_of(finding)
+        # A trend has Page's test over the seeds.
+        if usable and not (gate.worst_of_many or gate.checks_run or gate.along):
             groups.setdefault((finding.probe, finding.statistic, finding.generation), []).append(finding)
     groups = {key: group for key, group in groups.items() if len({finding.seed for finding in group}) > 1}
     gates = {key: _gate(group, gate_of(group[0])) for key, group in groups.items()}

@@ -1,46 +1,13 @@
-"""What changes along the generations of an audit: a trend of every seed, and Page's test over the seeds."""
+"""What changes along the generations as the report holds it: the trends of every seed, and Page's test over seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from collapse_audit.lineages.corpora.corpus import Corpus
-from collapse_audit.probes.registry import follows_of
-from collapse_audit.probes.text.labels import LabelRule
-from collapse_audit.probes.text.sample import Sample
-from collapse_audit.probes.trends.trend import FEWEST, Trend, page, trends
-from collapse_audit.probes.types import Probe
-from collapse_audit.run.plan import Comparison
-from collapse_audit.settings.config import AuditConfig
-
-
-def seed_trends(
-    comparisons: Sequence[Comparison],
-    samples: Mapping[Corpus, Sample],
-    config: AuditConfig,
-    probes: Iterable[Probe],
-    rule: LabelRule | None,
-) -> tuple[Trend, ...]:
-    """The trends of one seed's gating generations; none where they have no baseline in common, or are too few."""
-    gating = [comparison for comparison in comparisons if comparison.gating]
-    if len({comparison.baseline.corpus for comparison in gating}) != 1 or len(gating) < FEWEST:
-        return ()
-    followed = trends(
-        [samples[comparison.current.corpus] for comparison in gating],
-        [comparison.generation for comparison in gating],
-        definer=samples[gating[0].baseline.corpus],
-        permutations=config.permutations,
-        seed=config.seed,
-        margins={gate.statistic: config.gate(probe, gate).margin for probe in probes for gate in probe.gates},
-        follow=follows_of(probes),
-        labels=rule,
-        unit=config.unit,
-        trained_on_definer=any(comparison.trained_on_baseline for comparison in gating),
-    )
-    return tuple(trend for trend in followed if isinstance(trend, Trend))
+from collapse_audit.probes.trends.trend import FEWEST, Trend, page
 
 
 def trend_rows(by_seed: Mapping[str | None, Sequence[Trend]]) -> list[dict[str, Any]]:
