@@ -27,7 +27,8 @@ from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.corpora.readers.formats import split_name
 from collapse_audit.lineages.files.door import Refused, limits, parse_json, read_bytes
 from collapse_audit.lineages.files.problems import problem, shorten
-from collapse_audit.probes.text.sample import GENERATION_0, SCORES
+from collapse_audit.probes.text.draw import SCORES
+from collapse_audit.probes.text.sample import GENERATION_0
 
 __all__ = ["FOLDER", "GENERATION_0", "Identity", "Scores", "path_of", "read_scores", "scores_beside", "with_scores"]
 

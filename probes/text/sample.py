@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collapse_audit.probes.statistics.dependence import Neighbours
+from collapse_audit.probes.text.draw import COLUMNS, SCORES, Draw, draw
 from collapse_audit.probes.text.folding import differences, fold, fold_space, visible
 from collapse_audit.probes.text.labels import LabelRule, Labels
 from collapse_audit.probes.text.loops import loops
@@ -21,13 +22,8 @@ from collapse_audit.probes.text.written import MOST_BEGIN, beginnings, without_p
 
 FloatArray = npt.NDArray[np.float64]
 
-_COLUMNS = ("text", "labels", "prompt", "group", "nll")
-_OPTIONAL = ("n_tokens",)
-_KEPT = frozenset((*_COLUMNS, *_OPTIONAL))
 GENERATION_0 = "generation-0"
 """What the scorer is called under whose likelihoods texts are compared."""
-SCORES = "nll:"
-"""How columns begin that hold likelihoods from elsewhere than the records; the scorer follows."""
 _NUMBER = r"\p{Nd}+(?:[.,:/*×xх]\p{Nd}+)*"
 
 
@@ -109,27 +105,10 @@ def read_sample(
 ) -> Sample:
     """Gather record batches into a sample of at most ``max_documents`` (0: all), drawn at random without replacement.
 
-    Every document gets a random priority as it streams by and the smallest are kept, so memory is bounded by the
-    sample and not by the corpus, and the draw is uniform whatever the order of the file.
+    Memory is bounded by the sample and not by the corpus; see :mod:`~collapse_audit.probes.text.draw`.
     """
-    rng = np.random.default_rng(seed)
-    kept: list[pa.Table] = []
-    priorities: list[FloatArray] = []
-    n_read = waiting = 0
-    for batch in batches:
-        table = pa.Table.from_batches([batch])
-        table = table.select([name for name in table.column_names if name in _KEPT or name.startswith(SCORES)])
-        kept.append(table)
-        priorities.append(rng.random(len(table)))
-        n_read += len(table)
-        waiting += len(table)
-        if max_documents and waiting > 2 * max_documents:
-            kept, priorities = _smallest(kept, priorities, max_documents)
-            waiting = max_documents
-    if max_documents and waiting > max_documents:
-        kept, priorities = _smallest(kept, priorities, max_documents)
-    table = pa.concat_tables(kept).combine_chunks()
-    return _sample(table, name=name, digest=digest, n_read=n_read, tokenizer=tokenizer)
+    drawn = draw(batches, most=max_documents, seed=seed)
+    return sample_of(drawn, name=name, digest=digest, tokenizer=tokenizer)
 
 
 def with_prompts_of(sample: Sample, other: Sample, tokenizer: Tokenizer) -> Sample:
@@ -150,17 +129,10 @@ def with_prompts_of(sample: Sample, other: Sample, tokenizer: Tokenizer) -> Samp
     )
 
 
-def _smallest(
-    tables: list[pa.Table], priorities: list[FloatArray], count: int
-) -> tuple[list[pa.Table], list[FloatArray]]:
-    """Keep the ``count`` rows of the smallest priority, in their order."""
-    priority = np.concatenate(priorities)
-    rows = np.sort(np.argpartition(priority, count)[:count])
-    return [pa.concat_tables(tables).take(pa.array(rows)).combine_chunks()], [priority[rows]]
-
-
-def _sample(table: pa.Table, *, name: str, digest: str, n_read: int, tokenizer: Tokenizer) -> Sample:
-    columns = {column: _one(table[column]) for column in _COLUMNS}
+def sample_of(drawn: Draw, *, name: str, digest: str, tokenizer: Tokenizer) -> Sample:
+    """What was drawn of a corpus as a sample: what the model wrote of each document, and its tokens."""
+    table = drawn.table.combine_chunks()
+    columns = {column: _one(table[column]) for column in COLUMNS}
     raw = columns["text"].cast(pa.large_string())
     nll = columns["nll"]
     answers = written(raw, _present(columns["prompt"]))
@@ -171,7 +143,7 @@ def _sample(table: pa.Table, *, name: str, digest: str, n_read: int, tokenizer: 
     return Sample(
         name=name,
         digest=digest,
-        n_read=n_read,
+        n_read=drawn.n_read,
         texts=answers.texts,
         tokens=tokens,
         label_field=_present(columns["labels"]),
