@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from collapse_audit.commands.console import Parser, exit_with, status, stderr, stdout, write
 from collapse_audit.commands.github_runner import guarded, inert
@@ -67,12 +67,15 @@ def _run(argv: Sequence[str]) -> int:
 def _judge(options: Namespace) -> int:
     """What ``run`` was asked for, once its arguments are known."""
     from collapse_audit.commands.arrow import do_without_pandas
-    from collapse_audit.commands.sources import sources
+    from collapse_audit.commands.sources import of_data, sources
 
     if not options.probes:  # whose code may be given frames
         do_without_pandas()
-    named = sources(options.lineages, options.generations)
-    prepared = [_prepare(options, source) for source in named]
+    if of_data(options):
+        prepared = [_prepare_data(options)]
+    else:
+        prepared = [_prepare(options, source) for source in sources(options.lineages, options.generations)]
+    several = len(prepared)
     if options.collect_only:
         return _collect_only(prepared)
     _check_writable(options)
@@ -92,8 +95,8 @@ def _judge(options: Namespace) -> int:
     for report in reports:
         _show(report, options)
     code = _exit_code([report.exit_code for report in reports])
-    if len(named) > 1:
-        together = _together(reports, len(named), code)
+    if several > 1:
+        together = _together(reports, several, code)
         write(inert(together) if options.github_annotations else together)
     return code
 
@@ -124,27 +127,44 @@ def _prepare(options: Namespace, source: str | list[str]) -> Prepared:
     return prepare(
         source if isinstance(source, str) else None,
         generations=None if isinstance(source, str) else source,
-        probe_files=options.probes,
-        select=options.select,
         generation=options.generation,
-        text=options.text,
-        prompt=options.prompt,
-        label=options.label,
-        group=options.group,
-        documents=options.documents,
-        config_file=options.config,
-        sets=options.sets,
         baseline=options.baseline,
         labels=options.labels,
-        tokens=options.tokens,
         independent=options.independent,
-        seed=options.seed,
-        allow_inconclusive=options.allow_inconclusive,
-        fail_on_change=options.fail_on_change or (None if options.fail_on_change is None else True),
-        unit=options.unit,
-        evidence=options.evidence,
-        anytime=options.anytime,
+        **_common(options),
     )
+
+
+def _prepare_data(options: Namespace) -> Prepared:
+    from collapse_audit.api import prepare_data
+    from collapse_audit.run.data_plan import DataFiles
+
+    files = DataFiles(
+        data=options.data, reference=options.reference, evaluation=options.evaluation, labelled=options.labelled
+    )
+    return prepare_data(files, phrases=options.phrases, **_common(options))
+
+
+def _common(options: Namespace) -> dict[str, Any]:
+    """What is said of a lineage and of training data alike."""
+    return {
+        "probe_files": options.probes,
+        "select": options.select,
+        "text": options.text,
+        "prompt": options.prompt,
+        "label": options.label,
+        "group": options.group,
+        "documents": options.documents,
+        "config_file": options.config,
+        "sets": options.sets,
+        "tokens": options.tokens,
+        "seed": options.seed,
+        "allow_inconclusive": options.allow_inconclusive,
+        "fail_on_change": options.fail_on_change or (None if options.fail_on_change is None else True),
+        "unit": options.unit,
+        "evidence": options.evidence,
+        "anytime": options.anytime,
+    }
 
 
 def _history(options: Namespace) -> AbstractContextManager[OpenHistory | None]:

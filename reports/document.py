@@ -72,6 +72,8 @@ class Finding:
     seed: str | None
     generation: int
     baseline: str
+    judged: str | None = None
+    """What is judged, where it is no generation: ``the data``."""
     gating: bool
     outcome: Outcome
     value: float | None = None
@@ -155,6 +157,11 @@ class AuditReport:
     the findings; renderers say it in one line of their own.)"""
     environment: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def of_data(self) -> bool:
+        """Whether training data were judged, and no generation."""
+        return any(finding.judged is not None for finding in self.findings)
+
     def __repr__(self) -> str:
         return f"<AuditReport of {self.lineage['name']}: {self.summary}>"
 
@@ -166,7 +173,7 @@ class AuditReport:
         )
         rows = []
         for one in shown:
-            place = f"generation {one.generation}" + ("" if one.seed is None else f", seed {one.seed}")
+            place = (one.judged or f"generation {one.generation}") + ("" if one.seed is None else f", seed {one.seed}")
             rows.append((place, f"{one.probe} / {one.statistic}: {one.outcome.value}", one.sentence or one.reason))
         return head(self.verdict.value, self.summary, rows, [note for note in self.notes if note.startswith("text = ")])
 
@@ -220,6 +227,11 @@ class Cell:
     generation: int
     findings: tuple[Finding, ...]
     """At least one; gated statistics and context alike."""
+
+    @property
+    def judged(self) -> str | None:
+        """What is judged, where it is no generation."""
+        return self.findings[0].judged
 
     @property
     def gating(self) -> bool:

@@ -98,7 +98,7 @@ def _percent(value: float, margin: float) -> str:
 
 def _limit(gate: Gate) -> str:
     worst = _shown(gate, gate.margin)
-    if gate.unit == "ratio" and gate.worse == "lower":
+    if gate.worse == "lower" and (gate.unit == "ratio" or ("{value}" in gate.says and gate.margin > 0)):
         return f"{worst} is the least allowed"
     if "{value}" in gate.says or gate.unit == "ratio":
         return f"{worst} is the most allowed"
@@ -127,7 +127,7 @@ def _wanted(gate: Gate) -> str:
 def _open(gate: Gate, reading: Estimate, judgement: Judgement, found: str, units: Units | None) -> str:
     if "prompts-inside" in reading.notes:
         return f"{found}; {_INSIDE}"
-    if "too-short" in reading.notes:
+    if not {"too-short", "bounded"}.isdisjoint(reading.notes):
         return f"{found}; {reading.explanation}"
     one_sided = "one-sided" in reading.notes or not reading.can_fail
     n = min(reading.n_baseline, reading.n_generation)
