@@ -21,7 +21,7 @@ from collapse_audit.probes.registry import BUILTIN, DATA, all_probes
 from collapse_audit.probes.text.labels import label_rule
 from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport
-from collapse_audit.run.data_plan import DataFiles, data_plan
+from collapse_audit.run.data_plan import NO_REFERENCE, DataFiles, data_plan
 from collapse_audit.run.plan import Plan, baseline_path, described, id_part, plan
 from collapse_audit.run.runner import run
 from collapse_audit.run.seed_audit import Progress
@@ -200,7 +200,7 @@ def prepare_data(
     )
     if config.reading != Reading():
         corpora = files.open(config.reading)
-    config = replace(config, baseline="none" if corpora.reference is None else "reference", labels="none")
+    config = replace(config, baseline=NO_REFERENCE if corpora.reference is None else "reference", labels="none")
     found = corpora.lineage
     laid_out = data_plan(corpora, found, config, asked, keep=keep)
     if select is not None:

@@ -29,8 +29,8 @@ _COMMON = 0.10
             unit="ratio",
             worse="lower",
             margin=0.80,
-            because="a fifth of the change from one sentence to the next gone; halves of corpora whose texts hold several "
-            "sentences, 424 to 1,000 texts each, keep .97 to 1.05",
+            because="a fifth of the change from one sentence to the next gone; halves of corpora whose texts hold "
+            "several sentences, 424 to 1,000 texts each, keep .97 to 1.05",
             kind="move",
             plain="change of length from sentence to sentence",
             says="the change of length from one sentence to the next is {value} of that in the reference",
@@ -40,8 +40,8 @@ _COMMON = 0.10
             unit="ratio",
             worse="lower",
             margin=0.70,
-            because="three in ten of the returns of a word gone; texts of a trigram model keep .22 to .26, the same halves "
-            ".93 to 1.04",
+            because="three in ten of the returns of a word gone; texts of a trigram model keep .22 to .26, the same "
+            "halves .93 to 1.04",
             kind="move",
             plain="returns of a word in one text",
             says="words come back within a text {value} as often as in the reference",
@@ -65,14 +65,14 @@ def burstiness(data: TrainingData) -> Iterator[Reading]:
         of the texts, texts cut to the same length. Equally many texts a side; documents are relabelled.
 
     Why it signals collapse
-        Practitioners' lists name even sentences as a mark of machine text, and a trigram model's words do not come back:
-        what is learned from such data is as flat as they are.
+        Practitioners' lists name even sentences as a mark of machine text, and a trigram model's words do not come
+        back: what is learned from such data is as flat as they are.
 
     When it misleads
-        Sentences of small models are less even than people's (1.15 to 2.4 of it in five lineages here), not more. Another
-        kind of text has other sentences: chats, manuals and reports are even, novels are not. So less than the
-        margin is ``changed``, never a loss, and says nothing of who wrote any one text. Copies and loops bring words
-        back, too, and hide that they do not come in bursts.
+        Sentences of small models are less even than people's, not more: in five lineages they change 1.15 to 2.4 times
+        as much. Another kind of text has other sentences: chats, manuals and reports are even, novels are not. So less
+        than the margin is ``changed``, never a loss, and says nothing of who wrote any one text. Copies and loops bring
+        words back, too, and hide that they do not come in bursts.
 
     Needs
         Text, and a reference (``--reference``).
@@ -88,7 +88,9 @@ def _changes(texts: pa.Array) -> tuple[FloatArray, FloatArray]:
     within = document[1:] == document[:-1]
     change = np.abs(np.diff(np.log(lengths)))[within]
     of = document[1:][within]
-    return np.bincount(of, change, len(texts)), np.bincount(of, minlength=len(texts)).astype(np.float64)
+    return np.bincount(of, change, len(texts)).astype(np.float64), np.bincount(of, minlength=len(texts)).astype(
+        np.float64
+    )
 
 
 def _returns(data: TrainingData) -> tuple[FloatArray, FloatArray]:

@@ -40,8 +40,8 @@ _SHOWN = 5
             because="Lee et al. 2022 find .004 (Wiki-40B) to .14 (RealNews) in corpora that models are trained on",
             kind="move",
             plain="near-copies",
-            says="the share of training texts that are another's copy but for names and the like lies {value} above that "
-            "of people's",
+            says="the share of training texts that are another's copy but for names and the like lies {value} above "
+            "that of people's",
         ),
     ),
     source="Lee et al. 2022, doi 10.18653/v1/2022.acl-long.577 (deduplicating training data)",
@@ -62,10 +62,10 @@ def duplicates(data: TrainingData) -> Iterator[Reading]:
         on more of them. Deduplicated data need fewer steps for the same loss (Lee et al. 2022).
 
     When it misleads
-        Who repeats people's texts on purpose, to give them weight, has copies. Forms and reports are near-copies of each
-        other whoever writes them: give a reference of the same kind. Near-copies beyond the margin are ``changed``, and
-        no loss by themselves. Where only a part of the data was read (``max_documents``), there are more copies than
-        were found: that may fail, but not pass.
+        Who repeats people's texts on purpose, to give them weight, has copies. Forms and reports are near-copies of
+        each other whoever writes them: give a reference of the same kind. Near-copies beyond the margin are
+        ``changed``, and no loss by themselves. Where only a part of the data was read (``max_documents``), there are
+        more copies than were found: that may fail, but not pass.
 
     Needs
         Text.
@@ -94,11 +94,7 @@ def _repeats(data: TrainingData, kind: IntArray, statistic: str) -> Reading:
         p_value=None,
         n_baseline=known,
         n_generation=n,
-        raw={
-            "copies": n - int(np.count_nonzero(mine)),
-            "share": 1 - np.count_nonzero(mine) / n,
-            "most": int(mine.max()),
-        },
+        raw={"share": share, "share_of_reference": usual, "among": alike, "most_frequent": int(mine.max())},
         evidence=tuple(_evidence(data, kind[data.side == 1], mine)),
         notes=("bounded",),
         explanation="; ".join(told),

@@ -19,7 +19,8 @@ _SMALL = 0.5
 """Share of the number of data under which a reference is small."""
 _FOREIGN = 0.35
 """Share of words that the reference does not know, above what it does not know of itself, from which the data are of
-another subject or language: texts of models, after five generations, up to .25 (docs/decisions/0023-data-gates.md)."""
+another subject or language: texts of models, after five generations, up to .25
+(docs/decisions/0023-training-data.md)."""
 
 
 @data_probe(
@@ -168,8 +169,8 @@ def _foreign(data: TrainingData) -> str:
     if strange - usual < _FOREIGN:
         return ""
     return (
-        f"next to none of the data stands in the reference, which does not know {strange:.0%} of their words either: it "
-        "is of another subject or language, and says nothing of who wrote them"
+        f"next to none of the data stands in the reference, which does not know {strange:.0%} of their words either: "
+        "it is of another subject or language, and says nothing of who wrote them"
     )
 
 

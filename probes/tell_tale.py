@@ -29,7 +29,8 @@ _FEWEST = 5
             because="one training text in a hundred; of 18,365 texts of people (stories, questions, abstracts, "
             "paragraphs, sentences of four languages, reports) none holds one of the built-in phrases",
             plain="tell-tale phrases",
-            says="the share of training texts with a phrase that gives a chat model away lies {value} above that of people's",
+            says="the share of training texts with a phrase that gives a chat model away lies {value} above that of "
+            "people's",
         ),
     ),
     source="Clopper & Pearson 1934, doi 10.1093/biomet/26.4.404",
@@ -44,8 +45,8 @@ def tell_tale(data: TrainingData) -> Reading:
 
     Formula and unit
         Texts that hold at least one phrase of the list, whole words, case folded, over all texts; less the share of the
-        reference's that do (with its 95% bounds). Without a reference people's texts are taken to hold none. The list is built in, Russian and English, or
-        your own: ``--phrases FILE``, one a line.
+        reference's that do (with its 95% bounds). Without a reference people's texts are taken to hold none. The list
+        is built in, Russian and English, or your own: ``--phrases FILE``, one a line.
 
     Why it signals collapse
         Refusals and disclaimers are what a model writes when it writes as nobody; a model that is trained on them

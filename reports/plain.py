@@ -78,7 +78,7 @@ def called(finding: Finding) -> str:
 
 
 def place(one: Finding | Cell) -> str:
-    """``generation 2 (seed 1)``, the seed only where the lineage has several; ``the data`` where it is no generation."""
+    """``generation 2 (seed 1)``, the seed only where the lineage has several; ``the data`` where it is none."""
     return judged(one) if one.seed is None else f"{judged(one)} (seed {one.seed})"
 
 

@@ -25,7 +25,7 @@ _MISSING: dict[Need, str] = {
 class DataAudit(SeedAudit):
     """The one comparison of training data, as the comparisons of a seed are: one family of tests."""
 
-    def measure(self, progress: Progress, stop_at_first: bool) -> tuple[list[Measured], int]:
+    def measure(self, progress: Progress, stop_at_first: bool) -> tuple[list[Measured], int]:  # noqa: ARG002
         """Everything measured, and the size of the family of tests it was planned as."""
         (comparison,), beside = self.comparisons, self._beside
         size = sum(len(probe.gates) for probe in comparison.probes if self._not_there(probe) is None)
@@ -43,10 +43,8 @@ class DataAudit(SeedAudit):
         )
         if beside.reference is not None:
             self._tell_unit(data, comparison)
-        if any(self.config.gates[key].auto for key in self.config.gates if key[0] in {one.name for one in DATA}):
-            self.notes.append(
-                "margin = auto: what is counted has no margin that a text could settle; the defaults hold"
-            )
+        if self.config.automatic(comparison.probes):
+            self.notes.append("margin = auto: no text settles a margin of training data; the defaults hold")
         measured = [found for probe in comparison.probes for found in self._asked(probe, data, comparison, progress)]
         return [dataclasses.replace(one, permutations=permutations) for one in measured], size
 

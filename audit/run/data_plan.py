@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +21,11 @@ from collapse_audit.run.plan import Comparison, DataSources, Plan, Side, describ
 from collapse_audit.run.taken import taken_as_text
 from collapse_audit.settings.config import AuditConfig
 
+NO_REFERENCE = "no reference"
+"""What findings are against where there is none."""
 JUDGED = "the data"
 """What findings call the data."""
-_NONE = Corpus(path=Path("none"), shown="none", digest="", memory=InMemory([]))
+_NONE = Corpus(path=Path(NO_REFERENCE), shown=NO_REFERENCE, digest="", memory=InMemory([]))
 _LARGEST_LIST = 1 << 20
 """Bytes of a list of phrases."""
 
@@ -46,8 +47,8 @@ class DataFiles:
         data, reference = corpora["data"], corpora.get("reference")
         if reference is not None and reference.digest == data.digest:
             raise UsageError(
-                f"--data {data.shown} and --reference {reference.shown} hold the same bytes: beside themselves data are "
-                "all human, whatever they are; name text that people wrote and that lies apart from the data"
+                f"--data {data.shown} and --reference {reference.shown} hold the same bytes: beside themselves data "
+                "are all human, whatever they are; name text that people wrote and that lies apart from the data"
             )
         return DataCorpora(**corpora)
 
@@ -104,7 +105,7 @@ def data_plan(
         seed=None,
         generation=0,
         current=Side(name=JUDGED, corpus=corpora.data),
-        baseline=sides["reference"] or Side(name="none", corpus=_NONE),
+        baseline=sides["reference"] or Side(name=NO_REFERENCE, corpus=_NONE),
         gating=True,
         trained_on_baseline=False,
         probes=kept,
@@ -130,7 +131,7 @@ def _phrases(file: str) -> tuple[str, ...]:
     if not file:
         return built_in()
     try:
-        if os.stat(file).st_size > _LARGEST_LIST:
+        if Path(file).stat().st_size > _LARGEST_LIST:
             raise UsageError(f"phrases = {file!r}: more than {_LARGEST_LIST:,} bytes; a list of phrases, one a line")
         found = phrases_of(Path(file).read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:

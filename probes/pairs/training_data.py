@@ -62,7 +62,7 @@ class TrainingData(Pair):
     @cached_property
     def text(self) -> IntArray:
         """Which text each of the R + N is, equal ones alike."""
-        return self._texts.indices.to_numpy().astype(np.int64)
+        return np.asarray(self._texts.indices.to_numpy().astype(np.int64))
 
     @cached_property
     def _texts(self) -> pa.DictionaryArray:
