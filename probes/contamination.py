@@ -88,7 +88,7 @@ def contamination(data: TrainingData) -> Reading:
         n_baseline=n,
         n_generation=len(data.generation),
         raw={"word_for_word": float((same & written).sum()) / n, "seen": hits / n, "by_chance": common / n},
-        notes=("bounded",),
+        notes=("range",) if told else (),
         explanation="; ".join(told),
     )
 

@@ -96,7 +96,7 @@ def _repeats(data: TrainingData, kind: IntArray, statistic: str) -> Reading:
         n_generation=n,
         raw={"share": share, "share_of_reference": usual, "among": alike, "most_frequent": int(mine.max())},
         evidence=tuple(_evidence(data, kind[data.side == 1], mine)),
-        notes=("bounded",),
+        notes=("range",) if told else (),
         explanation="; ".join(told),
     )
 

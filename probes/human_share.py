@@ -83,6 +83,7 @@ def human_share(data: TrainingData) -> Reading:
         high = 1.0
     value = max(beyond_chance(each.hits / n, each.alone / each.known) for each in (exact, near))
     low = max(each.least(n, complete=complete) for each in (exact, near))
+    told = _explained(data, exact, near)
     return Estimate(
         value=value,
         low=min(low, value),
@@ -98,8 +99,8 @@ def human_share(data: TrainingData) -> Reading:
             "near_copies_by_chance": near.alone / near.known,
             "repeated": exact.repeated / n,
         },
-        notes=("bounded",),
-        explanation=_explained(data, exact, near),
+        notes=("range",) if told else (),
+        explanation=told,
     )
 
 

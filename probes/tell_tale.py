@@ -81,7 +81,7 @@ def tell_tale(data: TrainingData) -> Reading:
         evidence=()
         if data.evidence == "none"
         else tuple({"kind": "term", "term": phrase, "texts": count} for count, phrase in shown[:_SHOWN]),
-        notes=("bounded",),
+        notes=("range",) if theirs else (),
         explanation=f"so do {theirs / known:.1%} of the reference's, which are taken off" if theirs else "",
     )
 

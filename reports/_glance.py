@@ -64,6 +64,11 @@ def in_words(finding: Finding) -> str:
     return f"{inert(told, limit=_LONGEST)}{seed}"
 
 
+def word(report: AuditReport) -> str:
+    """The verdict in one word: ``collapse``, or ``fail`` where training data were judged."""
+    return "fail" if report.of_data and report.verdict is Verdict.COLLAPSE else report.verdict.value
+
+
 def headline(report: AuditReport) -> tuple[str, tuple[str, ...]]:
     """The verdict in words, and the sentences that say why: of each statistic the worst, the worst first."""
     gating = [finding for finding in report.findings if finding.gating and finding.waiver is None]

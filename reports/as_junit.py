@@ -127,7 +127,7 @@ def _result(cell: Cell, report: AuditReport) -> ET.Element | None:
         moved = any(unwanted(finding, asked) for finding in cell.findings)
         return ET.Element("failure", type="changed") if moved else None
     if outcome is Outcome.FAIL:
-        return ET.Element("failure", type="collapse")
+        return ET.Element("failure", type="data" if cell.judged else "collapse")
     if outcome is Outcome.ERROR:
         return ET.Element("error", type="error")
     if outcome is Outcome.INCONCLUSIVE and not allow_inconclusive:

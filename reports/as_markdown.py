@@ -23,7 +23,7 @@ from collapse_audit.reports._format import (
     shown_together,
     title,
 )
-from collapse_audit.reports._glance import reasons, symptoms
+from collapse_audit.reports._glance import reasons, symptoms, word
 from collapse_audit.reports._margins import worst_first
 from collapse_audit.reports._sections import sections
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, cells, unmeasured, worst
@@ -61,7 +61,7 @@ def render(report: AuditReport, *, longest: int = _LONGEST) -> str:
     """
     to_dict(report)  # refuses, by name, what no report may hold
     blocks = [
-        f"## collapse-audit: {report.verdict.value.replace('not_', 'nothing ').upper()}",
+        f"## collapse-audit: {word(report).replace('not_', 'nothing ').upper()}",
         f"**{prose(report.summary)}**",
         *(f"**{prose(line)}**" for line in degenerate(report)),
         *_said(report),

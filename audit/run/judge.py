@@ -100,7 +100,7 @@ def _finding(m: Measured, asked_for: frozenset[str], judgement: Judgement | None
         gate,
         m.reading,
         judgement,
-        generation=m.comparison.generation,
+        judged=common["judged"] or f"generation {m.comparison.generation}",
         baseline=m.comparison.baseline.name,
         units=m.units,
     )

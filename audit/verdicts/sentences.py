@@ -23,13 +23,13 @@ _ELSE = "a wider margin (collapse-audit calibrate proposes one) or another probe
 
 
 def sentence(
-    gate: Gate, reading: Estimate, judgement: Judgement, *, generation: int, baseline: str, units: Units | None = None
+    gate: Gate, reading: Estimate, judgement: Judgement, *, judged: str, baseline: str, units: Units | None = None
 ) -> str:
     """What an estimate says: its value against its margin, and where nobody can tell, what would help.
 
-    ``units``: what is independent, where that is not texts.
+    ``judged``: ``generation 4``, or ``the data``. ``units``: what is independent, where that is not texts.
     """
-    found = _found(gate, reading.value, generation, baseline)
+    found = _found(gate, reading.value, judged, baseline)
     match judgement.outcome:
         case Outcome.FAIL:
             return f"{found}; {_limit(gate)}"
@@ -49,11 +49,11 @@ def sentence_without(gate: Gate, reading: NotMeasured | str) -> str:
     return f"{name}: {'not measured' if reading.neutral else 'nobody can tell'}, because {reading.reason}"
 
 
-def _found(gate: Gate, value: float, generation: int, baseline: str) -> str:
+def _found(gate: Gate, value: float, judged: str, baseline: str) -> str:
     says = gate.says or ("{plain} of {generation} is {value} of that of {baseline}" if gate.unit == "ratio" else "")
     return (says or "{plain} {rise} in {generation}").format(
         plain=gate.plain or gate.statistic,
-        generation=f"generation {generation}",
+        generation=judged,
         baseline=_named(baseline),
         value=_shown(gate, value),
         rise=_change(gate, value),
@@ -127,7 +127,7 @@ def _wanted(gate: Gate) -> str:
 def _open(gate: Gate, reading: Estimate, judgement: Judgement, found: str, units: Units | None) -> str:
     if "prompts-inside" in reading.notes:
         return f"{found}; {_INSIDE}"
-    if not {"too-short", "bounded"}.isdisjoint(reading.notes):
+    if not {"too-short", "range"}.isdisjoint(reading.notes):
         return f"{found}; {reading.explanation}"
     one_sided = "one-sided" in reading.notes or not reading.can_fail
     n = min(reading.n_baseline, reading.n_generation)

@@ -57,7 +57,7 @@ def repeated_among(counts: IntArray, n: int) -> float:
     """
     counts = counts[counts > 0].astype(np.int64)
     total = int(counts.sum())
-    if n < 1:
+    if n < 1 or counts.max(initial=0) < 2:
         return 0.0
     left = total - counts
     possible = left >= n
