@@ -20,6 +20,7 @@ from collapse_audit.probes.integrity import integrity
 from collapse_audit.probes.label_coverage import label_coverage
 from collapse_audit.probes.label_divergence import label_divergence
 from collapse_audit.probes.length import length
+from collapse_audit.probes.machine_text import machine_text
 from collapse_audit.probes.mode_coverage import mode_coverage
 from collapse_audit.probes.numbers import numbers
 from collapse_audit.probes.perplexity import perplexity
@@ -56,7 +57,7 @@ BUILTIN: tuple[Probe, ...] = (
 )
 """What is asked of a generation beside its baseline."""
 
-DATA: tuple[Probe, ...] = (human_share, duplicates, contamination, tell_tale, burstiness)
+DATA: tuple[Probe, ...] = (human_share, duplicates, contamination, tell_tale, burstiness, machine_text)
 """What is asked of training data before anything is trained on them."""
 
 Gates = dict[tuple[str, str], Gate]

@@ -27,7 +27,7 @@ _FEWEST = 5
             worse="higher",
             margin=0.01,
             because="one training text in a hundred; of 18,365 texts of people (stories, questions, abstracts, "
-            "paragraphs, sentences of four languages, reports) none holds one of the built-in phrases",
+            "paragraphs, docstrings, sentences of three languages, reports) none holds one of the built-in phrases",
             plain="tell-tale phrases",
             says="the share of training texts with a phrase that gives a chat model away lies {value} above that of "
             "people's",

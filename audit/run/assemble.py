@@ -109,7 +109,11 @@ def _summary(findings: list[Finding], verdict: Verdict, code: ExitCode) -> str:
     word = "fail" if data and verdict is Verdict.COLLAPSE else verdict.value
     waived = sum(1 for finding in gating if finding.waiver is not None)
     beside = f", {waived} waived" if waived else ""
-    if verdict is Verdict.CHANGED and not any(finding.outcome is Outcome.INCONCLUSIVE for finding in gating):
+    if (
+        verdict is Verdict.CHANGED
+        and not data
+        and not any(finding.outcome is Outcome.INCONCLUSIVE for finding in gating)
+    ):
         beside = f", nothing lost{beside}"
     return f"{word}: {len(decisive_ones)} of {total} findings {verb}{where}{beside} [exit {int(code)}]"
 

@@ -59,8 +59,9 @@ class DataAudit(SeedAudit):
 
     def _asked(self, probe: Probe, data: TrainingData, comparison: Comparison, progress: Progress) -> list[Measured]:
         progress(f"the data: {probe.name}")
-        if "evaluation" in probe.needs and self._beside.evaluation is not None:
-            comparison = dataclasses.replace(comparison, baseline=self._beside.evaluation)
+        for need in ("evaluation", "labelled"):
+            beside = getattr(self._beside, need) if need in probe.needs else None
+            comparison = comparison if beside is None else dataclasses.replace(comparison, baseline=beside)
         start = time.perf_counter()
         readings = measured_by(probe, data, self._not_there(probe))
         seconds = (time.perf_counter() - start) / len(probe.gates)

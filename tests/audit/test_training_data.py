@@ -125,6 +125,22 @@ def test_what_cannot_be_judged_is_refused(
     assert not Path("out").exists()
 
 
+def test_a_labelled_sample_tells_the_share_of_machine_text(
+    files: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Words that only models write: 90 of 100 texts hold them, as those of the labelled sample do."""
+    models = [f"delve into it: {text}" for text in drawn(130, 4)]
+    taught = [{"text": text, "label": "human"} for text in PEOPLE[:40]]
+    taught += [{"text": text, "label": "machine"} for text in models[:40]]
+    Path("taught.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in taught), "utf-8")
+    mixed = written("mixed.jsonl", PEOPLE[40:90] + models[40:90])
+    assert command("--data", mixed, "--labelled", "taught.jsonl", "-k", "machine-text") == 0
+    assert "an estimated 50% of the training texts are machines'" in shown(capsys)
+    mostly = written("mostly.jsonl", models[40:])
+    assert command("--data", mostly, "--labelled", "taught.jsonl", "-k", "machine-text") == 1
+    assert "90% is the most allowed" in shown(capsys)
+
+
 def test_empty_texts_are_judged_and_red(files: dict[str, Path]) -> None:
     assert command("--data", written("blank.jsonl", [""] * 50), "--reference", files["people"]) == 1
 
@@ -141,7 +157,7 @@ def test_every_report_says_the_same_and_reads_back(files: dict[str, Path], capsy
     assert "Something speaks against training on these data" in page
     assert "generation 0" not in page + Path("out", "report.md").read_text("utf-8")
     suite = ET.parse(Path("out", "junit.xml")).getroot()[0]
-    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("5", "1", "1")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("6", "1", "2")
     assert {case.get("classname") for case in suite.iter("testcase")} == {"the data"}
     assert command("render", "out/report.json") == 0
     assert capsys.readouterr().out.splitlines()[-1] == last
