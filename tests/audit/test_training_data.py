@@ -125,10 +125,8 @@ def test_what_cannot_be_judged_is_refused(
     assert not Path("out").exists()
 
 
-def test_a_labelled_sample_tells_the_share_of_machine_text(
-    files: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Words that only models write: 90 of 100 texts hold them, as those of the labelled sample do."""
+def test_a_labelled_sample_tells_the_share_of_machine_text(capsys: pytest.CaptureFixture[str]) -> None:
+    """Half of the texts, and then all, hold words that only models write in the labelled sample."""
     models = [f"delve into it: {text}" for text in drawn(130, 4)]
     taught = [{"text": text, "label": "human"} for text in PEOPLE[:40]]
     taught += [{"text": text, "label": "machine"} for text in models[:40]]
