@@ -50,10 +50,12 @@ def declared_share(lineage: Lineage, entry: GenerationEntry) -> Iterator[Fact]:
     measured = f"{counted:,}" if counted == least else f"{least:,} to {counted:,}"
     sentence = f"{share:.4g} of {n:,} records declared human; by their digests {measured} are the reference's"
     ok, noted = least < share * n + 1 and share * n - 1 < counted, False
-    distinct, most = _without_repeats(records.filter(by_people), people, share * n)
+    found = records.filter(by_people)
+    # How often a block stands in the reference nobody can count without the tokenizer that cut it.
+    distinct, most = (len(found.unique()), n) if blocks else _without_repeats(found, people, share * n)
     if lineage.recipe.get("selection") and least >= share * n + 1:
         sentence, ok, noted = f"{sentence}, after some of what models wrote was left out (selection)", True, True
-    if ok and not blocks and most <= share * n - 1:
+    if ok and most <= share * n - 1:
         sentence = f"{sentence}, but only {distinct:,} distinct ones, of {len(people):,}"
         ok = noted = distinct >= _fewest_drawn(len(people.unique()), round(share * n))
         sentence += ": drawn with replacement, as it seems" if ok else ": the same few again and again"
@@ -63,9 +65,9 @@ def declared_share(lineage: Lineage, entry: GenerationEntry) -> Iterator[Fact]:
         ok = ok or (least < share * n + 1 and share * n - 1 < counted + strays)
     elif strays and known:
         sentence, ok = f"{sentence}, and {strays:,} stand in none of the corpora named in trained_on", False
-    found = {"least": least, "most": counted, "distinct": distinct, "records": n}
+    details = {"least": least, "most": counted, "distinct": distinct, "records": n}
     said = f"{entry.training.shown}: {sentence}"
-    yield Fact(kind="human-share", ok=ok, sentence=said, noted=noted and ok, details=found)
+    yield Fact(kind="human-share", ok=ok, sentence=said, noted=noted and ok, details=details)
 
 
 def _anywhere(records: pa.LargeStringArray, reference: Corpus) -> pa.BooleanArray:
