@@ -110,4 +110,5 @@ def _evidence(data: TrainingData, kind: IntArray, of_each: IntArray) -> Iterator
         rows = np.flatnonzero(kind == which)
         if rows.size > 1:
             words = template(data.generation.tokens, rows, text[rows])
-            yield {"kind": "template", "copies": int(rows.size), **({"term": words} if words else {})}
+            shown = {"kind": "template", "term": words} if words else {"kind": "text"}
+            yield {**shown, "copies": int(rows.size)}
