@@ -17,10 +17,11 @@ from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.disk.pack import open_baseline
 from collapse_audit.lineages.files.digest import json_digest
 from collapse_audit.lineages.model.lineage import Lineage
-from collapse_audit.probes.registry import all_probes
+from collapse_audit.probes.registry import BUILTIN, DATA, all_probes
 from collapse_audit.probes.text.labels import label_rule
 from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport
+from collapse_audit.run.data_plan import NO_REFERENCE, DataFiles, data_plan
 from collapse_audit.run.plan import Plan, baseline_path, described, id_part, plan
 from collapse_audit.run.runner import run
 from collapse_audit.run.seed_audit import Progress
@@ -32,6 +33,8 @@ from collapse_audit.verdicts.sequential import alpha_for, bound, number_of
 from collapse_audit.version import __version__
 
 _ROUNDING = 1e-9
+_OF_DATA = {"max_documents": 100_000}
+"""Settings of an audit of training data where nobody says otherwise: what is counted is counted over all texts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +146,7 @@ def prepare(
     opened = source.open(Reading())
     config = load_config(
         opened,
-        known,
+        (*known, *DATA),
         config_file=None if config_file is None else Path(config_file),
         overrides=_overrides(settings),
         sets=sets,
@@ -170,6 +173,40 @@ def prepare(
     laid_out = replace(laid_out, text=taken.text_is, notes=(*opened.notes, *taken.notes, *laid_out.notes))
     asked_for = frozenset() if select is None else frozenset(names_in(select))
     return Prepared(lineage=opened, config=config, probes=known, plan=laid_out, asked_for=asked_for)
+
+
+def prepare_data(
+    files: DataFiles,
+    *,
+    probe_files: Iterable[str | os.PathLike[str]] = (),
+    probes: Iterable[Probe] = (),
+    select: str | None = None,
+    config_file: str | os.PathLike[str] | None = None,
+    sets: Iterable[str] = (),
+    **settings: Unpack[Settings],
+) -> Prepared:
+    """Open training data and what they are held against, and lay out their audit; see :func:`audit`."""
+    keep = keyword(select) if select is not None else lambda _: True
+    known = (*all_probes(Path(file) for file in probe_files), *probes)
+    asked = (*DATA, *(each for each in known if each not in BUILTIN))
+    corpora = files.open(Reading())
+    config = load_config(
+        corpora.lineage,
+        (*known, *DATA),
+        config_file=None if config_file is None else Path(config_file),
+        overrides=_overrides(settings),
+        sets=sets,
+        defaults=_OF_DATA,
+    )
+    if config.reading != Reading():
+        corpora = files.open(config.reading)
+    config = replace(config, baseline=NO_REFERENCE if corpora.reference is None else "reference", labels="none")
+    found = corpora.lineage
+    laid_out = data_plan(corpora, found, config, asked, keep=keep)
+    if select is not None:
+        known_names(select, described(found, asked))
+    asked_for = frozenset() if select is None else frozenset(names_in(select))
+    return Prepared(lineage=found, config=config, probes=asked, plan=laid_out, asked_for=asked_for)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +275,10 @@ def audit(
     after: Any = None,
     generations: str | Sequence[Any] | None = None,
     generation: str | None = None,
+    data: Any = None,
+    reference: Any = None,
+    evaluation: Any = None,
+    labelled: Any = None,
     select: str | None = None,
     probes: Iterable[Probe] = (),
     probe_files: Iterable[str | os.PathLike[str]] = (),
@@ -247,7 +288,7 @@ def audit(
     today: date | None = None,
     **settings: Unpack[Settings],
 ) -> AuditReport:
-    """Audit a lineage: a folder, two corpora, or any number of them in their order.
+    """Audit a lineage: a folder, two corpora, or any number of them in their order; or training data.
 
     A corpus is a path (a file, or a folder of shards or documents), or texts in memory: a list of strings or of
     records, a pandas or polars frame, an Arrow table, a Hugging Face data set.
@@ -258,11 +299,14 @@ def audit(
 
         report = audit("runs/latest")
         report = audit(before=["one text", "another"] * 50, after=["one text"] * 100)
+        report = audit(data="train.jsonl", reference="human.jsonl")
 
     * ``path``: the folder of a lineage;
     * ``before``, ``after``: two corpora;
     * ``generations``: corpora from generation 0 on (a string chooses generations, as ``generation`` does);
     * ``generation``: ``"3"``, ``"1-4"`` or ``"last"``;
+    * ``data``: a corpus that a model is going to be trained on, and beside it ``reference`` (texts of people),
+      ``evaluation`` (an evaluation set) and ``labelled`` (texts whose label is ``human`` or ``machine``);
     * ``select``: a ``-k`` expression;
     * ``probes``: more :class:`~collapse_audit.probes.types.Probe` objects; ``probe_files``: Python files of such;
     * ``config_file``: a TOML file of settings; ``sets``: strings such as ``"token-divergence.margin=0.02"``;
@@ -272,18 +316,17 @@ def audit(
 
     Raises InputError (files that cannot be read), UsageError (settings that make no sense).
     """
-    prepared = prepare(
-        path,
-        before=before,
-        after=after,
-        generations=generations,
-        generation=generation,
-        select=select,
-        probes=probes,
-        probe_files=probe_files,
-        config_file=config_file,
-        sets=sets,
-        **settings,
-    )
+    beside = {"reference": reference, "evaluation": evaluation, "labelled": labelled}
+    common: dict[str, Any] = {"probe_files": probe_files, "probes": probes, "select": select}
+    common |= {"config_file": config_file, "sets": sets, **settings}
+    named = {"path": path, "before": before, "after": after, "generations": generations, "generation": generation}
+    if data is not None:
+        if taken := [name for name, value in named.items() if value is not None]:
+            raise UsageError(f"data and {', '.join(taken)}; training data are no lineage, name the one or the other")
+        prepared = prepare_data(DataFiles(data=data, **beside), **common)
+    elif alone := [name for name, value in beside.items() if value is not None]:
+        raise UsageError(f"{', '.join(alone)} without data; name the training data, too")
+    else:
+        prepared = prepare(**named, **common)
     with nullcontext() if history is None else open_history(Path(history)) as opened:
         return prepared.run(history=opened, today=today)

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from collapse_audit.commands.console import Parser, exit_with, status, stderr, stdout, write
 from collapse_audit.commands.github_runner import guarded, inert
@@ -67,12 +67,15 @@ def _run(argv: Sequence[str]) -> int:
 def _judge(options: Namespace) -> int:
     """What ``run`` was asked for, once its arguments are known."""
     from collapse_audit.commands.arrow import do_without_pandas
-    from collapse_audit.commands.sources import sources
+    from collapse_audit.commands.sources import of_data, sources
 
     if not options.probes:  # whose code may be given frames
         do_without_pandas()
-    named = sources(options.lineages, options.generations)
-    prepared = [_prepare(options, source) for source in named]
+    if of_data(options):
+        prepared = [_prepare_data(options)]
+    else:
+        prepared = [_prepare(options, source) for source in sources(options.lineages, options.generations)]
+    several = len(prepared)
     if options.collect_only:
         return _collect_only(prepared)
     _check_writable(options)
@@ -92,8 +95,8 @@ def _judge(options: Namespace) -> int:
     for report in reports:
         _show(report, options)
     code = _exit_code([report.exit_code for report in reports])
-    if len(named) > 1:
-        together = _together(reports, len(named), code)
+    if several > 1:
+        together = _together(reports, several, code)
         write(inert(together) if options.github_annotations else together)
     return code
 
@@ -124,28 +127,45 @@ def _prepare(options: Namespace, source: str | list[str]) -> Prepared:
     return prepare(
         source if isinstance(source, str) else None,
         generations=None if isinstance(source, str) else source,
-        probe_files=options.probes,
-        select=options.select,
         generation=options.generation,
-        text=options.text,
-        prompt=options.prompt,
-        label=options.label,
-        group=options.group,
-        documents=options.documents,
-        config_file=options.config,
-        sets=options.sets,
         baseline=options.baseline,
         labels=options.labels,
-        tokens=options.tokens,
         independent=options.independent,
-        seed=options.seed,
-        allow_inconclusive=options.allow_inconclusive,
-        fail_on_change=options.fail_on_change or (None if options.fail_on_change is None else True),
-        unit=options.unit,
-        evidence=options.evidence,
         gate_trend=options.gate_trend,
-        anytime=options.anytime,
+        **_common(options),
     )
+
+
+def _prepare_data(options: Namespace) -> Prepared:
+    from collapse_audit.api import prepare_data
+    from collapse_audit.run.data_plan import DataFiles
+
+    files = DataFiles(
+        data=options.data, reference=options.reference, evaluation=options.evaluation, labelled=options.labelled
+    )
+    return prepare_data(files, phrases=options.phrases, **_common(options))
+
+
+def _common(options: Namespace) -> dict[str, Any]:
+    """What is said of a lineage and of training data alike."""
+    return {
+        "probe_files": options.probes,
+        "select": options.select,
+        "text": options.text,
+        "prompt": options.prompt,
+        "label": options.label,
+        "group": options.group,
+        "documents": options.documents,
+        "config_file": options.config,
+        "sets": options.sets,
+        "tokens": options.tokens,
+        "seed": options.seed,
+        "allow_inconclusive": options.allow_inconclusive,
+        "fail_on_change": options.fail_on_change or (None if options.fail_on_change is None else True),
+        "unit": options.unit,
+        "evidence": options.evidence,
+        "anytime": options.anytime,
+    }
 
 
 def _history(options: Namespace) -> AbstractContextManager[OpenHistory | None]:
@@ -272,11 +292,11 @@ def _add_probe_files(parser: Parser) -> None:
 def _list(argv: Sequence[str]) -> int:
     options = _list_parser().parse_args(argv)
     from collapse_audit.commands.explain import overview
-    from collapse_audit.probes.registry import all_probes
+    from collapse_audit.probes.registry import DATA, all_probes
 
     console = stdout()
     with console.capture() as captured:
-        console.print(overview(all_probes(Path(file) for file in options.probes)))
+        console.print(overview((*all_probes(Path(file) for file in options.probes), *DATA)))
     write(captured.get())
     return ExitCode.PASS
 
@@ -293,10 +313,10 @@ def _explain(argv: Sequence[str]) -> int:
     options = _explain_parser().parse_args(argv)
     from collapse_audit.commands.explain import page
     from collapse_audit.commands.messages import message
-    from collapse_audit.probes.registry import all_probes, find
+    from collapse_audit.probes.registry import DATA, all_probes, find
     from collapse_audit.settings.schema import EDITOR_SCHEMA
 
-    known = all_probes(Path(file) for file in options.probes)
+    known = (*all_probes(Path(file) for file in options.probes), *DATA)
     if options.probe in {probe.name for probe in known}:
         write(page(find(options.probe, known)))
     elif options.probe == "settings":

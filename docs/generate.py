@@ -23,7 +23,7 @@ from typing import Any
 
 import collapse_audit
 from collapse_audit.lineages.files.door import Limits
-from collapse_audit.probes.registry import BUILTIN
+from collapse_audit.probes.registry import BUILTIN, DATA
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.types import Probe
 from collapse_audit.settings import config
@@ -39,7 +39,7 @@ _MADE = "<!-- Made by docs/generate.py: edit the code that it reads, not this pa
 
 def pages() -> dict[str, str]:
     """Every generated page: path below docs/ -> its text."""
-    made = {f"probes/{probe.name}.md": probe_page(probe) for probe in BUILTIN}
+    made = {f"probes/{probe.name}.md": probe_page(probe) for probe in (*BUILTIN, *DATA)}
     made["probes/index.md"] = probes_page()
     made["reference/cli.md"] = commands_page()
     made["reference/config.md"] = config_page()
@@ -91,6 +91,12 @@ _PROBES = """\
 Each asks one question of a generation and its baseline. Its page says what is computed, in which unit, why that signals
 collapse, and when it misleads. `collapse-audit list` and `collapse-audit explain PROBE` show the same in the terminal.
 """
+_OF_DATA = """\
+## Training data
+
+These ask of data, before anything is trained on them: `collapse-audit --data FILE`
+([how](../how-to/gate-training-data.md)).
+"""
 _CODES = """\
 Codes are permanent: an old report, a history or a waiver keeps its meaning. A probe of your own is a function in a file
 of yours: [add a probe](../how-to/add-a-probe.md).
@@ -121,6 +127,11 @@ def probe_page(probe: Probe) -> str:
 
 def probes_page() -> str:
     """The overview of all probes, and their order in the sidebar."""
+    contents = block("{toctree}", "\n".join([":hidden:", "", *(probe.name for probe in (*BUILTIN, *DATA))]))
+    return "\n".join([_PROBES, _overview(BUILTIN), "", _OF_DATA, _overview(DATA), "", _CODES, contents, ""])
+
+
+def _overview(probes: Sequence[Probe]) -> str:
     rows = [
         (
             f"[`{probe.name}`]({probe.name}.md)",
@@ -129,11 +140,9 @@ def probes_page() -> str:
             ", ".join(sorted(probe.needs)),
             "<br>".join(f"{gate.statistic} {_limit(gate)}" for gate in probe.gates),
         )
-        for probe in BUILTIN
+        for probe in probes
     ]
-    contents = block("{toctree}", "\n".join([":hidden:", "", *(probe.name for probe in BUILTIN)]))
-    overview = table(("probe", "code", "asks", "needs", "fails where"), rows)
-    return "\n".join([_PROBES, overview, "", _CODES, contents, ""])
+    return table(("probe", "code", "asks", "needs", "fails where"), rows)
 
 
 def _sections(doc: str) -> list[tuple[str, str]]:
@@ -218,7 +227,7 @@ def config_page() -> str:
     ]
     margins = [
         (f"`{probe.name}.{gate.statistic}`", _limit(gate), gate.unit, _range(gate), inline(gate.because))
-        for probe in BUILTIN
+        for probe in (*BUILTIN, *DATA)
         for gate in probe.gates
     ]
     rows = table(("setting", "default", "allowed", ""), settings)

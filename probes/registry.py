@@ -1,4 +1,4 @@
-"""Which probes there are: a written tuple of built-in ones, and users' own from entry points or a file."""
+"""Which probes there are: written tuples of built-in ones, and users' own from entry points or a file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from collapse_audit.errors import ProbeError, UsageError
+from collapse_audit.probes.burstiness import burstiness
 from collapse_audit.probes.concentration import concentration
+from collapse_audit.probes.contamination import contamination
 from collapse_audit.probes.diversity import diversity
+from collapse_audit.probes.duplicates import duplicates
+from collapse_audit.probes.human_share import human_share
 from collapse_audit.probes.integrity import integrity
 from collapse_audit.probes.label_coverage import label_coverage
 from collapse_audit.probes.label_divergence import label_divergence
 from collapse_audit.probes.length import length
+from collapse_audit.probes.machine_text import machine_text
 from collapse_audit.probes.mode_coverage import mode_coverage
 from collapse_audit.probes.numbers import numbers
 from collapse_audit.probes.perplexity import perplexity
@@ -27,6 +32,7 @@ from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.tail_coverage import tail_coverage
 from collapse_audit.probes.tail_mass import tail_mass
 from collapse_audit.probes.task_score import task_score
+from collapse_audit.probes.tell_tale import tell_tale
 from collapse_audit.probes.token_divergence import token_divergence
 from collapse_audit.probes.trends.followed import Follow
 from collapse_audit.probes.types import Probe
@@ -49,6 +55,10 @@ BUILTIN: tuple[Probe, ...] = (
     task_score,
     integrity,
 )
+"""What is asked of a generation beside its baseline."""
+
+DATA: tuple[Probe, ...] = (human_share, duplicates, contamination, tell_tale, burstiness, machine_text)
+"""What is asked of training data before anything is trained on them."""
 
 Gates = dict[tuple[str, str], Gate]
 """Gates by probe and statistic."""
@@ -56,16 +66,23 @@ ENTRY_POINTS = "collapse_audit.probes"
 
 
 def all_probes(files: Iterable[Path] = ()) -> tuple[Probe, ...]:
-    """Built-in probes, then those of installed packages, then those of ``files``; names are unique."""
+    """The built-in probes of generations, then those of installed packages, then those of ``files``.
+
+    Names are unique, also among those of training data (:data:`DATA`).
+    """
     probes = [*BUILTIN, *_installed()]
     for file in files:
         probes.extend(from_file(file))
+    _unique((*probes, *DATA))
+    return tuple(probes)
+
+
+def _unique(probes: tuple[Probe, ...]) -> None:
     for field in ("name", "code"):
         taken = [getattr(probe, field) for probe in probes]
         for value in taken:
             if taken.count(value) > 1:
                 raise UsageError(f"two probes have the {field} {value!r}; change that of yours")
-    return tuple(probes)
 
 
 def follows_of(probes: Iterable[Probe] = BUILTIN) -> tuple[Follow, ...]:
@@ -110,7 +127,7 @@ def from_file(file: Path) -> tuple[Probe, ...]:
     except (Exception, SystemExit) as error:  # a file that calls sys.exit(0) must not end the audit as a pass
         raise ProbeError(f"--probes {file}: {type(error).__name__}: {error}") from error
     mine = {id(value): value for value in vars(module).values() if isinstance(value, Probe)}
-    probes = tuple(value for value in mine.values() if all(value is not builtin for builtin in BUILTIN))
+    probes = tuple(value for value in mine.values() if all(value is not builtin for builtin in (*BUILTIN, *DATA)))
     if not probes:
         raise UsageError(f"--probes {file}: defines no probe; decorate a function with @collapse_audit.probe(…)")
     return probes

@@ -12,14 +12,16 @@ from collapse_audit.errors import ProbeError
 from collapse_audit.probes.packs.answers import Asked
 from collapse_audit.probes.packs.packed_pair import PackedPair
 from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.pairs.training_data import TrainingData
 from collapse_audit.probes.prompts.compared import Compare
 from collapse_audit.probes.prompts.compared import mean_of_texts as compared_mean
 from collapse_audit.probes.statistics.readings import Estimate, Gate, Kind, NotMeasured, Reading, Worse
 from collapse_audit.probes.trends.followed import Follow
 from collapse_audit.probes.trends.followed import mean_of_texts as followed_mean
 
-Need = Literal["text", "labels", "nll", "files", "tasks", "contexts", "prompts"]
+Need = Literal["text", "labels", "nll", "files", "tasks", "contexts", "prompts", "reference", "evaluation", "labelled"]
 Measure = Callable[[Pair], Reading | Iterable[Reading]]
+OfData = Callable[[TrainingData], Reading | Iterable[Reading]]
 Packed = Callable[[Asked, PackedPair], Reading | Iterable[Reading]]
 _NO_TEXTS = "it reads the baseline's texts, and the baseline is a reference pack, which holds none"
 
@@ -176,6 +178,32 @@ def probe(
             exempt=exempt or {},
             packed=packed,
         )
+
+    return register
+
+
+def data_probe(
+    *,
+    name: str,
+    code: str,
+    gates: Iterable[Gate],
+    needs: Iterable[Need],
+    source: str,
+    since: str,
+) -> Callable[[OfData], Probe]:
+    """Turn a function of :class:`~collapse_audit.probes.pairs.training_data.TrainingData` into a :class:`Probe` of what
+    ``collapse-audit --data`` judges: data before anything is trained on them. Raises ProbeError beside any other pair.
+    """
+
+    def register(measure: OfData) -> Probe:
+        def of_data(pair: Pair) -> Reading | Iterable[Reading]:
+            if not isinstance(pair, TrainingData):
+                raise ProbeError(f"probe {name} looks at training data: collapse-audit --data FILE")
+            return measure(pair)
+
+        of_data.__doc__ = measure.__doc__
+        made = probe(name=name, code=code, gates=gates, needs=needs, source=source, since=since)
+        return made(of_data)
 
     return register
 

@@ -154,7 +154,7 @@ def _symptoms(rows: Sequence[Symptom], width: int) -> RenderableType:
     columns = {
         "worst": [row.value for row in rows],
         "margin": [row.margin for row in rows],
-        "gen": [row.where for row in rows],
+        **({} if rows[0].worst.judged else {"gen": [row.where for row in rows]}),
     }
     rest = sum(GAP + max(map(cell_len, (name, *column))) for name, column in columns.items())
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim", collapse_padding=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from collapse_audit.reports.document import AuditReport, Finding, Outcome, about, enough
+from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, about, enough
 from collapse_audit.reports.plain import called, place
 
 WORDS = {
@@ -257,9 +257,14 @@ def title(finding: Finding) -> str:
     return inert(called(finding))
 
 
-def where(generation: int, seed: str | None) -> str:
-    """``generation 2 (seed 1)``, inert."""
-    return inert(place(generation, seed))
+def where(one: Finding | Cell) -> str:
+    """``generation 2 (seed 1)``, or ``the data``, inert."""
+    return inert(place(one))
+
+
+def over(findings: Sequence[Finding]) -> str:
+    """``generations 1-3, 5``, or ``the data``, inert."""
+    return inert(findings[0].judged) if findings[0].judged else generations(one.generation for one in findings)
 
 
 def degenerate(report: AuditReport, *, most: int = 3) -> list[str]:

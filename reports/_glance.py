@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from collapse_audit.reports._format import degenerate, inert, shown, title
 from collapse_audit.reports._margins import worst_first
 from collapse_audit.reports.document import UNIT_NOTE, AuditReport, Finding, Outcome, Verdict, counted, worst
+from collapse_audit.reports.plain import judged
 
 VERDICTS = {
     Verdict.PASS: "No collapse found",
@@ -17,6 +18,13 @@ VERDICTS = {
     Verdict.ERROR: "Error: not everything could be measured",
     Verdict.NOT_MEASURED: "Nothing was measured",
 }
+OF_DATA = {
+    Verdict.PASS: "Nothing speaks against these data",
+    Verdict.COLLAPSE: "Something speaks against training on these data",
+    Verdict.CHANGED: "Different, and nothing that speaks against these data",
+    Verdict.INCONCLUSIVE: "Inconclusive: nothing speaks against these data, and not everything could be told",
+}
+"""The same where training data were judged, before there is a model that could collapse."""
 _DECISIVE = {
     Verdict.COLLAPSE: Outcome.FAIL,
     Verdict.ERROR: Outcome.ERROR,
@@ -51,9 +59,14 @@ class Symptom:
 
 def in_words(finding: Finding) -> str:
     """The sentence of ``finding``, and its seed; reports of older versions have only a reason."""
-    words = finding.sentence or f"{title(finding)} in generation {finding.generation}: {finding.reason}"
+    words = finding.sentence or f"{title(finding)} in {judged(finding)}: {finding.reason}"
     seed = "" if finding.seed is None else f" (seed {inert(finding.seed)})"
     return f"{inert(words, limit=_LONGEST)}{seed}"
+
+
+def word(report: AuditReport) -> str:
+    """The verdict in one word: ``collapse``, or ``fail`` where training data were judged."""
+    return "fail" if report.of_data and report.verdict is Verdict.COLLAPSE else report.verdict.value
 
 
 def headline(report: AuditReport) -> tuple[str, tuple[str, ...]]:
@@ -68,7 +81,8 @@ def headline(report: AuditReport) -> tuple[str, tuple[str, ...]]:
     if report.verdict is Verdict.CHANGED:
         sentences = sentences[:1]
     # A warning speaks of moves; where something was lost, it comes last.
-    return VERDICTS[report.verdict], (*degenerate(report), *_units(report), *sentences[:_REASONS], *warnings)
+    said = {**VERDICTS, **(OF_DATA if report.of_data else {})}
+    return said[report.verdict], (*degenerate(report), *_units(report), *sentences[:_REASONS], *warnings)
 
 
 def _units(report: AuditReport) -> Iterable[str]:
@@ -120,7 +134,7 @@ def _symptom(outcome: Outcome, group: Sequence[Finding], *, waived: bool) -> Sym
         findings=tuple(group),
         value=numbers.value,
         margin=numbers.margin,
-        where=_runs(finding.generation for finding in group),
+        where="data" if most.judged else _runs(finding.generation for finding in group),
     )
 
 

@@ -41,11 +41,14 @@ def matrix(group: Sequence[Cell], seed: str | None, width: int) -> Iterable[Rend
     }
     if seed is not None:
         yield Text(f"\nseed {inert(seed)}", style="bold")
-    yield from tables(list(dict.fromkeys(cell.probe for cell in group)), marks, width)
+    of_data = any(cell.judged is not None for cell in group)
+    yield from tables(list(dict.fromkeys(cell.probe for cell in group)), marks, width, of_data=of_data)
 
 
-def tables(probes: Sequence[str], marks: Mapping[tuple[str, int], Text], width: int) -> Iterable[RenderableType]:
-    """A row a probe and a column a generation; several tables where one is too wide."""
+def tables(
+    probes: Sequence[str], marks: Mapping[tuple[str, int], Text], width: int, *, of_data: bool = False
+) -> Iterable[RenderableType]:
+    """A row a probe and a column a generation, or one for the data; several tables where one is too wide."""
     columns = sorted({generation for _, generation in marks})
     names = {probe: inert(probe, limit=60) for probe in probes}
     widest = min(max(map(cell_len, [*names.values(), "generation"])), max(width // 2, 10))
@@ -54,9 +57,9 @@ def tables(probes: Sequence[str], marks: Mapping[tuple[str, int], Text], width: 
     for start in range(0, len(columns), fitting):
         block = columns[start : start + fitting]
         table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold", collapse_padding=True)
-        table.add_column(Text("generation"), max_width=widest, overflow="fold")
+        table.add_column(Text("probe" if of_data else "generation"), max_width=widest, overflow="fold")
         for generation in block:
-            table.add_column(Text(str(generation)), justify="center", no_wrap=True, min_width=3)
+            table.add_column(Text("data" if of_data else str(generation)), justify="center", no_wrap=True, min_width=3)
         for probe, name in names.items():
             table.add_row(Text(name), *(marks.get((probe, each), "") for each in block))
         if start:

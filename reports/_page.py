@@ -17,6 +17,7 @@ from collapse_audit.reports._format import (
     inert,
     named_margins,
     other_settings,
+    over,
     percent,
     settings,
     shown_together,
@@ -25,7 +26,7 @@ from collapse_audit.reports._format import (
 )
 from collapse_audit.reports._gauge import Gauge
 from collapse_audit.reports._gauge import gauge as gauge_of
-from collapse_audit.reports._glance import reasons, told_first
+from collapse_audit.reports._glance import OF_DATA, reasons, told_first
 from collapse_audit.reports._margins import worst_first
 from collapse_audit.reports._sections import Section, sections
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, Verdict, cells, unmeasured
@@ -155,7 +156,8 @@ def page(report: AuditReport) -> dict[str, Any]:
     mark, word = VERDICTS[report.verdict]
     return {
         "name": inert(report.lineage["name"]),
-        "verdict": word,
+        "verdict": OF_DATA.get(report.verdict, word) if report.of_data else word,
+        "of_data": report.of_data,
         "mark": mark,
         "symbol": _SYMBOLS[mark],
         "summary": _summary(report),
@@ -223,7 +225,8 @@ def _facts(report: AuditReport) -> list[tuple[str, str, str]]:
     waived = sum(1 for finding in gating if finding.waiver is not None)
     if waived:
         facts.append(("waived", str(waived), "waived"))
-    facts.append(("stage", _STAGES[report.stage.value], ""))
+    if not report.of_data:
+        facts.append(("stage", _STAGES[report.stage.value], ""))
     return facts
 
 
@@ -290,7 +293,7 @@ def _card(cell: Cell, key: str, numbers: Mapping[int, Shown]) -> Card:
     return Card(
         id=key,
         probe=inert(cell.probe),
-        where=where(cell.generation, cell.seed),
+        where=where(cell),
         mark=mark,
         symbol=_SYMBOLS[mark],
         word="waived" if cell.waived else WORDS[cell.outcome].lower(),
@@ -308,7 +311,7 @@ def _row(finding: Finding, card: str, numbers: Shown) -> Row:
         finding=finding,
         title=title(finding),
         seed="" if finding.seed is None else inert(finding.seed),
-        where=where(finding.generation, finding.seed),
+        where=where(finding),
         mark=mark,
         symbol=_SYMBOLS[mark],
         word=WORDS[finding.outcome].lower() + (" (waived)" if finding.waiver is not None else ""),
@@ -362,7 +365,7 @@ def _grouped(rows: Sequence[Row]) -> list[Problem]:
         Problem(
             title=name,
             code=inert(group[0].finding.code),
-            where=generations(row.finding.generation for row in group),
+            where=over([row.finding for row in group]),
             unit=group[0].unit,
             rows=tuple(group),
             worst=worst[name][0],

@@ -63,7 +63,7 @@ def _message(report: AuditReport, finding: Finding) -> tuple[str, str]:
     """Title and message."""
     numbers = sentence(finding, alpha=alpha(report))
     message = inert(finding.reason, limit=_LONGEST) + (f" ({numbers})" if numbers else "")
-    return _named(report, f"{title(finding)}, {where(finding.generation, finding.seed)}"), message
+    return _named(report, f"{title(finding)}, {where(finding)}"), message
 
 
 def _named(report: AuditReport, what: str) -> str:

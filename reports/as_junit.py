@@ -97,7 +97,7 @@ def _properties(report: AuditReport) -> ET.Element:
 def _case(report: AuditReport, cell: Cell, prefix: str) -> ET.Element:
     case = ET.Element(
         "testcase",
-        classname=prefix + where(cell.generation, cell.seed),
+        classname=prefix + where(cell),
         name=inert(cell.probe),
         time=_time(cell.findings),
     )
@@ -127,7 +127,7 @@ def _result(cell: Cell, report: AuditReport) -> ET.Element | None:
         moved = any(unwanted(finding, asked) for finding in cell.findings)
         return ET.Element("failure", type="changed") if moved else None
     if outcome is Outcome.FAIL:
-        return ET.Element("failure", type="collapse")
+        return ET.Element("failure", type="data" if cell.judged else "collapse")
     if outcome is Outcome.ERROR:
         return ET.Element("error", type="error")
     if outcome is Outcome.INCONCLUSIVE and not allow_inconclusive:
@@ -153,7 +153,7 @@ def _described(finding: Finding, report: AuditReport) -> str:
     numbers = sentence(finding, alpha=alpha(report))
     tags = f" [{', '.join(map(inert, finding.notes))}]" if finding.notes else ""
     lead = WORDS[finding.outcome] + ("" if finding.gating else " (context, outside the verdict)")
-    which = f"{title(finding)} ({inert(finding.code)}), {where(finding.generation, finding.seed)}"
+    which = f"{title(finding)} ({inert(finding.code)}), {where(finding)}"
     against = f" against {inert(finding.baseline)}" if finding.baseline else ""
     measured = f": {numbers}" if numbers else ""
     beside = f"\n    raw: {raw(finding)}" if raw(finding) else ""

@@ -23,11 +23,11 @@ from collapse_audit.reports._format import (
     shown_together,
     title,
 )
-from collapse_audit.reports._glance import reasons, symptoms
+from collapse_audit.reports._glance import reasons, symptoms, word
 from collapse_audit.reports._margins import worst_first
 from collapse_audit.reports._sections import sections
 from collapse_audit.reports.document import AuditReport, Cell, Finding, Outcome, cells, unmeasured, worst
-from collapse_audit.reports.plain import to_dict
+from collapse_audit.reports.plain import judged, to_dict
 
 _HEADINGS = {
     Outcome.FAIL: "What failed",
@@ -61,11 +61,11 @@ def render(report: AuditReport, *, longest: int = _LONGEST) -> str:
     """
     to_dict(report)  # refuses, by name, what no report may hold
     blocks = [
-        f"## collapse-audit: {report.verdict.value.replace('not_', 'nothing ').upper()}",
+        f"## collapse-audit: {word(report).replace('not_', 'nothing ').upper()}",
         f"**{prose(report.summary)}**",
         *(f"**{prose(line)}**" for line in degenerate(report)),
         *_said(report),
-        f"Lineage {code(report.lineage['name'])}{_about(report)}",
+        f"{'Data' if report.of_data else 'Lineage'} {code(report.lineage['name'])}{_about(report)}",
         *_symptoms(report),
         *_overview(report),
         "<details>\n<summary>Everything: intervals, p-values, evidence, notes and settings</summary>",
@@ -180,7 +180,8 @@ def _symptoms(report: AuditReport) -> Iterable[str]:
     ]
     if rows:
         more = [f"\nand {len(rows) - _SYMPTOMS} more below"] if len(rows) > _SYMPTOMS else []
-        yield "\n".join([_table(["", "symptom", "worst value", "margin", "generations"], rows[:_SYMPTOMS]), *more])
+        header = ["", "symptom", "worst value", "margin", "of" if report.of_data else "generations"]
+        yield "\n".join([_table(header, rows[:_SYMPTOMS]), *more])
 
 
 def _overview(report: AuditReport) -> Iterable[str]:
@@ -191,7 +192,8 @@ def _overview(report: AuditReport) -> Iterable[str]:
     columns = sorted({generation for row in at.values() for generation in row})
     if at and len(at) <= _PROBES:
         rows = [[code(probe), *(_shared(row.get(each, [])) for each in columns)] for probe, row in at.items()]
-        yield _table(["probe", *(f"gen {each}" for each in columns)], rows)
+        named = ["data"] if report.of_data else [f"gen {each}" for each in columns]
+        yield _table(["probe", *named], rows)
 
 
 def _shared(group: Sequence[Cell]) -> str:
@@ -246,7 +248,7 @@ def _by_statistic(groups: Mapping[tuple[str, str], Sequence[Finding]]) -> str:
                 f"{numbers.value} {prose(most.unit)}".rstrip() if numbers.value else "",
                 numbers.interval,
                 _margin(most, numbers.margin),
-                f"generation {most.generation}{seed}",
+                f"{judged(most)}{seed}",
             ]
         )
     return _table(["finding", "comparisons", "from generation", "worst value", "interval", "margin", "worst in"], rows)
@@ -263,7 +265,7 @@ def _findings(report: AuditReport, findings: Sequence[Finding], *, why: bool) ->
         "outcome": []
         if why and not any(finding.waiver for finding in findings)
         else [_in_words(finding) for finding in findings],
-        "generation": [str(finding.generation) for finding in findings],
+        "generation": ["" if finding.judged else str(finding.generation) for finding in findings],
         "seed": ["" if finding.seed is None else code(finding.seed) for finding in findings],
         "finding": [code(title(finding)) for finding in findings],
         "against": [code(finding.baseline) for finding in findings] if len(baselines) > 1 else [],
@@ -301,7 +303,7 @@ def _word(outcome: Outcome, *, gating: bool) -> str:
 
 def _evidence(finding: Finding) -> Iterable[str]:
     seed = "" if finding.seed is None else f", seed {code(finding.seed)}"
-    yield f"\n{code(title(finding))}, generation {finding.generation}{seed} (baseline -> generation):\n"
+    yield f"\n{code(title(finding))}, {judged(finding)}{seed} (baseline -> generation):\n"
     pieces = exhibits(finding.evidence)
     for piece in pieces[:_EXHIBITS]:
         parts = [prose(piece.facts)] if piece.facts else []
@@ -314,7 +316,7 @@ def _matrices(report: AuditReport) -> Iterable[str]:
     everything = cells(report.findings)
     if not everything:
         return
-    yield "### Probes and generations"
+    yield "### Probes" if report.of_data else "### Probes and generations"
     for seed in dict.fromkeys(cell.seed for cell in everything):
         group = [cell for cell in everything if cell.seed == seed]
         if seed is not None:
@@ -334,7 +336,8 @@ def _matrix(group: Sequence[Cell]) -> str:
         [code(probe), *(at.get((probe, each), "") for each in columns)]
         for probe in dict.fromkeys(cell.probe for cell in group)
     ]
-    return _table(["probe", *(f"generation {each}" for each in columns)], rows)
+    named = ["data"] if group[0].judged else [f"generation {each}" for each in columns]
+    return _table(["probe", *named], rows)
 
 
 def _remarks(report: AuditReport) -> Iterable[str]:

@@ -24,6 +24,7 @@ from collapse_audit.reports._format import (
     inert,
     named_margins,
     other_settings,
+    over,
     percent,
     sentence,
     shown,
@@ -91,7 +92,7 @@ def _brief(report: AuditReport) -> Iterable[RenderableType]:
 def _brief_line(group: Sequence[Finding], words: str) -> str:
     worst = worst_first(group)[0]
     rest = f" (and {len(group) - 1} more like it)" if len(group) > 1 else ""
-    return f"{title(worst)}, {where(worst.generation, worst.seed)}: {words}{rest}"
+    return f"{title(worst)}, {where(worst)}: {words}{rest}"
 
 
 def _page(report: AuditReport, *, width: int, verbose: bool) -> Iterable[RenderableType]:
@@ -194,7 +195,7 @@ def _problem(report: AuditReport, group: Sequence[Finding], *, width: int, verbo
     head = Text.assemble(
         _finding_mark(first),
         (f"  {title(first)}", "bold"),
-        f" ({inert(first.code)}) in {generations(finding.generation for finding in group)}",
+        f" ({inert(first.code)}) in {over(group)}",
     )
     parts: list[RenderableType] = [head]
     measured = [finding for finding in group if finding.value is not None]
@@ -205,7 +206,7 @@ def _problem(report: AuditReport, group: Sequence[Finding], *, width: int, verbo
     for finding in group if verbose or not measured else worst_first(group)[:1]:
         tags = f" [{', '.join(map(inert, finding.notes))}]" if finding.notes else ""
         reason = inert(finding.reason, limit=PROSE)
-        parts.append(_indented(f"{where(finding.generation, finding.seed)}: {reason}{tags}"))
+        parts.append(_indented(f"{where(finding)}: {reason}{tags}"))
         if raw(finding):
             parts.append(_indented(f"raw: {raw(finding)}"))
         parts += _evidence(finding, limit=20) if verbose else []
@@ -220,7 +221,7 @@ def _columns(findings: Sequence[Finding], report: AuditReport, *, detectable: bo
     levels = {percent(finding.interval.level) for finding in findings if finding.interval is not None}
     columns = {
         "seed": ["" if finding.seed is None else inert(finding.seed) for finding in findings],
-        "gen": [str(finding.generation) for finding in findings],
+        "gen": ["" if finding.judged else str(finding.generation) for finding in findings],
         "against": [inert(finding.baseline) for finding in findings],
         "value": [each.value for each in numbers],
         f"{levels.pop()} interval" if len(levels) == 1 else "interval": [each.interval for each in numbers],
@@ -273,7 +274,7 @@ def _evidence(finding: Finding, *, limit: int) -> list[RenderableType]:
     lines = [_line(piece.facts.ljust(widest), piece.quoted) for piece in pieces]
     if len(shown) > limit:
         lines.append(f"and {len(shown) - limit:,} more in report.json")
-    whose = where(finding.generation, finding.seed)
+    whose = where(finding)
     caption = [_indented(f"evidence, {whose} (baseline -> generation):")] if lines else []
     return [*caption, *(_indented(line, by=_INDENT + 4) for line in lines)]
 
@@ -316,7 +317,7 @@ def _every_finding(report: AuditReport, width: int) -> Iterable[RenderableType]:
     if sum(widths) + GAP * (len(widths) - 1) > width:
         for finding in findings:
             mark = _finding_mark(finding)
-            place = where(finding.generation, finding.seed)
+            place = where(finding)
             beside = f"; raw: {raw(finding)}" if raw(finding) else ""
             yield Text.assemble(mark, f"  {title(finding)}, {place}: {sentence(finding, alpha=alpha(report))}{beside}")
         return
@@ -329,12 +330,12 @@ def _every_finding(report: AuditReport, width: int) -> Iterable[RenderableType]:
 
 
 def _tagged(report: AuditReport) -> Iterable[RenderableType]:
-    tags: dict[str, dict[str, list[int]]] = {}
+    tags: dict[str, dict[str, list[Finding]]] = {}
     for finding in report.findings:
         for tag in finding.notes if finding.gating and finding.outcome is Outcome.PASS else ():
-            tags.setdefault(inert(tag), {}).setdefault(title(finding), []).append(finding.generation)
+            tags.setdefault(inert(tag), {}).setdefault(title(finding), []).append(finding)
     for tag, which in tags.items():
-        listed = "; ".join(f"{name}, {generations(numbers)}" for name, numbers in which.items())
+        listed = "; ".join(f"{name}, {over(group)}" for name, group in which.items())
         yield Text(f"passed, noted as {tag}: {listed}")
 
 

@@ -72,6 +72,8 @@ class Finding:
     seed: str | None
     generation: int
     baseline: str
+    judged: str | None = None
+    """What is judged, where it is no generation: ``the data``."""
     gating: bool
     outcome: Outcome
     value: float | None = None
@@ -156,6 +158,11 @@ class AuditReport:
     the findings; renderers say it in one line of their own.)"""
     environment: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def of_data(self) -> bool:
+        """Whether training data were judged, and no generation."""
+        return any(finding.judged is not None for finding in self.findings)
+
     def __repr__(self) -> str:
         return f"<AuditReport of {self.lineage['name']}: {self.summary}>"
 
@@ -167,14 +174,10 @@ class AuditReport:
         )
         rows = []
         for finding in shown:
-            place = f"generation {finding.generation}" + ("" if finding.seed is None else f", seed {finding.seed}")
-            rows.append(
-                (
-                    place,
-                    f"{finding.probe} / {finding.statistic}: {finding.outcome.value}",
-                    finding.sentence or finding.reason,
-                )
-            )
+            place = finding.judged or f"generation {finding.generation}"
+            place += "" if finding.seed is None else f", seed {finding.seed}"
+            outcome = f"{finding.probe} / {finding.statistic}: {finding.outcome.value}"
+            rows.append((place, outcome, finding.sentence or finding.reason))
         return head(self.verdict.value, self.summary, rows, [note for note in self.notes if note.startswith("text = ")])
 
 
@@ -227,6 +230,11 @@ class Cell:
     generation: int
     findings: tuple[Finding, ...]
     """At least one; gated statistics and context alike."""
+
+    @property
+    def judged(self) -> str | None:
+        """What is judged, where it is no generation."""
+        return self.findings[0].judged
 
     @property
     def gating(self) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from collapse_audit.errors import ProbeError
-from collapse_audit.reports.document import AuditReport, Finding
+from collapse_audit.reports.document import AuditReport, Cell, Finding
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -31,7 +31,7 @@ def to_dict(report: AuditReport) -> dict[str, Any]:
 
 
 def _finding(finding: Finding) -> Any:
-    return plain(finding, f"finding {called(finding)} of {place(finding.generation, finding.seed)}")
+    return plain(finding, f"finding {called(finding)} of {place(finding)}")
 
 
 def plain(value: Any, where: str) -> Any:
@@ -77,6 +77,11 @@ def called(finding: Finding) -> str:
     return f"{finding.probe} / {finding.statistic}"
 
 
-def place(generation: int, seed: str | None) -> str:
-    """``generation 2 (seed 1)``; the seed only where the lineage has several."""
-    return f"generation {generation}" if seed is None else f"generation {generation} (seed {seed})"
+def place(one: Finding | Cell) -> str:
+    """``generation 2 (seed 1)``, the seed only where the lineage has several; ``the data`` where it is none."""
+    return judged(one) if one.seed is None else f"{judged(one)} (seed {one.seed})"
+
+
+def judged(one: Finding | Cell) -> str:
+    """``generation 2``, or ``the data``."""
+    return one.judged or f"generation {one.generation}"

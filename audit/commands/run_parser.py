@@ -11,6 +11,7 @@ _EPILOG = """\
 commands:
   collapse-audit [run] LINEAGE…     audit lineages (run is the default)
   collapse-audit BEFORE AFTER       the same for two files, or folders, of texts
+  collapse-audit --data FILE        data that a model is going to be trained on
   collapse-audit list               the probes, their statistics and margins
   collapse-audit explain PROBE      what a probe asks, how, and when it misleads
   collapse-audit compare A B        two reports, or two lineages: what is worse, and by how much
@@ -41,6 +42,7 @@ def run_parser() -> Parser:
     parser.add_argument("lineages", nargs="*", metavar="LINEAGE", help=text)
     parser.add_argument("--version", action="version", version=f"collapse-audit {__version__}")
     _what_to_audit(parser)
+    _training_data(parser)
     _how_to_read(parser)
     _how_to_judge(parser)
     _what_to_show(parser)
@@ -70,6 +72,17 @@ def _what_to_audit(parser: Parser) -> None:
     what.add_argument("--independent", action="store_true", default=None, help="no corpus was trained on another")
     what.add_argument(
         "--probes", action="append", default=[], metavar="FILE", help="a Python file with probes of yours"
+    )
+
+
+def _training_data(parser: Parser) -> None:
+    data = parser.add_argument_group("training data, before anything is trained on them")
+    data.add_argument("--data", metavar="FILE", help="judge these data instead of a lineage")
+    data.add_argument("--reference", metavar="FILE", help="texts that people wrote")
+    data.add_argument("--evaluation", metavar="FILE", help="texts that models will be evaluated on")
+    data.add_argument("--labelled", metavar="FILE", help="texts whose label is human or machine")
+    data.add_argument(
+        "--phrases", metavar="FILE", help="phrases that give a chat model away, one a line (default: a built-in list)"
     )
 
 

@@ -1,12 +1,34 @@
-"""Which of the paths on a command line are lineages, and which are the corpora of one."""
+"""Which of the paths on a command line are lineages, which are the corpora of one, and which are training data."""
 
 from __future__ import annotations
 
 import shlex
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from collapse_audit.errors import UsageError
+
+_BESIDE_DATA = ("reference", "evaluation", "labelled", "phrases")
+_OF_LINEAGES = ("lineages", "generations", "generation", "baseline", "labels", "independent")
+
+
+def of_data(options: Namespace) -> bool:
+    """Whether training data are to be judged. Raises UsageError where they are named beside a lineage, or are not named
+    where something is held against them.
+    """
+    beside = [f"--{name}" for name in _BESIDE_DATA if getattr(options, name)]
+    if not options.data:
+        if beside:
+            raise UsageError(f"{', '.join(beside)} without --data FILE; name the training data, too")
+        return False
+    others = [f"--{name}" if name != "lineages" else "a lineage" for name in _OF_LINEAGES if getattr(options, name)]
+    if others:
+        raise UsageError(
+            f"--data and {', '.join(others)}; training data are no lineage, and stand beside --reference FILE, "
+            "--evaluation FILE and --labelled FILE"
+        )
+    return True
 
 
 def sources(paths: Sequence[str], generations: Sequence[str]) -> list[str | list[str]]:

@@ -321,7 +321,7 @@ def _baselines(both: list[tuple[Finding, Finding]]) -> Iterator[str]:
     for old, new in both:
         values = old.raw.get(key), new.raw.get(key)
         if None not in values and values[0] != values[1] and old.n_baseline == new.n_baseline:
-            where = inert(place(new.generation, new.seed))
+            where = inert(place(new))
             yield f"other baseline texts, first in {where}: their effective number of tokens is not the same"
             return
 
@@ -379,7 +379,7 @@ def _verdict(changes: list[Change], *, compared: int, total: int) -> tuple[ExitC
     for code, (word, what) in said.items():
         if code in codes:
             first = changes[codes.index(code)].finding
-            where = inert(f"{called(first)} in {place(first.generation, first.seed)}")
+            where = inert(f"{called(first)} in {place(first)}")
             return code, f"{word}: {codes.count(code)} of {total} findings {what}, first {where}{beside}"
     if not compared:
         return ExitCode.NOTHING_MEASURED, "nothing compared: the reports have no finding in common"

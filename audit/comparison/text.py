@@ -267,7 +267,7 @@ def _counted(changes: Sequence[Change]) -> Iterable[str]:
 def _change(change: Change) -> str:
     """``tail-mass, generation 3: pass -> FAIL, 0.95 (0.90 to 1.00) -> 0.62 (0.58 to 0.66) ratio; margin 0.80``."""
     finding = change.finding
-    place = f"{title(finding)}, {where(finding.generation, finding.seed)}"
+    place = f"{title(finding)}, {where(finding)}"
     old, new = (None if each is None else _outcome(each) for each in (change.old, change.new))
     outcome = f"{old} -> {new}" if old and new and old != new else new or f"{old} -> no longer measured"
     values = " -> ".join(

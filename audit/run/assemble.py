@@ -62,7 +62,7 @@ def assembled(
             "digest": lineage.digest,
             "scheme": lineage.scheme,
             "seeds": [seed for seed in lineage.seeds if seed is not None],
-            "generations": sorted({entry.index for entry in lineage.generations}),
+            "generations": [] if plan.data else sorted({entry.index for entry in lineage.generations}),
             "baseline": config.baseline,
             "tokens": tokens,
             "labels": ", ".join(labels) or "none",
@@ -74,7 +74,7 @@ def assembled(
         verdict=verdict,
         exit_code=int(code),
         stage=overall_stage(readings, verdict),
-        stages=tuple(plain(readings, "stages")),
+        stages=() if plan.data else tuple(plain(readings, "stages")),
         survival=tuple(plain(survival(findings), "survival")),
         recipe=tuple(plain(claims, "recipe")),
         training=tuple(plain(losses, "training")),
@@ -89,6 +89,7 @@ def assembled(
 def _summary(findings: list[Finding], verdict: Verdict, code: ExitCode) -> str:
     """The verdict in one sentence: the last line printed, and the first of every report."""
     gating = [finding for finding in findings if finding.gating]
+    data = any(finding.judged is not None for finding in findings)
     decisive = {
         Verdict.COLLAPSE: (Outcome.FAIL, "failed"),
         Verdict.ERROR: (Outcome.ERROR, "could not be measured"),
@@ -108,15 +109,22 @@ def _summary(findings: list[Finding], verdict: Verdict, code: ExitCode) -> str:
     decisive_ones = [finding for finding in gating if finding.waiver is None and finding.outcome is outcome]
     total = sum(1 for finding in gating if finding.outcome is not Outcome.NOT_MEASURED)
     where = "" if verdict is Verdict.PASS else f", first {_where(decisive_ones[0])}"
+    word = "fail" if data and verdict is Verdict.COLLAPSE else verdict.value
     waived = sum(1 for finding in gating if finding.waiver is not None)
     beside = f", {waived} waived" if waived else ""
-    if verdict is Verdict.CHANGED and not any(finding.outcome is Outcome.INCONCLUSIVE for finding in gating):
+    if (
+        verdict is Verdict.CHANGED
+        and not data
+        and not any(finding.outcome is Outcome.INCONCLUSIVE for finding in gating)
+    ):
         beside = f", nothing lost{beside}"
-    return f"{verdict.value}: {len(decisive_ones)} of {total} findings {verb}{where}{beside} [exit {int(code)}]"
+    return f"{word}: {len(decisive_ones)} of {total} findings {verb}{where}{beside} [exit {int(code)}]"
 
 
 def _where(finding: Finding) -> str:
     seed = "" if finding.seed is None else f" of seed {finding.seed}"
+    if finding.judged is not None:
+        return finding.probe
     return f"{finding.probe} in generation {finding.generation}{seed}"
 
 

@@ -76,6 +76,7 @@ def _finding(m: Measured, asked_for: frozenset[str], judgement: Judgement | None
         "seed": m.comparison.seed,
         "generation": m.comparison.generation,
         "baseline": m.comparison.baseline.name,
+        "judged": None if m.comparison.entry is not None else m.comparison.current.name,
         "gating": m.comparison.gating,
         "unit": gate.unit,
         "worse": gate.worse,
@@ -99,7 +100,7 @@ def _finding(m: Measured, asked_for: frozenset[str], judgement: Judgement | None
         gate,
         m.reading,
         judgement,
-        generation=m.comparison.generation,
+        judged=common["judged"] or f"generation {m.comparison.generation}",
         baseline=m.comparison.baseline.name,
         units=m.units,
     )

@@ -53,6 +53,17 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DataSources:
+    """What training data are held against, as far as the user named it."""
+
+    reference: Side | None = None
+    evaluation: Side | None = None
+    labelled: Side | None = None
+    phrases: tuple[str, ...] = ()
+    """Phrases that give a chat model away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All comparisons of an audit, ordered by seed and generation."""
 
@@ -61,6 +72,8 @@ class Plan:
     notes: tuple[str, ...]
     text: str = "text"
     """What was taken as the text of the records, in words."""
+    data: DataSources | None = None
+    """Where it is an audit of training data: what these stand beside."""
 
     def of_seed(self, seed: str | None) -> tuple[Comparison, ...]:
         """The comparisons of one seed: one family of tests."""

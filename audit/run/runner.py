@@ -13,6 +13,7 @@ from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport, Finding, Outcome, counted
 from collapse_audit.run.along import along
 from collapse_audit.run.assemble import assembled
+from collapse_audit.run.data_audit import DataAudit
 from collapse_audit.run.judge import judged
 from collapse_audit.run.overview.baselines import baselines
 from collapse_audit.run.overview.examples import examples
@@ -52,7 +53,8 @@ def run(
     slopes: dict[str | None, tuple[Trend, ...]] = {}
     done = 0
     for seed in dict.fromkeys(comparison.seed for comparison in plan.comparisons):
-        of_seed = SeedAudit(plan.of_seed(seed), config, cutter, plan, provenance, today)
+        kind = SeedAudit if plan.data is None else DataAudit
+        of_seed = kind(plan.of_seed(seed), config, cutter, plan, provenance, today)
         measured, size = of_seed.measure(progress, stop_at_first)
         tables["copying"] += of_seed.copies()
         tables["baselines"] += baselines(of_seed.comparisons, of_seed.samples, reference_side(plan.lineage))

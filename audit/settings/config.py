@@ -63,6 +63,8 @@ class AuditConfig:
     """Share ``alpha`` out over all audits that a history records, instead of spending it in each."""
     seed: int = 0
     """Of every random draw."""
+    phrases: str = ""
+    """A file of phrases that give a chat model away, one a line, in place of the built-in list; for training data."""
     documents: str = ""
     """What is a document of a plain text file: ``lines`` (as is the empty string), ``paragraphs`` or ``files``."""
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -121,7 +123,7 @@ class AuditConfig:
                     "reason": now.because,
                     "origin": changed.origin if changed else "default",
                 }
-        plain |= {"documents": self.documents} if self.documents else {}
+        plain |= {name: value for name in ("phrases", "documents") if (value := getattr(self, name))}
         plain |= {"fields": {name: list(paths) for name, paths in self.fields.items()}} if self.fields else {}
         waivers = [waiver.echo() for waiver in self.waivers]
         return {**plain, "margins": margins, "disabled": sorted(self.disabled), "waivers": waivers}
@@ -144,6 +146,7 @@ class Settings(TypedDict, total=False):
     fail_on_change: bool | Sequence[str] | None
     unit: str | None
     seed: int | None
+    phrases: str | None
     documents: str | None
     text: str | Sequence[str] | None
     """The field that holds the text: a path, or several of which the first that is there counts."""
@@ -160,16 +163,18 @@ def load_config(
     overrides: Mapping[str, Any] | None = None,
     sets: Iterable[str] = (),
     directory: Path | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> AuditConfig:
     """Merge all sources of settings for ``lineage``; every problem of all of them is reported together.
 
     ``overrides`` are settings of the command line (None means "not given"), ``sets`` its ``--set key=value`` strings,
-    ``directory`` is where the search for a pyproject.toml starts (default: the working directory).
+    ``directory`` is where the search for a pyproject.toml starts (default: the working directory), ``defaults`` are
+    settings that hold where nobody says otherwise, in place of the class's.
     """
     probes = tuple(probes)
     merged = Merged(probes)
     problems: list[str] = []
-    sources: list[tuple[str, Any]] = []
+    sources: list[tuple[str, Any]] = [("the defaults", defaults)] if defaults else []
     for origin, table in _beside(lineage, problems):
         allowed, refused = _of_lineage(origin, table, lineage.root)
         problems.extend(refused)

@@ -75,7 +75,8 @@ def _table(properties: dict[str, Any]) -> dict[str, Any]:
 
 def _bounds(gate: Gate) -> tuple[float, float]:
     """Between which numbers a margin makes sense."""
-    if (gate.unit == "ratio" and gate.worse == "lower") or (gate.unit.startswith("share") and gate.worse == "higher"):
+    share = gate.unit.startswith("share") and gate.margin > 0
+    if (gate.unit == "ratio" and gate.worse == "lower") or share:
         return 0, 1
     return (-math.inf, 0) if gate.margin < 0 else (0, math.inf)  # under 0: of a difference whose damage is a fall
 

@@ -23,13 +23,13 @@ _ELSE = "a wider margin (collapse-audit calibrate proposes one) or another probe
 
 
 def sentence(
-    gate: Gate, reading: Estimate, judgement: Judgement, *, generation: int, baseline: str, units: Units | None = None
+    gate: Gate, reading: Estimate, judgement: Judgement, *, judged: str, baseline: str, units: Units | None = None
 ) -> str:
     """What an estimate says: its value against its margin, and where nobody can tell, what would help.
 
-    ``units``: what is independent, where that is not texts.
+    ``judged``: ``generation 4``, or ``the data``. ``units``: what is independent, where that is not texts.
     """
-    statement = _statement(gate, reading.value, generation, baseline)
+    statement = _statement(gate, reading.value, judged, baseline)
     match judgement.outcome:
         case Outcome.FAIL if gate.along:
             return f"{statement}{_bound(gate, reading)}, and it goes on; {_limit(gate)}"
@@ -64,9 +64,9 @@ def per_generation(gate: Gate, change: float) -> str:
     return f"{'-' if change < 0 and float(re.split('[ %]', shown)[0]) else '+'}{shown}"
 
 
-def _statement(gate: Gate, value: float, generation: int, baseline: str) -> str:
+def _statement(gate: Gate, value: float, judged: str, baseline: str) -> str:
     return clause(gate).format(
-        generation=f"generation {generation}",
+        generation=judged,
         baseline=_named(baseline),
         value=_shown(gate, value),
         rise=_change(gate, value),
@@ -111,7 +111,7 @@ def _percent(value: float, margin: float) -> str:
 
 def _limit(gate: Gate) -> str:
     worst = _shown(gate, gate.margin)
-    if gate.unit == "ratio" and gate.worse == "lower":
+    if gate.worse == "lower" and (gate.unit == "ratio" or ("{value}" in gate.says and gate.margin > 0)):
         return f"{worst} is the least allowed"
     if "{value}" in gate.says or gate.unit == "ratio":
         return f"{worst} is the most allowed"
@@ -140,7 +140,7 @@ def _wanted(gate: Gate) -> str:
 def _open(gate: Gate, reading: Estimate, judgement: Judgement, statement: str, units: Units | None) -> str:
     if "prompts-inside" in reading.notes:
         return f"{statement}; {_INSIDE}"
-    if "too-short" in reading.notes:
+    if not {"too-short", "range"}.isdisjoint(reading.notes):
         return f"{statement}; {reading.explanation}"
     one_sided = "one-sided" in reading.notes or not reading.can_fail
     n = min(reading.n_baseline, reading.n_generation)

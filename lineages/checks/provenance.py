@@ -11,13 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from collapse_audit.lineages.checks.adapters import CONFIG, WEIGHTS, Adapter, read_adapter
 from collapse_audit.lineages.checks.base_layers import BaseLayers, read_base_layers
-from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.checks.declared_share import declared_share
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.files.paths import locate, shown_name
@@ -32,9 +28,6 @@ _SHOWN = 3
 _TWIN = 1e-3
 """Two adapters whose changes of the base differ by less, as a share of the larger, are one but for rounding: bfloat16
 keeps 2^-9 of a number, and errors of many numbers average out in a norm."""
-_FEWEST_DRAWN = 4.0
-"""Standard deviations below the expected number of distinct records, down to which records may be drawn with
-replacement."""
 
 
 class Provenance:
@@ -210,67 +203,7 @@ class Provenance:
         if checked:
             sentence = f"{checked} recorded digests of training texts, its ancestors' included, are those of the files"
             yield _fact("training-digest", True, sentence)
-        yield from self._human_share(entry)
-
-    def _human_share(self, entry: GenerationEntry) -> Iterator[Fact]:
-        """Declared against counted: which of the records it was trained on stand in the reference."""
-        reference, sources = self.lineage.reference, entry.details.get("trained_on")
-        if sources is None:
-            return
-        human = {"reference"} if reference is None else {"reference", reference.shown}
-        own = [source for source in sources if "lineage" not in source]
-        share = sum(source["share"] for source in own if shown_name(source["corpus"]) in human)
-        if entry.training is None or reference is None:
-            if 0 < share < 1:
-                what = "records that it was trained on are" if entry.training is None else "reference is"
-                sentence = f"{share:.4g} human text declared for {_name(entry)}, not measured: the {what} not at hand"
-                yield _fact("human-share", True, sentence, noted=True, declared=share)
-            return
-        names = {shown_name(source["corpus"]) for source in own} - human
-        written = [_keys(source.texts) for source in self.lineage.generations if source.texts.shown in names]
-        records, people = _keys(entry.training), _keys(reference)
-        by_people = pc.is_in(records, value_set=people)
-        by_models = pc.is_in(records, value_set=pa.concat_arrays([*written, people.slice(0, 0)]))
-        n = len(records)
-        counted = int(pc.sum(by_people).as_py() or 0)
-        least = int(pc.sum(pc.and_not(by_people, by_models)).as_py() or 0)
-        strays = n - int(pc.sum(pc.or_(by_people, by_models)).as_py() or 0)
-        measured = f"{counted:,}" if counted == least else f"{least:,} to {counted:,}"
-        sentence = f"{share:.4g} of {n:,} records declared human; by their digests {measured} are the reference's"
-        ok, noted = least < share * n + 1 and share * n - 1 < counted, False
-        distinct, most = _without_repeats(records.filter(by_people), people, share * n)
-        if ok and most <= share * n - 1:
-            sentence = f"{sentence}, but only {distinct:,} distinct ones, of {len(people):,}"
-            ok = noted = distinct >= _fewest_drawn(len(people.unique()), round(share * n))
-            sentence += ": drawn with replacement, as it seems" if ok else ": the same few again and again"
-        if strays and len(own) == len(sources):
-            sentence, ok = f"{sentence}, and {strays:,} stand in none of the corpora named in trained_on", False
-        counted_as = {"least": least, "most": counted, "distinct": distinct, "records": n}
-        yield _fact("human-share", ok, f"{entry.training.shown}: {sentence}", noted=noted and ok, **counted_as)
-
-
-def _without_repeats(written: pa.LargeStringArray, people: pa.LargeStringArray, declared: float) -> tuple[int, int]:
-    """Distinct records among ``found``, and how many remain where none counts more often than it stands in ``people``.
-
-    Where more are declared than ``people`` holds, all of them must be repeated: each counts so many times more.
-    """
-    rounds = max(1, -(-round(declared) // max(1, len(people))))
-    mine, theirs = written.value_counts(), people.value_counts()
-    there = theirs.field("counts").take(pc.index_in(mine.field("values"), value_set=theirs.field("values")))
-    capped = np.minimum(mine.field("counts").to_numpy(), rounds * there.to_numpy())
-    return len(mine), int(capped.sum())
-
-
-def _fewest_drawn(size: int, draws: int) -> float:
-    """So many distinct ones, at least, has a sample of ``draws`` with replacement from ``size``.
-
-    Mean size (1 - q), q = (1 - 1/size)^draws; that one is drawn makes others rarer, so the variance is at most
-    size q (1 - q).
-    """
-    if not size:
-        return 0.0
-    q = (1 - 1 / size) ** draws
-    return float(size * (1 - q) - _FEWEST_DRAWN * np.sqrt(size * q * (1 - q)))
+        yield from declared_share(self.lineage, entry)
 
 
 def _finite(adapter: Adapter, where: str) -> Fact:
@@ -377,19 +310,6 @@ def _law(entry: GenerationEntry) -> dict[str, Any] | None:
 
 def _value(decoding: Mapping[str, Any], key: str) -> str:
     return printable(repr(decoding[key])) if key in decoding else "not said"
-
-
-def _keys(corpus: Corpus) -> pa.LargeStringArray:
-    """What makes a record the same record: prompt and text, with NUL between them, which no corpus holds."""
-    batches = [
-        pc.binary_join_element_wise(
-            pc.fill_null(batch.column("prompt").cast(pa.large_string()), ""),
-            batch.column("text").cast(pa.large_string()),
-            pa.scalar("\0", pa.large_string()),
-        )
-        for batch in corpus.batches()
-    ]
-    return pa.concat_arrays([*batches, pa.array([], pa.large_string())])
 
 
 def _name(entry: GenerationEntry) -> str:

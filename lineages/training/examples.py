@@ -34,6 +34,12 @@ class Example:
     """Token ids, shape (T,)."""
     start: int
     """Position of the first token that is learned; those before it are only read."""
+    prompt: str | None = None
+    """Of the record that it was made of; None where that has none, as a block of people's text."""
+    text: str = ""
+    """Of the same record; of a block its tokens as text."""
+    source: str = ""
+    """The corpus that it comes from, as the manifest names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +74,14 @@ class Encoder:
     def human(self, corpus: Corpus) -> list[Example]:
         """Examples of text that people wrote. Raises TrainingError where one does not fit the context."""
         if self._recipe.task == "blocks":
-            return [Example(np.array([*self._bos, *block]), len(self._bos) or 1) for block in self._blocks(corpus)]
-        sequences = self._sequences(read_records(corpus))
+            return [
+                Example(np.array([*self._bos, *block]), len(self._bos) or 1, text=self._shown(block))
+                for block in self._blocks(corpus)
+            ]
+        records = read_records(corpus)
+        sequences = self._sequences(records)
         self._require_room(corpus, [len(ids) for ids, _ in sequences], 0)
-        return self._cut(sequences)
+        return self._cut(sequences, records)
 
     def of(self, records: Sequence[dict[str, Any]]) -> list[Example]:
         """Examples of what a model wrote, one a record: of ``text`` and, under the task ``completion``, ``prompt``.
@@ -79,7 +89,7 @@ class Encoder:
         Under ``blocks`` the end-of-text token is no part of them: every block is of full length and none ends.
         A text that grew in being written down and read again is cut where the context ends.
         """
-        return self._cut(self._sequences(records))
+        return self._cut(self._sequences(records), records)
 
     def _sequences(self, records: Sequence[dict[str, Any]]) -> list[tuple[list[int], int]]:
         """The tokens of each record, and where those that are learned begin."""
@@ -92,9 +102,12 @@ class Encoder:
             for prompt, text in zip(prompts, texts, strict=True)
         ]
 
-    def _cut(self, sequences: Sequence[tuple[list[int], int]]) -> list[Example]:
+    def _cut(self, sequences: Sequence[tuple[list[int], int]], records: Sequence[dict[str, Any]]) -> list[Example]:
         context = self._recipe.text.context
-        return [Example(np.array(ids[:context], dtype=np.int64), start) for ids, start in sequences]
+        return [
+            Example(np.array(ids[:context], dtype=np.int64), start, record.get("prompt"), record["text"])
+            for (ids, start), record in zip(sequences, records, strict=True)
+        ]
 
     def prompts(self, corpus: Corpus) -> list[Prompt]:
         """What a model is asked, from a human corpus. Raises TrainingError where one leaves no room to answer."""
@@ -115,8 +128,10 @@ class Encoder:
 
     def _block_prompt(self, number: int, block: Sequence[int]) -> Prompt:
         ids = np.array([*self._bos, *block], dtype=np.int64)
-        shown = self._tokenizer.decode(list(block), clean_up_tokenization_spaces=False)
-        return Prompt(id=f"block-{number:05d}", shown=shown, group=None, ids=ids)
+        return Prompt(id=f"block-{number:05d}", shown=self._shown(block), group=None, ids=ids)
+
+    def _shown(self, block: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(block), clean_up_tokenization_spaces=False))
 
     def _encode_prompts(self, records: Sequence[dict[str, Any]]) -> list[list[int]]:
         framed = [self._framed(record) for record in records]

@@ -168,7 +168,10 @@ class _Generation:
             self._claim(sources)
         self.ranks.wait()
         # 1. data
-        examples = self._training_set(encoder, sources)
+        mixed = self._mixed(encoder, sources)
+        examples = [example for example in mixed if len(example.ids) > example.start]
+        if not examples:
+            raise TrainingError(f"{self.where}: no token to learn in its training texts", slug="nothing-written")
         # 2. train
         adapter = finetune(self._work(), examples, recipe, self.ranks, self.progress)
         model, tokenizer = load_generation(self.base, recipe, writer=adapter, scorer=self._scorer(adapter))
@@ -185,7 +188,8 @@ class _Generation:
         if self.ranks.first:
             for role, records in written.items():
                 self._score(model, encoder, role, records)
-            self._append(sources, examples, adapter, written, self._health(lineage, written))
+            record = self._record(mixed) if len(sources) > 1 else {}
+            self._append(sources, examples, adapter, written, record, self._health(lineage, written))
         self.ranks.wait()
 
     def _health(self, lineage: Lineage, written: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
@@ -221,20 +225,27 @@ class _Generation:
             with atomic_file(note) as file:
                 file.write(json.dumps(work).encode())
 
-    def _training_set(self, encoder: Encoder, sources: Sequence[Source]) -> list[Example]:
-        """The examples of this generation, mixed by the scheme's shares."""
+    def _mixed(self, encoder: Encoder, sources: Sequence[Source]) -> list[Example]:
+        """The examples of this generation, mixed by the scheme's shares, with those that hold no token to learn."""
         examples: dict[str, Sequence[Example | None]] = {}
         for source in sources:
             own = source.named["corpus"]
             name = f"{source.named['lineage']}:{own}" if "lineage" in source.named else own
-            examples[name] = encoder.human(source.corpus) if source.human else self._selected(encoder, source.corpus)
+            read = encoder.human(source.corpus) if source.human else self._selected(encoder, source.corpus)
+            examples[name] = [None if one is None else dataclasses.replace(one, source=name) for one in read]
         shares = {name: source.share for name, source in zip(examples, sources, strict=True)}
         rng = derived_rng(self.seed, self.index, MIX)
-        mixed = mix(examples, shares, rng, whole=self.run.scheme == "accumulate", turn=self.index - 1)
-        learnable = [example for example in mixed if len(example.ids) > example.start]
-        if not learnable:
-            raise TrainingError(f"{self.where}: no token to learn in its training texts", slug="nothing-written")
-        return learnable
+        return mix(examples, shares, rng, whole=self.run.scheme == "accumulate", turn=self.index - 1)
+
+    def _record(self, mixed: Sequence[Example]) -> dict[str, Any]:
+        """The very records of a mixture, each with its source, beside the texts: declared shares are held against them.
+
+        Of one source alone the manifest names the file and its digest, which is a record already.
+        """
+        path = self.folder / "training.jsonl.gz"
+        records = [{"text": one.text, "prompt": one.prompt, "source": one.source} for one in mixed]
+        digest = write_corpus(path, [without_none(record) for record in records])
+        return {"training": self._name(path), "training_digest": digest}
 
     def _selected(self, encoder: Encoder, corpus: Corpus) -> list[Example | None]:
         """Examples of what a model wrote, in their places; None for those that the recipe does not select."""
@@ -306,6 +317,7 @@ class _Generation:
         examples: Sequence[Example],
         adapter: Path,
         written: dict[str, list[Any]],
+        record: Mapping[str, Any],
         healthy: Mapping[str, Any] | None,
     ) -> None:
         from filelock import FileLock
@@ -319,6 +331,7 @@ class _Generation:
             "seed": self.seed,
             "index": self.index,
             **files,
+            **record,
             "trained_on": [{**source.named, "share": source.share} for source in sources],
             "init_from": "base" if self.index == 0 else self.run.recipe.init_from,
             "adapter": self._name(adapter),

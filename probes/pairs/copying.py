@@ -77,6 +77,18 @@ def recited(mine: Tokens, training: Tokens) -> tuple[FloatArray, FloatArray]:
     return np.bincount(document, seen, n).astype(np.float64), np.bincount(document, minlength=n).astype(np.float64)
 
 
+def recited_among(tokens: Tokens) -> FloatArray:
+    """8-grams of each of N documents that stand in another of them too; shape (N,)."""
+    names = np.random.default_rng(_SEED).integers(0, 2**64, size=len(tokens.vocabulary), dtype=np.uint64)
+    grams, document = _grams(tokens, names)
+    kind = np.unique(grams, return_inverse=True)[1]
+    order = np.lexsort((document, kind))
+    new = np.ones(kind.size, dtype=np.bool_)
+    new[1:] = (kind[order][1:] != kind[order][:-1]) | (document[order][1:] != document[order][:-1])
+    holders = np.bincount(kind[order][new], minlength=int(kind.max(initial=-1)) + 1)
+    return np.bincount(document, holders[kind] > 1, tokens.lengths.size).astype(np.float64)
+
+
 def _grams(tokens: Tokens, names: _Codes) -> tuple[_Codes, npt.NDArray[np.int64]]:
     """A 64-bit code of every 8-gram and the document it stands in, each of shape (G,).
 

@@ -101,7 +101,7 @@ class Pair:
     @cached_property
     def tokens(self) -> Tokens:
         """Tokens of the D documents of the design, in one vocabulary."""
-        return _join(self.baseline.tokens, self.generation.tokens, self.design.kept)
+        return joined(self.baseline.tokens, self.generation.tokens, self.design.kept)
 
     @cached_property
     def matched_length(self) -> int | None:
@@ -130,14 +130,14 @@ class Pair:
 
     def whole_texts(self, attribute: Literal["folded", "patterns"]) -> tuple[tables.CountTable, pa.Array]:
         """Counts of whole texts, one type a document, and the texts that the types stand for."""
-        texts = _dictionary(getattr(self.baseline, attribute), getattr(self.generation, attribute))
+        texts = encoded(getattr(self.baseline, attribute), getattr(self.generation, attribute))
         types = texts.indices.to_numpy().astype(np.int64)[self.design.kept]
         return tables.count_table(self.design.block, types, self.design.side.size), texts.dictionary
 
     @cached_property
     def _folded(self) -> tuple[IntArray, pa.Array]:
         """Of each of the D documents its text (copies are one), and the texts."""
-        texts = _dictionary(self.baseline.folded, self.generation.folded)
+        texts = encoded(self.baseline.folded, self.generation.folded)
         return texts.indices.to_numpy().astype(np.int64)[self.design.kept], texts.dictionary
 
     @cached_property
@@ -252,13 +252,15 @@ class Pair:
         )
 
 
-def _join(baseline: Tokens, generation: Tokens, kept: IntArray) -> Tokens:
-    both = _dictionary(baseline.vocabulary, generation.vocabulary)
+def joined(baseline: Tokens, generation: Tokens, kept: IntArray) -> Tokens:
+    """Tokens of the documents in ``kept`` (rows of the baseline's, then the generation's), in one vocabulary."""
+    both = encoded(baseline.vocabulary, generation.vocabulary)
     code = both.indices.to_numpy()
     ids = np.concatenate((code[baseline.ids], code[len(baseline.vocabulary) + generation.ids]))
     offsets = np.concatenate((baseline.offsets, generation.offsets[1:] + baseline.offsets[-1]))
     return take(Tokens(ids, offsets, both.dictionary), kept)
 
 
-def _dictionary(baseline: pa.Array, generation: pa.Array) -> pa.DictionaryArray:
+def encoded(baseline: pa.Array, generation: pa.Array) -> pa.DictionaryArray:
+    """Both sides' strings, the baseline's first, as codes into one dictionary."""
     return pa.concat_arrays([baseline, generation]).dictionary_encode()

@@ -141,6 +141,7 @@ DECIDES = (
     "anytime = true",
     "fail_on_change = true",
     'history = "history.jsonl"',
+    'phrases = "ours.txt"',
     "[probes.one]\nmargin = 0.9",
     "[probes.one]\nenabled = false",
     '[[waivers]]\nprobe = "one"',

@@ -37,7 +37,7 @@ def told(
         value=value, low=low, high=high, method="m", p_value=p, n_baseline=750, n_generation=750, **details
     )
     judgement = judge(found, gate, p_adjusted=p, alpha=0.05)
-    return sentence(gate, found, judgement, generation=4, baseline="generation 0 (held-out)", units=units)
+    return sentence(gate, found, judgement, judged="generation 4", baseline="generation 0 (held-out)", units=units)
 
 
 def test_an_open_question_counts_what_is_independent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -332,6 +333,49 @@ def test_a_record_that_people_and_the_model_both_wrote_may_be_either_ones(folder
     folder.generations[1]["training_digest"] = file_digest(folder.root / "gen_1" / "training.jsonl")
     fact = facts(folder.save(), 1)["human-share"]
     assert (fact.ok, fact.details["least"], fact.details["most"]) == (True, 4, 14)
+
+
+def test_more_human_text_than_declared_is_noted_where_models_texts_were_selected(folder: Folder) -> None:
+    """Four of forty are declared; of the others half was left out, so four of 22 are people's, not 2.2."""
+    reference = (folder.root / "reference.jsonl").read_text().splitlines()[:4]
+    rest = (folder.root / "gen_0" / "texts.jsonl").read_text().splitlines()[4:22]
+    path = folder.root / "gen_1" / "training.jsonl"
+    path.write_text("\n".join([*reference, *rest]) + "\n")
+    folder.generations[1]["training_digest"] = file_digest(path)
+    assert facts(folder.save(), 1)["human-share"].ok is False
+    folder.manifest["recipe"] = {"selection": {"drop_duplicates": True}}
+    fact = facts(folder.save(), 1)["human-share"]
+    assert (fact.status, fact.details["least"]) == ("noted", 4)
+    assert fact.sentence.endswith("after some of what models wrote was left out (selection)")
+
+
+def test_blocks_are_peoples_where_they_stand_anywhere_in_the_reference(folder: Folder) -> None:
+    """Four blocks are cut across the records, white space aside; one that stands nowhere is noted, and no proof."""
+    whole = " ".join(json.loads(line)["text"] for line in (folder.root / "reference.jsonl").read_text().splitlines())
+    rest = (folder.root / "gen_0" / "texts.jsonl").read_text().splitlines()[4:]
+    path = folder.root / "gen_1" / "training.jsonl"
+
+    def trained_on(blocks: list[str]) -> Fact:
+        path.write_text("\n".join([*(json.dumps({"text": block}) for block in blocks), *rest]) + "\n")
+        folder.generations[1]["training_digest"] = file_digest(path)
+        folder.manifest["recipe"] = {"task": "blocks"}
+        return facts(folder.save(), 1)["human-share"]
+
+    blocks = [whole[at : at + 60] for at in (10, 70, 130, 190)]
+    fact = trained_on(blocks)
+    assert (fact.status, fact.details["least"], fact.details["records"]) == ("holds", 4, 40)
+    fact = trained_on([*blocks[:3], "<unk> of nobody"])
+    assert (fact.status, fact.details["most"]) == ("noted", 3)
+    assert trained_on([]).ok is False  # of 36 none is people's, and 3.6 are declared
+
+
+def test_records_of_text_that_the_lineage_does_not_hold_are_no_strays(folder: Folder) -> None:
+    """Fresh human text is named, and lies outside of the corpora that are compared."""
+    records_of_nobody(folder)
+    entry = folder.generations[1]
+    named = [one | {"share": one["share"] - 0.025 * (one is entry["trained_on"][1])} for one in entry["trained_on"]]
+    entry["trained_on"] = [*named, {"corpus": "fresh", "share": 0.025}]
+    assert facts(folder.save(), 1)["human-share"].ok is True
 
 
 def test_adapters_of_other_seeds_are_looked_at_too(folder: Folder) -> None:

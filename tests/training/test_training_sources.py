@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +19,7 @@ from toy_training import (
     edit,
     generations_of,
     read_toml,
+    records_of,
     texts_made_up,
     texts_of,
     train,
@@ -24,6 +27,7 @@ from toy_training import (
     write_toy,
 )
 
+from collapse_audit.lineages.checks.provenance import Provenance
 from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.model.ancestry import trained_on
@@ -89,6 +93,36 @@ def test_a_mixture_answers_each_prompt_once_in_the_shares_of_its_scheme(
     named = read_toml(root)["generation"][2]["trained_on"]
     names = [one if one == "reference" else f"seed_0/gen_{one}/texts.jsonl.gz" for one in shares]
     assert [(one["corpus"], one["share"]) for one in named] == list(zip(names, shares.values(), strict=True))
+    # The same again from the files: the records of the mixture, whence each comes, and the share that is measured.
+    records = records_of(root / "seed_0/gen_2/training.jsonl.gz")
+    assert [(one["prompt"], one["text"]) for one in records] == sets[2]
+    kept = map(json.loads, gzip.decompress((root / "seed_0/gen_2/training.jsonl.gz").read_bytes()).splitlines())
+    assert Counter(one["source"] for one in kept) == dict(zip(names, counts.values(), strict=True))
+    assert "training" not in read_toml(root)["generation"][0]  # one source: its file and digest say it
+    lineage = load_lineage(root)
+    (fact,) = (one for one in Provenance(lineage).facts(lineage.generations[2]) if one.kind == "human-share")
+    assert (fact.status, fact.details["least"]) == ("holds", counts["reference"])
+
+
+def test_a_mixture_of_blocks_is_measured_too(tmp_path: Path) -> None:
+    """Blocks of 8 tokens are cut across records: a quarter of them are people's, and are found letter by letter."""
+    root = write_toy(
+        tmp_path / "toy",
+        scheme={"reference": 0.25, "previous": 0.75},
+        task="blocks",
+        seeds=[0],
+        generations=2,
+        base__architecture="opt",
+        text={"block": 8, "context": 32},
+        decoding={"max_new_tokens": 8, "min_new_tokens": 8, "do_sample": False, "num_beams": 2, "batch_size": 8},
+    )
+    assert train(root) == 0
+    lineage = load_lineage(root)
+    (fact,) = (one for one in Provenance(lineage).facts(lineage.generations[1]) if one.kind == "human-share")
+    blocks = fact.details["records"]
+    assert blocks == len(records_of(root / "seed_0/gen_0/texts.jsonl.gz"))
+    assert fact.status == "holds"
+    assert abs(fact.details["least"] - blocks / 4) < 1
 
 
 FRESH = [(f"north {number} mm", f"people {number}") for number in range(12)]

@@ -18,8 +18,11 @@ def moved(findings: Iterable[Finding], gate_of: GateOf) -> list[str]:
     if not changed or any(counted(finding) is Outcome.FAIL for finding in gating):
         return []
     what = ", ".join(dict.fromkeys(map(called, changed)))
-    where = ", ".join(map(str, sorted({finding.generation for finding in changed})))
-    said = f"warning: {what} moved beyond the margin in generation {where}; a move alone is no loss"
+    numbers = ", ".join(map(str, sorted({finding.generation for finding in changed})))
+    where = changed[0].judged or f"generation {numbers}"
+    said = f"warning: {what} moved beyond the margin in {where}; a move alone is no loss"
+    if changed[0].judged:
+        return [said]
     groups: dict[str, list[Finding]] = {}
     for finding in gating:
         groups.setdefault(gate_of(finding).held, []).append(finding)
