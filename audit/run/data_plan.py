@@ -121,7 +121,7 @@ def data_plan(
         lineage=lineage,
         comparisons=(comparison,) if kept else (),
         notes=taken.notes,
-        text=taken.told,
+        text=taken.text_is,
         data=beside,
     )
 

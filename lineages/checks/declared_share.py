@@ -75,7 +75,7 @@ def _anywhere(records: pa.LargeStringArray, reference: Corpus) -> pa.BooleanArra
     whole = "".join("".join(text.split()) for batch in reference.batches() for text in batch["text"].to_pylist())
     pairs = (key.split("\0", 1) for key in records.to_pylist())
     squeezed = (None if prompt else "".join(text.split()) for prompt, text in pairs)
-    return pa.array([bool(text) and text in whole for text in squeezed], pa.bool_())
+    return pa.array([text is not None and text != "" and text in whole for text in squeezed], pa.bool_())
 
 
 def _without_repeats(found: pa.LargeStringArray, people: pa.LargeStringArray, declared: float) -> tuple[int, int]:
