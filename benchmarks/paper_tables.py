@@ -40,7 +40,7 @@ _ROOT = Path(__file__).parents[1]
 PAGE = _ROOT / "docs" / "papers.md"
 LINEAGES = _ROOT / "lineages"
 OPT = ("opt_replace", "opt_preserve", "opt_repetition_penalty")
-SMOLLM2: tuple[str, ...] = ()
+SMOLLM2 = ("smollm2_replace", "smollm2_preserve")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
