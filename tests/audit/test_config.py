@@ -138,6 +138,7 @@ DECIDES = (
     'evidence = "texts"',
     "independent = true",
     "allow_inconclusive = true",
+    "gate_trend = true",
     "anytime = true",
     "fail_on_change = true",
     'history = "history.jsonl"',
