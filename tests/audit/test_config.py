@@ -248,6 +248,7 @@ SETTINGS = ("alpha", "baseline", "labels", "tokens", "permutations", "max_docume
 SWITCHES = (
     "independent",
     "allow_inconclusive",
+    "gate_trend",
     "anytime",
     "fail_on_change",
     "seed",
