@@ -138,6 +138,7 @@ DECIDES = (
     'evidence = "texts"',
     "independent = true",
     "allow_inconclusive = true",
+    "gate_trend = true",
     "anytime = true",
     "fail_on_change = true",
     'history = "history.jsonl"',
@@ -248,6 +249,7 @@ SETTINGS = ("alpha", "baseline", "labels", "tokens", "permutations", "max_docume
 SWITCHES = (
     "independent",
     "allow_inconclusive",
+    "gate_trend",
     "anytime",
     "fail_on_change",
     "seed",

@@ -111,7 +111,10 @@ DATE = "a date without quotes, such as 2027-01-31: the last day on which it hold
             "statistic = 'loops': repetition has none of that name; did you mean looping?",
         ),
         ({"statistic": 3}, "statistic = 3; allowed: the name of one of the probe's statistics"),
-        ({"statistic": "x"}, "statistic = 'x': repetition has none of that name; allowed: seq-rep-4, looping"),
+        (
+            {"statistic": "x"},
+            "statistic = 'x': repetition has none of that name; allowed: seq-rep-4, looping, seq-rep-4-trend",
+        ),
         ({"generation": -1}, "generation = -1; allowed: a number from 0, or a list of them"),
         ({"generation": []}, "generation = []; allowed: a number from 0, or a list of them"),
         ({"generation": True}, "generation = true; allowed: a number from 0, or a list of them"),
