@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import betaincinv
@@ -18,6 +17,7 @@ from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.prompts import compared
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading
 from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.text.written import only_markers
 from collapse_audit.probes.types import probe
 
 _ALPHA = 0.05
@@ -25,11 +25,6 @@ _ENOUGH = 10
 """Distinct texts from which two corpora cannot be identical by chance."""
 _NEAR = 0.9
 """Share of texts of another corpus from which a generation is called near-identical to it. Noted, and no gate."""
-_MARKERS = (
-    r"(?i)^(?: ?(?:</?s>|<(?:eos|bos|pad|end_of_text|end_of_turn|start_of_turn)>"
-    r"|<\|[a-z0-9_▁]{1,40}\|>|\[(?:eos|pad|sep|cls)\]))+ ?$"
-)
-"""Special tokens as tokenizers spell them, where they were not taken out of a text."""
 
 
 @probe(
@@ -117,7 +112,7 @@ def integrity(pair: Pair) -> Iterator[Reading]:
         The files: texts, and adapters and a manifest where they are at hand.
     """
     side = pair.design.side[pair.design.block]
-    markers = np.concatenate((_only_markers(pair.baseline), _only_markers(pair.generation)))[pair.design.kept]
+    markers = np.concatenate([only_markers(side.folded) for side in (pair.baseline, pair.generation)])[pair.design.kept]
     blank = np.concatenate((pair.baseline.empty, pair.generation.empty))[pair.design.kept]
     empty = (blank | markers).astype(np.float64)
     raw = {"baseline": float(empty[~side].mean()), "generation": float(empty[side].mean())}
@@ -137,11 +132,6 @@ def integrity(pair: Pair) -> Iterator[Reading]:
     yield _constant(pair)
     yield _unchanged(pair)
     yield _recited(pair)
-
-
-def _only_markers(sample: Sample) -> npt.NDArray[np.bool_]:
-    """Where a text is nothing but markers of a text's end or beginning, such as ``</s>``; shape (N,)."""
-    return np.asarray(pc.match_substring_regex(sample.folded, _MARKERS))
 
 
 def _unanswered(pair: Pair) -> str:
