@@ -111,6 +111,29 @@ def integrity(pair: Pair) -> Iterator[Reading]:
     Needs
         The files: texts, and adapters and a manifest where they are at hand.
     """
+    yield _empty(pair)
+    yield _constant(pair)
+    yield _unchanged(pair)
+    yield _recited(pair)
+
+
+def _empty(pair: Pair) -> Reading:
+    silent = _unanswered(pair)
+    told = {"notes": ("unanswered",) if silent else (), "explanation": silent}
+    counted = pair.whole_texts_counted
+    if counted is not None:
+        counts = np.array([[each.lengths.total - each.empty, each.empty] for each in counted])
+        shares = dict(zip(("baseline", "generation"), (counts[:, 1] / counts.sum(axis=1)).tolist(), strict=True))
+        return pair.compare_counted(
+            np.array([0.0, 1.0]),
+            counts,
+            scale="linear",
+            worse="higher",
+            share=True,
+            statistic="empty",
+            raw=shares,
+            **told,
+        )
     side = pair.design.side[pair.design.block]
     markers = np.concatenate([only_markers(side.folded) for side in (pair.baseline, pair.generation)])[pair.design.kept]
     blank = np.concatenate((pair.baseline.empty, pair.generation.empty))[pair.design.kept]
@@ -118,20 +141,7 @@ def integrity(pair: Pair) -> Iterator[Reading]:
     raw = {"baseline": float(empty[~side].mean()), "generation": float(empty[side].mean())}
     if markers.any():
         raw |= {"baseline_markers": float(markers[~side].mean()), "generation_markers": float(markers[side].mean())}
-    silent = _unanswered(pair)
-    yield pair.compare(
-        empty,
-        scale="linear",
-        worse="higher",
-        share=True,
-        statistic="empty",
-        raw=raw,
-        notes=("unanswered",) if silent else (),
-        explanation=silent,
-    )
-    yield _constant(pair)
-    yield _unchanged(pair)
-    yield _recited(pair)
+    return pair.compare(empty, scale="linear", worse="higher", share=True, statistic="empty", raw=raw, **told)
 
 
 def _unanswered(pair: Pair) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from collapse_audit.errors import CollapseAuditError, EngineError, InputError, P
 from collapse_audit.version import __version__
 
 try:
+    import dask.config
     import distributed
 except ImportError:
     raise UsageError('--engine dask needs Dask: pip install "collapse-audit[cluster]"') from None
@@ -37,14 +39,13 @@ class Dask:
         both, one that is connected already; it is left open."""
         self._address = address
         self._client = client
-        self._own: list[Any] = []
+        self._own = ExitStack()
 
     def __enter__(self) -> Dask:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for one in reversed(self._own):
-            one.close()
+        self._own.close()
 
     def fold(
         self,
@@ -80,38 +81,41 @@ class Dask:
         return self._client
 
     def _connect(self) -> Any:
-        where = self._address
-        if not where:
-            where = local_cluster(os.cpu_count() or 1)
-            self._own.append(where)
+        where = self._address or self._own.enter_context(local_cluster(os.cpu_count() or 1))
         try:
-            client = distributed.Client(where, timeout=_SECONDS, set_as_default=False)
+            client = self._own.enter_context(distributed.Client(where, timeout=_SECONDS, set_as_default=False))
         except (OSError, TimeoutError, ValueError) as error:
             raise UsageError(f"--engine dask://{self._address}: no scheduler answers there ({_said(error)})") from error
-        self._own.append(client)
         check_versions(client)
         return client
 
 
-def local_cluster(workers: int) -> Any:
-    """A scheduler and so many processes on this machine, which the caller closes.
+@contextmanager
+def local_cluster(workers: int) -> Iterator[Any]:
+    """A scheduler and so many processes on this machine, ended with the context.
 
     They listen on the loopback device alone, and only to each other: by certificates that are made for this cluster,
-    since whoever reaches a scheduler may run code as the user. There is no dashboard.
+    since whoever reaches a scheduler may run code as the user. There is no dashboard. A process that died is started
+    anew, however long that takes: after 15 seconds, Dask's own limit, a busy machine would be left without workers.
     """
-    return distributed.LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        security=True,
-        dashboard_address="127.0.0.1:0",
-        scheduler_kwargs={"dashboard": False},
-        silence_logs=logging.CRITICAL,
-    )
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
+        distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            security=True,
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+    ):
+        yield cluster
 
 
 def check_versions(client: Any) -> None:
     """Raises UsageError where a worker has another collapse-audit than this process, or none."""
     try:
+        client.wait_for_workers(1, timeout=_SECONDS)
         versions = client.run(version_here)
     except Exception as error:
         raise UsageError(

@@ -50,7 +50,7 @@ def drawn_from(corpus: Corpus, engine: Engine | None = None, *, most: int, seed:
         shards = shards_of(corpus)
     reader = Local() if engine is None or corpus.memory is not None else engine
     count = partial(census, tokens=tokens, seed=seed)
-    read = reader.fold(
+    read: Drawn = reader.fold(
         shards,
         partial(read_shard, most=most, seed=seed, count=count),
         partial(joined, count=count),

@@ -153,6 +153,11 @@ class InBlocks(Pair):
     told: tuple[Labels, Labels] | None = None
 
     @cached_property
+    def whole(self) -> None:
+        """Of a part of the documents nothing is known over all of them."""
+        return None
+
+    @cached_property
     def design(self) -> Design:
         """The blocks."""
         return self.blocks

@@ -181,6 +181,9 @@ def test_a_scheduler_that_does_not_answer_is_said_so(monkeypatch: pytest.MonkeyP
 
 def test_workers_with_another_version_are_refused() -> None:
     class Elsewhere:
+        def wait_for_workers(self, count: int, timeout: float) -> None:
+            """They are there."""
+
         def run(self, _: object) -> dict[str, str]:
             return {"tcp://a": "0.0.1"}
 
