@@ -119,7 +119,7 @@ def integrity(pair: Pair) -> Iterator[Reading]:
 
 def _empty(pair: Pair) -> Reading:
     silent = _unanswered(pair)
-    told = {"notes": ("unanswered",) if silent else (), "explanation": silent}
+    told: dict[str, Any] = {"notes": ("unanswered",) if silent else (), "explanation": silent}
     counted = pair.whole_texts_counted
     if counted is not None:
         counts = np.array([[each.lengths.total - each.empty, each.empty] for each in counted])

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import gammaln
 
-from collapse_audit.probes.statistics.design import MIN_UNITS, FloatArray
+from collapse_audit.probes.statistics.design import MIN_UNITS, FloatArray, IntArray
 from collapse_audit.probes.statistics.estimates import (
     Scale,
     estimate,
@@ -51,7 +50,7 @@ class AllDocuments:
 
 def compare_means(
     values: FloatArray,
-    counts: npt.NDArray[np.int64],
+    counts: IntArray,
     *,
     permutations: int,
     rng: np.random.Generator,
@@ -93,7 +92,7 @@ def compare_means(
     )
 
 
-def _never_nothing(values: FloatArray, counts: npt.NDArray[np.int64]) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+def _never_nothing(values: FloatArray, counts: IntArray) -> tuple[FloatArray, IntArray]:
     """Half an occurrence where the generation has none, as documents one by one are given it."""
     if (values * counts[1]).any():
         return values, counts
@@ -106,7 +105,7 @@ def _never_nothing(values: FloatArray, counts: npt.NDArray[np.int64]) -> tuple[F
 
 
 def _moments(
-    values: FloatArray, counts: npt.NDArray[np.int64], permutations: int, rng: np.random.Generator
+    values: FloatArray, counts: IntArray, permutations: int, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Sums of 1, of the value and of its square on both sides, under every relabelling; each of shape (2, B + 1)."""
     total, n = counts.sum(axis=0), int(counts[1].sum())
@@ -143,7 +142,7 @@ def compare_copies(
     sizes = [float((times * texts).sum()) for times, texts in (before, after)]
     design = AllDocuments(baseline=int(sizes[0]), generation=int(sizes[1]))
     unique = [unique_share(*side, m=min(sizes)) for side in (before, after)]
-    error = math.hypot(*(_jackknife_error(*side, m=min(sizes)) for side in (before, after)))
+    error = math.hypot(*(jackknife_error(*side, m=min(sizes)) for side in (before, after)))
     rise = unique[0] - unique[1]
     return estimate(
         rise,
@@ -171,7 +170,7 @@ def _all_left_out(times: FloatArray, n: float, m: float) -> FloatArray:
     return np.where(times > n - m, 0.0, chance)
 
 
-def _jackknife_error(times: FloatArray, texts: FloatArray, *, m: float) -> float:
+def jackknife_error(times: FloatArray, texts: FloatArray, *, m: float) -> float:
     """Standard error of :func:`unique_share`, every document left out in turn."""
     n = float((times * texts).sum())
     if n < 2:
