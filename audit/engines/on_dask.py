@@ -27,6 +27,13 @@ R = TypeVar("R")
 
 _TOGETHER = 4
 """Results that one worker merges at a time: few, so that no worker holds many."""
+_GONE = (
+    distributed.client.ClosedClientError,
+    distributed.client.FutureCancelledError,
+    distributed.core.CommClosedError,
+    ConnectionError,
+    TimeoutError,
+)
 _SECONDS = 30
 """How long a scheduler may take to answer."""
 
@@ -58,22 +65,19 @@ class Dask:
     ) -> R:
         """See :class:`~collapse_audit.engines.engine.Engine`; results are merged where they lie, in a tree."""
         client = self._connected()
-        reading = [client.submit(read, item, pure=False) for item in items]
-        merged = reading
-        while len(merged) > 1:
-            groups = [merged[at : at + _TOGETHER] for at in range(0, len(merged), _TOGETHER)]
-            merged = [client.submit(_merged, merge, group, pure=False) for group in groups]
-        whole = client.submit(finish, merged[0], pure=False)
+        reading: list[Any] = []
         try:
-            return whole.result()  # type: ignore[no-any-return]
-        except CollapseAuditError:
-            raise
+            reading += [client.submit(read, item, pure=False) for item in items]
+            merged = reading
+            while len(merged) > 1:
+                groups = [merged[at : at + _TOGETHER] for at in range(0, len(merged), _TOGETHER)]
+                merged = [client.submit(_merged, merge, group, pure=False) for group in groups]
+            return client.submit(finish, merged[0], pure=False).result()  # type: ignore[no-any-return]
         except distributed.KilledWorker as error:
-            raise _killed(
-                [called(item) for item, one in zip(items, reading, strict=True) if _failed(one)], error
-            ) from error
-        except (distributed.FutureCancelledError, distributed.CommClosedError, OSError) as error:
-            raise EngineError(f"the cluster is gone while it was reading ({_said(error)}); run again") from error
+            deadly = [called(item) for item, one in zip(items, reading, strict=True) if one.status == "error"]
+            raise _killed(deadly, error) from error
+        except _GONE as error:
+            raise EngineError(f"the cluster went away while it was reading ({_said(error)}); run again") from error
 
     def _connected(self) -> Any:
         if self._client is None:
@@ -139,10 +143,6 @@ def _merged(merge: Callable[[R, R], R], results: Sequence[R]) -> R:
     for result in results[1:]:
         whole = merge(whole, result)
     return whole
-
-
-def _failed(future: Any) -> bool:
-    return bool(future.status == "error")
 
 
 def _killed(names: Sequence[str], error: Exception) -> CollapseAuditError:

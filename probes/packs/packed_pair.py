@@ -152,10 +152,7 @@ class InBlocks(Pair):
     blocks: Blocks
     told: tuple[Labels, Labels] | None = None
 
-    @cached_property
-    def whole(self) -> None:
-        """Of a part of the documents nothing is known over all of them."""
-        return None
+    whole = None  # of a part of the documents nothing is known over all of them
 
     @cached_property
     def design(self) -> Design:

@@ -153,14 +153,17 @@ def test_a_file_over_which_every_worker_dies_is_refused_by_its_name(
 
 
 def test_the_engine_is_chosen_on_the_command_line(
-    corpora: tuple[Path, Path], two: distributed.Client, capsys: pytest.CaptureFixture[str]
+    corpora: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    address = two.scheduler.address.removeprefix("tcp://")
     arguments = [*map(str, corpora), "--set", f"max_documents={MOST}", "--independent", "--no-progress"]
-    codes = [main([*arguments, "--engine", engine]) for engine in ("local", f"dask://{address}")]
-    here, there = capsys.readouterr().out.split("collapse-audit", 2)[1:]
-    assert codes[0] == codes[1]
-    assert here.splitlines()[1:-1] == there.splitlines()[1:-1]
+    with distributed.LocalCluster(n_workers=1, dashboard_address="127.0.0.1:0", silence_logs=50) as cluster:
+        address = cluster.scheduler_address.removeprefix("tcp://")
+        here, there = (
+            (main([*arguments, "--engine", engine]), capsys.readouterr().out)
+            for engine in ("local", f"dask://{address}")
+        )
+    assert here == there
+    assert here[0] in (1, 6)
 
 
 @pytest.mark.parametrize("name", ["spark", "dask:4", "dask://", "dask://host", "dask://:1", "dask://host:port"])
@@ -197,7 +200,7 @@ def test_a_cluster_that_goes_away_is_an_error_and_no_verdict() -> None:
     with cluster(1) as client:
         engine = Dask(client=client)
         client.cluster.close()
-        with pytest.raises(EngineError, match="the cluster is gone"):
+        with pytest.raises(EngineError, match="the cluster went away"):
             engine.fold([1, 2], str, lambda one, _: one, str, called=str)
 
 
