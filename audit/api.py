@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Unpack
 
+from collapse_audit.engines.engine import LOCAL, Engine, engine_of
 from collapse_audit.errors import UsageError
 from collapse_audit.lineages.corpora.readers.fields import FIELDS, Reading
 from collapse_audit.lineages.disk.listed import listed_lineage
@@ -73,8 +74,11 @@ class Prepared:
         today: date | None = None,
         stop_at_first: bool = False,
         progress: Progress = lambda _: None,
+        engine: Engine | None = None,
     ) -> AuditReport:
-        """Read, measure, judge; what was found is added to ``history``. Waivers are held against ``today`` (in UTC).
+        """Read (by ``engine``; None: here), measure, judge; what was found is added to ``history``.
+
+        Waivers are held against ``today`` (in UTC).
 
         Raises UsageError where the setting ``anytime`` finds no history.
         """
@@ -88,6 +92,7 @@ class Prepared:
             asked_for=self.asked_for,
             stop_at_first=stop_at_first,
             progress=progress,
+            engine=engine,
         )
         if history is not None:
             look = Look(
@@ -286,6 +291,7 @@ def audit(
     sets: Iterable[str] = (),
     history: str | os.PathLike[str] | None = None,
     today: date | None = None,
+    engine: str | Engine = LOCAL,
     **settings: Unpack[Settings],
 ) -> AuditReport:
     """Audit a lineage: a folder, two corpora, or any number of them in their order; or training data.
@@ -312,6 +318,7 @@ def audit(
     * ``config_file``: a TOML file of settings; ``sets``: strings such as ``"token-divergence.margin=0.02"``;
     * ``history``: a file to which the findings are appended, needed by the setting ``anytime``;
     * ``today``: the day against which waivers are held (default: today in UTC);
+    * ``engine``: ``"local"``, ``"dask"`` or ``"dask://HOST:PORT"``: who reads the corpora, to the same report;
     * every setting by its name: :class:`~collapse_audit.settings.config.Settings`.
 
     Raises InputError (files that cannot be read), UsageError (settings that make no sense).
@@ -328,5 +335,5 @@ def audit(
         raise UsageError(f"{', '.join(alone)} without data; name the training data, too")
     else:
         prepared = prepare(**named, **common)
-    with nullcontext() if history is None else open_history(Path(history)) as opened:
-        return prepared.run(history=opened, today=today)
+    with engine_of(engine) as reader, nullcontext() if history is None else open_history(Path(history)) as opened:
+        return prepared.run(history=opened, today=today, engine=reader)

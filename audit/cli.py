@@ -18,6 +18,7 @@ from collapse_audit.verdicts.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from collapse_audit.api import Prepared
+    from collapse_audit.engines.engine import Engine
     from collapse_audit.reports.document import AuditReport
     from collapse_audit.verdicts.history import OpenHistory
 
@@ -68,6 +69,7 @@ def _judge(options: Namespace) -> int:
     """What ``run`` was asked for, once its arguments are known."""
     from collapse_audit.commands.arrow import do_without_pandas
     from collapse_audit.commands.sources import of_data, sources
+    from collapse_audit.engines.engine import engine_of
 
     if not options.probes:  # whose code may be given frames
         do_without_pandas()
@@ -82,9 +84,9 @@ def _judge(options: Namespace) -> int:
     # First all audits, then all reports, then what is shown: a lineage that turns out to be unreadable leaves nothing
     # behind, and a verdict is on the last line only if everything that was asked for has been done.
     reports: list[AuditReport] = []
-    with _history(options) as history:
+    with engine_of(options.engine) as engine, _history(options) as history:
         for job in prepared:
-            reports.append(_audited(job, options, history))
+            reports.append(_audited(job, options, history, engine))
             if options.exitfirst and reports[-1].exit_code == ExitCode.COLLAPSE:
                 break
     prepared = prepared[: len(reports)]
@@ -177,11 +179,11 @@ def _history(options: Namespace) -> AbstractContextManager[OpenHistory | None]:
     return open_history(Path(options.history))
 
 
-def _audited(prepared: Prepared, options: Namespace, history: OpenHistory | None) -> AuditReport:
+def _audited(prepared: Prepared, options: Namespace, history: OpenHistory | None, engine: Engine) -> AuditReport:
     if options.quiet or options.no_progress:
-        return prepared.run(history=history, stop_at_first=options.exitfirst)
+        return prepared.run(history=history, stop_at_first=options.exitfirst, engine=engine)
     with status("collapse-audit") as progress:
-        return prepared.run(history=history, stop_at_first=options.exitfirst, progress=progress)
+        return prepared.run(history=history, stop_at_first=options.exitfirst, progress=progress, engine=engine)
 
 
 def _show(report: AuditReport, options: Namespace) -> None:

@@ -5,7 +5,8 @@
     CollapseAuditError            what a person can act on; carries a slug and an exit code
     ├── UsageError                a flag, a setting or a combination that makes no sense (exit 4)
     ├── InputError                files that cannot be read as a lineage (exit 4); lists every problem
-    └── ProbeError                a probe crashed or broke its contract (exit 3)
+    ├── ProbeError                a probe crashed or broke its contract (exit 3)
+    └── EngineError               what the work was given to is gone (exit 3)
 
 Anything else that escapes is a defect of ours and exits with 3.
 """
@@ -64,9 +65,20 @@ class InputError(CollapseAuditError):
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems), slug=self.problems[0].slug)
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
+        """As another process gets it."""
+        return InputError, (self.problems,)
+
 
 class ProbeError(CollapseAuditError):
     """A probe crashed, or returned something that its contract does not allow."""
 
     exit_code = 3
     slug = "probe"
+
+
+class EngineError(CollapseAuditError):
+    """The cluster that the work was given to is gone, or cannot do it."""
+
+    exit_code = 3
+    slug = "engine"

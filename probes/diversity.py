@@ -15,6 +15,7 @@ from collapse_audit.probes.pairs.near_copies import template
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.pairs.richness import Richness, distinct_ratio, richness
 from collapse_audit.probes.prompts import compared
+from collapse_audit.probes.statistics.all_documents import compare_copies
 from collapse_audit.probes.statistics.design import MIN_UNITS, BoolArray, FloatArray, IntArray
 from collapse_audit.probes.statistics.estimates import estimate, jackknife, permutation_p, rule_of_three
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, RawPanel, Reading
@@ -215,6 +216,12 @@ def _effective_influence(table: CountTable, side: BoolArray) -> FloatArray:
 
 def _duplicates(pair: Pair) -> Estimate:
     table, texts = pair.whole_texts("folded")
+    if pair.whole_texts_counted is not None:
+        sides = [
+            (each.copies.values.astype(float), each.copies.counts.astype(float)) for each in pair.whole_texts_counted
+        ]
+        evidence = _copied_most(pair, table, texts) if pair.evidence != "none" else ()
+        return compare_copies(*sides, statistic="duplicates", evidence=evidence)
     copies = [_collision(table.on(side)) for side in (~pair.design.side, pair.design.side)]
     return _repeated(
         pair,

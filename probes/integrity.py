@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import betaincinv
@@ -18,6 +17,7 @@ from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.prompts import compared
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading
 from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.text.written import only_markers
 from collapse_audit.probes.types import probe
 
 _ALPHA = 0.05
@@ -25,11 +25,6 @@ _ENOUGH = 10
 """Distinct texts from which two corpora cannot be identical by chance."""
 _NEAR = 0.9
 """Share of texts of another corpus from which a generation is called near-identical to it. Noted, and no gate."""
-_MARKERS = (
-    r"(?i)^(?: ?(?:</?s>|<(?:eos|bos|pad|end_of_text|end_of_turn|start_of_turn)>"
-    r"|<\|[a-z0-9_▁]{1,40}\|>|\[(?:eos|pad|sep|cls)\]))+ ?$"
-)
-"""Special tokens as tokenizers spell them, where they were not taken out of a text."""
 
 
 @probe(
@@ -116,32 +111,37 @@ def integrity(pair: Pair) -> Iterator[Reading]:
     Needs
         The files: texts, and adapters and a manifest where they are at hand.
     """
-    side = pair.design.side[pair.design.block]
-    markers = np.concatenate((_only_markers(pair.baseline), _only_markers(pair.generation)))[pair.design.kept]
-    blank = np.concatenate((pair.baseline.empty, pair.generation.empty))[pair.design.kept]
-    empty = (blank | markers).astype(np.float64)
-    raw = {"baseline": float(empty[~side].mean()), "generation": float(empty[side].mean())}
-    if markers.any():
-        raw |= {"baseline_markers": float(markers[~side].mean()), "generation_markers": float(markers[side].mean())}
-    silent = _unanswered(pair)
-    yield pair.compare(
-        empty,
-        scale="linear",
-        worse="higher",
-        share=True,
-        statistic="empty",
-        raw=raw,
-        notes=("unanswered",) if silent else (),
-        explanation=silent,
-    )
+    yield _empty(pair)
     yield _constant(pair)
     yield _unchanged(pair)
     yield _recited(pair)
 
 
-def _only_markers(sample: Sample) -> npt.NDArray[np.bool_]:
-    """Where a text is nothing but markers of a text's end or beginning, such as ``</s>``; shape (N,)."""
-    return np.asarray(pc.match_substring_regex(sample.folded, _MARKERS))
+def _empty(pair: Pair) -> Reading:
+    silent = _unanswered(pair)
+    told: dict[str, Any] = {"notes": ("unanswered",) if silent else (), "explanation": silent}
+    counted = pair.whole_texts_counted
+    if counted is not None:
+        counts = np.array([[each.lengths.total - each.empty, each.empty] for each in counted])
+        shares = dict(zip(("baseline", "generation"), (counts[:, 1] / counts.sum(axis=1)).tolist(), strict=True))
+        return pair.compare_counted(
+            np.array([0.0, 1.0]),
+            counts,
+            scale="linear",
+            worse="higher",
+            share=True,
+            statistic="empty",
+            raw=shares,
+            **told,
+        )
+    side = pair.design.side[pair.design.block]
+    markers = np.concatenate([only_markers(side.folded) for side in (pair.baseline, pair.generation)])[pair.design.kept]
+    blank = np.concatenate((pair.baseline.empty, pair.generation.empty))[pair.design.kept]
+    empty = (blank | markers).astype(np.float64)
+    raw = {"baseline": float(empty[~side].mean()), "generation": float(empty[side].mean())}
+    if markers.any():
+        raw |= {"baseline_markers": float(markers[~side].mean()), "generation_markers": float(markers[side].mean())}
+    return pair.compare(empty, scale="linear", worse="higher", share=True, statistic="empty", raw=raw, **told)
 
 
 def _unanswered(pair: Pair) -> str:

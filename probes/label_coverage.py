@@ -101,7 +101,7 @@ def label_coverage(pair: Pair) -> Estimate | NotMeasured:
             "categories": len(table),
             "categories_seen": seen,
             "categories_expected": expected,
-            "categories_never_in_baseline": len(labels[0].categories) - len(table),
+            "categories_never_in_baseline": len({*labels[0].categories} - {row.label for row in table}),
             "unseen_mass_baseline": _unseen_mass(labels[0]),
             "unseen_mass_generation": _unseen_mass(labels[1]),
         },
@@ -132,6 +132,9 @@ def _unseen_mass(labels: Labels) -> float | None:
 def _survival(pair: Pair, baseline: Labels, generation: Labels) -> tuple[Survival, ...]:
     """One row a category that the baseline carries. Groups and prompts count once: texts of one patient, or answers to
     one prompt, are not independent."""
+    counted = _counted(pair)
+    if counted is not None:
+        return counted
     design, sides = pair.design, []
     for labels, side, first in ((baseline, False, 0), (generation, True, len(pair.baseline))):
         carried = labels.carried
@@ -153,6 +156,25 @@ def _survival(pair: Pair, baseline: Labels, generation: Labels) -> tuple[Surviva
         )
         for label in baseline.categories
         if before[label]
+    )
+
+
+def _counted(pair: Pair) -> tuple[Survival, ...] | None:
+    """The same over all documents, where labels stand in a field and were counted."""
+    if pair.whole is None or pair.label_rule is None or pair.label_rule.extract is not None:
+        return None
+    before, after = (side.labels for side in pair.whole)
+    if before is None or after is None:
+        return None
+    return tuple(
+        Survival(
+            label=label,
+            baseline=before[label],
+            generation=after.get(label, 0),
+            n_baseline=pair.whole[0].documents,
+            n_generation=pair.whole[1].documents,
+        )
+        for label in sorted(before)
     )
 
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.statistics.design import FloatArray
+from collapse_audit.probes.statistics.design import FloatArray, IntArray
 from collapse_audit.probes.statistics.lengths import MEASURABLE
-from collapse_audit.probes.statistics.ranks import weights_of_highest
+from collapse_audit.probes.statistics.ranks import weights_of_counted, weights_of_highest
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading
+from collapse_audit.probes.text.census import TextCounts
 from collapse_audit.probes.types import probe
 
 _LONG = 0.2
@@ -78,6 +79,9 @@ def length(pair: Pair) -> Iterator[Reading]:
     Needs
         Text.
     """
+    if pair.whole_texts_counted is not None:
+        yield from _counted(pair, *pair.whole_texts_counted)
+        return
     tokens = pair.tokens.lengths.astype(np.float64)
     side = pair.design.side[pair.design.block]
     before, after = tokens[~side], tokens[side]
@@ -87,25 +91,68 @@ def length(pair: Pair) -> Iterator[Reading]:
         "median_baseline": float(np.median(before)),
         "median_generation": float(np.median(after)),
     }
-    mean = _ratio(pair, tokens, "mean-length", raw)
-    if isinstance(mean, Estimate) and after.mean() < MEASURABLE and before.mean() >= 4 * MEASURABLE:
-        mean = dataclasses.replace(mean, kind="loss", explanation="next to nothing is left of the texts")
-    yield mean
+    yield _or_nothing(_ratio(pair, tokens, "mean-length", raw), raw)
     weights = weights_of_highest(tokens, _LONG)
     shares = {"baseline": float(weights[~side].mean()), "generation": float(weights[side].mean())}
     yield _ratio(pair, weights, "long-texts", shares)
 
 
+def _counted(pair: Pair, *sides: TextCounts) -> Iterator[Reading]:
+    """The same of all documents, by how many of them are of each length."""
+    both = sides[0].lengths + sides[1].lengths
+    counts = np.zeros((2, both.values.size), dtype=np.int64)
+    for row, each in zip(counts, sides, strict=True):
+        row[np.searchsorted(both.values, each.lengths.values)] = each.lengths.counts
+    tokens = both.values.astype(np.float64)
+    for statistic, of_length in (("mean-length", tokens), ("long-texts", weights_of_counted(both.counts, _LONG))):
+        means = (counts @ of_length / counts.sum(axis=1)).tolist()
+        raw = dict(zip(("baseline", "generation"), means, strict=True))
+        if not means[0]:
+            yield NotMeasured(statistic=statistic, reason="no text of the baseline is that long")
+            continue
+        if statistic == "mean-length":
+            medians = [_median(tokens, row) for row in counts]
+            raw |= dict(zip(("median_baseline", "median_generation"), medians, strict=True))
+        found = pair.compare_counted(
+            of_length,
+            counts,
+            scale="log",
+            worse="lower",
+            share=True,
+            statistic=statistic,
+            raw=raw,
+            explanation=_explained(pair),
+        )
+        yield _or_nothing(found, raw) if statistic == "mean-length" else found
+
+
+def _median(values: FloatArray, counts: IntArray) -> float:
+    """Of ``values`` that occur so often; shapes (L,)."""
+    places = np.cumsum(counts)
+    middle = (places[-1] - 1) // 2, places[-1] // 2
+    return float(values[np.searchsorted(places, middle, side="right")].mean())
+
+
+def _or_nothing(mean: Reading, raw: dict[str, float]) -> Reading:
+    """The mean length, which is a loss where nothing is left."""
+    if isinstance(mean, Estimate) and raw["generation"] < MEASURABLE and raw["baseline"] >= 4 * MEASURABLE:
+        return dataclasses.replace(mean, kind="loss", explanation="next to nothing is left of the texts")
+    return mean
+
+
 def _ratio(pair: Pair, of_texts: FloatArray, statistic: str, raw: dict[str, float]) -> Reading:
     if not of_texts[~pair.design.side[pair.design.block]].any():
         return NotMeasured(statistic=statistic, reason="no text of the baseline is that long")
-    lengths = "; ".join(
-        filter(None, (_limit(pair), *(fact.sentence for fact in pair.facts if fact.kind == "decoding" and fact.noted)))
-    )
     # ``share``: where all texts are equally long their spread is 0, and what n texts may hide is 3/n all the same.
     return pair.compare(
-        of_texts, scale="log", worse="lower", share=True, statistic=statistic, raw=raw, explanation=lengths
+        of_texts, scale="log", worse="lower", share=True, statistic=statistic, raw=raw, explanation=_explained(pair)
     )
+
+
+def _explained(pair: Pair) -> str:
+    """What may have made texts shorter without any loss."""
+    facts = (fact.sentence for fact in pair.facts if fact.kind == "decoding" and fact.noted)
+    return "; ".join(filter(None, (_limit(pair), *facts)))
 
 
 def _limit(pair: Pair) -> str:

@@ -305,6 +305,7 @@ def taken(sample: Sample, rows: IntArray, *, keys: IntArray | None = None) -> Sa
         sample,
         digest=hashlib.sha256(name).hexdigest(),
         n_read=rows.size,
+        whole=None,
         texts=sample.texts.take(index),
         tokens=take(sample.tokens, rows),
         label_field=None if sample.label_field is None else sample.label_field.take(index),

@@ -279,6 +279,7 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "nearly every text has a label of its own",
             "name coarser labels by `--labels regex:…`, another field by `--label FIELD`, or `--labels none`",
         ),
+        "engine": ("the cluster that read the files is gone", "start it anew, or read with `--engine local`"),
         "probe": ("a probe crashed or broke its contract", "correct the probe; the message names what it returned"),
         "tracker": (
             "a warning: the report could not be logged; the verdict and its exit code stand",

@@ -92,6 +92,11 @@ def _how_to_read(parser: Parser) -> None:
     for name, meaning in fields.items():
         text = f"the field that holds {meaning}, such as response.{name}; again: where the first is not there"
         reads.add_argument(f"--{name}", action="append", default=[], metavar="FIELD", help=text)
+    text = (
+        "who reads the files: local (default, this process), dask (this machine's cores) or dask://HOST:PORT (a "
+        "cluster); the report is the same"
+    )
+    reads.add_argument("--engine", default="local", metavar="ENGINE", help=text)
     text = "what is a document of a plain text file (default: a line)"
     reads.add_argument("--documents", choices=("lines", "paragraphs", "files"), help=text)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+from collapse_audit.engines.engine import Engine
 from collapse_audit.lineages.checks.provenance import Provenance
 from collapse_audit.probes.text.tokens import tokenizer
 from collapse_audit.probes.trends.trend import Trend
@@ -37,8 +38,10 @@ def run(
     asked_for: frozenset[str] = frozenset(),
     stop_at_first: bool = False,
     progress: Progress = lambda _: None,
+    engine: Engine | None = None,
 ) -> AuditReport:
     """Audit ``plan``. ``asked_for`` are probes the user named (in lower case): one that cannot run is then an error.
+    ``engine`` reads the corpora (None: this process), to the same report.
     ``today`` decides which waivers have expired, and nothing else.
 
     Raises InputError where a corpus cannot be read. A probe that crashes makes its own findings errors and no more.
@@ -54,7 +57,7 @@ def run(
     done = 0
     for seed in dict.fromkeys(comparison.seed for comparison in plan.comparisons):
         kind = SeedAudit if plan.data is None else DataAudit
-        of_seed = kind(plan.of_seed(seed), config, cutter, plan, provenance, today)
+        of_seed = kind(plan.of_seed(seed), config, cutter, plan, provenance, today, engine)
         measured, size = of_seed.measure(progress, stop_at_first)
         tables["copying"] += of_seed.copies()
         tables["baselines"] += baselines(of_seed.comparisons, of_seed.samples, reference_side(plan.lineage))

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from collapse_audit.calibration.bench import auto_margins
 from collapse_audit.calibration.settled import Key
+from collapse_audit.engines.engine import Engine
 from collapse_audit.errors import UsageError
 from collapse_audit.lineages.checks.provenance import Provenance
 from collapse_audit.lineages.corpora.corpus import Corpus
@@ -58,7 +59,9 @@ class SeedAudit:
         plan: Plan,
         provenance: Provenance,
         today: date,
+        engine: Engine | None = None,
     ) -> None:
+        self.engine = engine
         self.comparisons = comparisons
         self.today = today
         self.config = config
@@ -158,7 +161,7 @@ class SeedAudit:
         seed = self.comparisons[0].seed
         scores, stale = scores_beside(lineage.root, side.corpus, seed) if lineage.folder else ([], [])
         self.notes.extend(stale)
-        sample = read_side(side, self.config, self.cutter, scores)
+        sample = read_side(side, self.config, self.cutter, scores, self.engine)
         if sample.n_read > len(sample):
             drawn = f"{len(sample):,} of {sample.n_read:,} documents"
             self.notes.append(f"{side.corpus.shown}: {drawn} were drawn at random (max_documents)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,14 @@ from collapse_audit.lineages.files.problems import ProblemList, problem, shorten
 __all__ = ["RECORD_SCHEMA", "Corpus", "open_corpus"]
 
 _PEEK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the first records of a corpus say of how all of its files are read."""
+
+    extraction: Extraction | None
+    """None: they have the plain form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,23 +73,46 @@ class Corpus:
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         problems = ProblemList(self.where or self.shown)
-        ids = _SeenIds()
-        total = 0
-        for block in self._blocks():
-            total += len(block.records)
-            if total > limits().records:
-                raise InputError([self._problem(too_much("more records", "records"))])
+        ids = SeenIds()
+        yield from self.checked(problems, ids)
+        self.check_whole(problems, ids)
+
+    def checked(self, problems: ProblemList, ids: SeenIds, how: Told | None = None) -> Iterator[pa.RecordBatch]:
+        """The records as :meth:`batches` gives them, for a reader of one file of several: what is wrong with a record
+        is added to ``problems``, what is said of all together is left to :meth:`check_whole`.
+
+        ``how``: as the first records of the whole corpus told. Raises InputError beyond the limit of records.
+        """
+        for block in self._blocks(how):
             ids.add(block)
+            if ids.records > limits().records:
+                raise InputError([self._problem(too_much("more records", "records"))])
             batch = self._batch(block, problems)
             if batch is not None and batch.num_rows:
                 yield batch
-        if total == 0:
+
+    def check_whole(self, problems: ProblemList, ids: SeenIds) -> None:
+        """What only the whole corpus shows: no record at all, too many, an id twice. Raises InputError where anything
+        was wrong, here or before."""
+        if ids.records == 0:
             problems.add("no record", "at least one record", "no-record")
+        if ids.records > limits().records:
+            raise InputError([self._problem(too_much("more records", "records"))])
         repeated = ids.repeated_hashes()
         if repeated:
-            self._name_repeated_ids(repeated, problems)
+            self._name_repeated_ids(repeated, ids.hashed, problems)
         if len(problems):
             raise InputError(problems.as_tuple())
+
+    def told(self) -> Told | None:
+        """How the first records say that all are read; None where the format says it. Raises InputError where they do
+        not tell."""
+        with reading(self.where or self.shown, f"a corpus file ({ALLOWED})", "unreadable"):
+            first = next((block for block in self._raw_blocks() if block.records), None)
+            try:
+                return None if first is None else Told(extraction(first.records, self.reading))
+            except Unreadable as failure:
+                raise InputError([self._problem(failure)]) from None
 
     def taken(self) -> tuple[str, str]:
         """What is taken as the text, in words (``messages[-1].content of the assistant``), and what speaks against it
@@ -124,19 +155,16 @@ class Corpus:
         else:
             yield from read_blocks(self.path, self.shown, block_bytes=block_bytes, reading=self.reading)
 
-    def _blocks(self) -> Iterator[Block]:
-        """The records in the plain form. How they come to it is told by the first block, once for the whole file."""
-        how: Extraction | None = None
-        reported = False
+    def _blocks(self, how: Told | None = None) -> Iterator[Block]:
+        """The records in the plain form. How they come to it is told by the first block, once for the whole corpus."""
         for block in self._raw_blocks():
-            if not reported and block.records:
+            if how is None and block.records:
                 try:
-                    how = extraction(block.records, self.reading)
+                    how = Told(extraction(block.records, self.reading))
                 except Unreadable as failure:
                     yield Block(lines=[failure.line], records=[failure.broken])
                     return
-                reported = True
-            yield block if how is None else how.apply(block)
+            yield block if how is None or how.extraction is None else how.extraction.apply(block)
 
     def _batch(self, block: Block, problems: ProblemList) -> pa.RecordBatch | None:
         """This corpus' part of the block as columns, or None after adding what is wrong with it (or was before)."""
@@ -156,10 +184,10 @@ class Corpus:
         before = len(problems)
         for file, line, record in block.places():
             if isinstance(record, Broken):
-                problems.add(record.found, record.expected, record.slug, line=line, where=self._place(file))
+                problems.add(record.found, record.expected, record.slug, line=line, where=self.place(file))
                 continue
             for found, expected, slug in check_record(record, classes=classes):
-                problems.add(found, expected, slug, line=line, where=self._place(file))
+                problems.add(found, expected, slug, line=line, where=self.place(file))
         if len(problems) == before:
             raise AssertionError("the fast check refused a block in which the exact check finds nothing")
 
@@ -172,20 +200,20 @@ class Corpus:
                 split = record.get("split")
                 found = "a record without a split" if split is None else f"split {shorten(split)}"
                 expected = "a split in every record of the file, or in none"
-                problems.add(found, expected, "split-incomplete", line=line, where=self._place(file))
+                problems.add(found, expected, "split-incomplete", line=line, where=self.place(file))
 
-    def _place(self, file: str | None) -> str | None:
+    def place(self, file: str | None) -> str | None:
         """A file of a corpus that has several, as messages name it."""
         if file is None or self.files is None:
             return None
         return f"{self.where.removesuffix(self.shown)}{file}" if self.where.endswith(self.shown) else file
 
-    def _name_repeated_ids(self, hashes: frozenset[int], problems: ProblemList) -> None:
+    def _name_repeated_ids(self, hashes: frozenset[int], hashed: Callable[[str], int], problems: ProblemList) -> None:
         """A second pass over the file, only where two ids have the same hash: exact, with both places."""
         first: dict[str, int | None] = {}
         for block in self._blocks():
             for line, name in _ids(block):
-                if hash(name) not in hashes:
+                if hashed(name) not in hashes:
                     continue
                 if name in first:
                     found = f"the id {shorten(name)} again (first on line {first[name]})"
@@ -202,23 +230,27 @@ def _ids(block: Block) -> Iterator[tuple[int | None, str]]:
             yield line, str(name)
 
 
-class _SeenIds:
-    """The ids of a file as 8-byte hashes: enough to know that none repeats, at 8 bytes a record."""
+class SeenIds:
+    """The ids of a corpus as 8-byte hashes: enough to know that none repeats, at 8 bytes a record."""
 
-    def __init__(self) -> None:
-        self._hashes: list[np.ndarray[Any, np.dtype[np.int64]]] = []
+    def __init__(self, hashed: Callable[[str], int] = hash) -> None:
+        """``hashed``: Python's own is the fastest, and another one in each process."""
+        self.hashed = hashed
+        self.records = 0
+        self.hashes: list[np.ndarray[Any, np.dtype[np.int64]]] = []
 
     def add(self, block: Block) -> None:
-        names = [record.get("id") for record in block.records if isinstance(record, dict)]
-        names = [str(name) for name in names if type(name) is str or type(name) is int]  # as _ids does, only faster
+        self.records += len(block.records)
+        found = [record.get("id") for record in block.records if isinstance(record, dict)]
+        names = [str(name) for name in found if type(name) is str or type(name) is int]  # as _ids does, only faster
         if names:
-            self._hashes.append(np.fromiter(map(hash, names), dtype=np.int64, count=len(names)))
+            self.hashes.append(np.fromiter(map(self.hashed, names), dtype=np.int64, count=len(names)))
 
     def repeated_hashes(self) -> frozenset[int]:
         """Hashes that occur more than once. Two different ids may share one: to be confirmed."""
-        if not self._hashes:
+        if not self.hashes:
             return frozenset()
-        hashes = np.concatenate(self._hashes)
+        hashes = np.concatenate(self.hashes)
         hashes.sort()
         return frozenset(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
 

@@ -16,6 +16,7 @@ import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -58,9 +59,27 @@ class Limits:
     """Generations of a lineage, over all seeds."""
 
 
-@cache
+_IN_FORCE: ContextVar[Limits | None] = ContextVar("_IN_FORCE", default=None)
+
+
 def limits(setting: str | None = None) -> Limits:
     """The limits in force; ``setting`` stands for the environment variable. Raises UsageError where it is none."""
+    return (None if setting is not None else _IN_FORCE.get()) or limits_of(setting)
+
+
+@contextmanager
+def under(limits: Limits) -> Iterator[None]:
+    """Read under these limits, wherever this process was started and by whom."""
+    before = _IN_FORCE.set(limits)
+    try:
+        yield
+    finally:
+        _IN_FORCE.reset(before)
+
+
+@cache
+def limits_of(setting: str | None = None) -> Limits:
+    """The limits that ``setting`` (None: the environment) chooses. Raises UsageError where it is no such setting."""
     text = os.environ.get(VARIABLE, "") if setting is None else setting
     known = [field.name for field in fields(Limits)]
     chosen: dict[str, int] = {}

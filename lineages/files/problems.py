@@ -53,6 +53,17 @@ class ProblemList:
             self._again[len(self._listed)] = []
             self._listed.append(problem(where or self.where, found, expected, slug, line=line))
 
+    def join(self, later: ProblemList) -> None:
+        """Add the problems of another file, as if they had been added one by one."""
+        for at, one in enumerate(later._listed):
+            times = 1 + len(later._again[at])
+            if len(self._listed) < MOST_LISTED:
+                self._again[len(self._listed)] = later._again[at]
+                self._listed.append(one)
+                self._told += times
+            self._count += times
+        self._count += later._count - later._told
+
     def as_tuple(self) -> tuple[Problem, ...]:
         """The problems; where there are more than are listed, the last one says how many."""
         listed = tuple(_with_count(each, self._again[at]) for at, each in enumerate(self._listed))

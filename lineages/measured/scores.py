@@ -13,7 +13,7 @@ says who scored what, each further one is a record of the corpus, in its order::
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,23 +144,21 @@ def _number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
-def with_scores(batches: Iterator[pa.RecordBatch], scores: Sequence[Scores], where: str) -> Iterator[pa.RecordBatch]:
-    """The batches of a corpus with a column of likelihoods a scorer; generation 0's token counts where records have
-    none. Raises InputError where there are not as many as records."""
-    at = 0
-    for batch in batches:
-        rows = slice(at, at + batch.num_rows)
-        at += batch.num_rows
-        for score in scores:
-            column = pa.array(score.nll[rows], mask=np.isnan(score.nll[rows]))
-            if len(column) == batch.num_rows:
-                batch = batch.append_column(f"{SCORES}{score.scorer.key}", column)
-            if score.scorer.name.startswith(GENERATION_0) and len(column) == batch.num_rows:
-                place = batch.schema.get_field_index("n_tokens")
-                if batch.column(place).null_count == batch.num_rows:
-                    batch = batch.set_column(place, "n_tokens", pa.array(score.n_tokens[rows]))
-        yield batch
-    for score in scores:
-        if score.nll.size != at:
-            found = f"{score.nll.size:,} scores by {score.scorer.name} of {at:,} records"
+def with_scores(
+    table: pa.Table, rows: npt.NDArray[np.int64], total: int, scores: Sequence[Scores], where: str
+) -> pa.Table:
+    """Records of a corpus with a column of likelihoods a scorer; generation 0's token counts where records have none.
+
+    ``rows``, shape (N,): which of the corpus' ``total`` records they are. Raises InputError where there are not as many
+    scores as records.
+    """
+    for one in scores:
+        if one.nll.size != total:
+            found = f"{one.nll.size:,} scores by {one.scorer.name} of {total:,} records"
             raise InputError([problem(where, found, "as many scores as records; score it again", "bad-scores")])
+        nll = one.nll[rows]
+        table = table.append_column(f"{SCORES}{one.scorer.key}", pa.array(nll, mask=np.isnan(nll)))
+        if one.scorer.name.startswith(GENERATION_0) and table["n_tokens"].null_count == len(table):
+            place = table.schema.get_field_index("n_tokens")
+            table = table.set_column(place, "n_tokens", pa.array(one.n_tokens[rows]))
+    return table

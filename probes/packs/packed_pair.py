@@ -152,6 +152,8 @@ class InBlocks(Pair):
     blocks: Blocks
     labels_named: tuple[Labels, Labels] | None = None
 
+    whole = None  # of a part of the documents nothing is known over all of them
+
     @cached_property
     def design(self) -> Design:
         """The blocks."""

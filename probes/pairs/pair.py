@@ -24,9 +24,11 @@ from collapse_audit.probes.pairs.near_copies import clusters
 from collapse_audit.probes.pairs.openings import Openings, shared_openings
 from collapse_audit.probes.pairs.units import Unit, UnitSetting, choose
 from collapse_audit.probes.statistics import estimates, tables
+from collapse_audit.probes.statistics.all_documents import compare_means
 from collapse_audit.probes.statistics.design import Design, FloatArray, IntArray, by_document, by_key
 from collapse_audit.probes.statistics.lengths import matched_length
 from collapse_audit.probes.statistics.readings import Reading, Worse
+from collapse_audit.probes.text.census import Census, TextCounts
 from collapse_audit.probes.text.labels import LabelRule, Labels
 from collapse_audit.probes.text.ngrams import take, truncated
 from collapse_audit.probes.text.sample import Sample, score_texts
@@ -95,6 +97,27 @@ class Pair:
     def relabellings(self) -> npt.NDArray[np.uint8]:
         """Permutations of the sides, the observed one first; shape (B + 1, K blocks)."""
         return self.design.relabellings(self.permutations, self.stream("relabellings"))
+
+    @cached_property
+    def whole(self) -> tuple[Census, Census] | None:
+        """Counts over all documents of both corpora, where more were read than drawn of either, and documents are what
+        is resampled: counts know nothing of groups, prompts and neighbours."""
+        if self.units.keys is not None or (self.baseline.whole is None and self.generation.whole is None):
+            return None
+        return self.baseline.counted, self.generation.counted
+
+    @property
+    def whole_texts_counted(self) -> tuple[TextCounts, TextCounts] | None:
+        """Of :attr:`whole` what is counted of texts, where it is on both sides."""
+        if self.whole is None or self.whole[0].texts is None or self.whole[1].texts is None:
+            return None
+        return self.whole[0].texts, self.whole[1].texts
+
+    def compare_counted(self, values: FloatArray, counts: IntArray, *, statistic: str, **details: Any) -> Reading:
+        """As :meth:`compare`, of all documents: ``counts`` (shape (2, L), the baseline's first) of each of ``values``
+        (shape (L,))."""
+        rng = self.stream(f"counted {statistic}")
+        return compare_means(values, counts, permutations=self.permutations, rng=rng, statistic=statistic, **details)
 
     # Tokens of the documents that take part, and the tables made of them.
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,25 @@ MIN_UNITS = 10
 """Fewer units a side than this carry no interval: the central limit theorem is not to be had for ten texts."""
 _FIXED_STRATUM = 5
 """Answers a side from which a prompt is a fixed stratum of its own rather than one draw of a pair."""
+
+
+class Sized(Protocol):
+    """How many documents are compared, and what was resampled of them."""
+
+    @property
+    def described(self) -> str:
+        """What was resampled, for the report."""
+
+    @property
+    def too_few(self) -> str:
+        """Why no interval exists, or an empty text."""
+
+    @property
+    def units(self) -> int:
+        """Independent units on the smaller side."""
+
+    def documents(self, side: bool) -> int:
+        """How many documents a side holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

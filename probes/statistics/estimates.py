@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from collapse_audit.probes.statistics.design import Design, FloatArray
+from collapse_audit.probes.statistics.design import Design, FloatArray, Sized
 from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, NotMeasured, Reading, Worse, Z
 from collapse_audit.probes.statistics.tables import side_sums
 
@@ -39,7 +39,7 @@ def estimate(
     scale: Scale,
     worse: Worse,
     p_value: float,
-    design: Design,
+    design: Sized,
     method: str,
     high: float | None = None,
     n_needed: Callable[[float], float] | None = None,
@@ -177,12 +177,19 @@ def studentised_changes(
 
     In a paired design the spread of the differences is the same under every swap of signs, so nothing is divided.
     """
-    ratios, errors = _sides(top, bottom, relabellings)
+    return studentised(*_sides(top, bottom, relabellings), scale=scale, paired=design.paired)
+
+
+def studentised(ratios: FloatArray, errors: FloatArray, *, scale: Scale, paired: bool = False) -> FloatArray:
+    """Change from the first row to the second over its standard error; ``ratios`` and ``errors`` have shape (2, B + 1).
+
+    ``paired``: the spread is the same under every relabelling, and is not divided by.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         if scale == "log":
             ratios, errors = np.log(ratios), errors / ratios
         change = ratios[1] - ratios[0]
-        spread = np.ones_like(change) if design.paired else np.hypot(*errors)
+        spread = np.ones_like(change) if paired else np.hypot(*errors)
         # A side with nothing has an infinite change and no spread: the change alone is what counts.
         usual = np.isfinite(change) & (change != 0)
         # No number at all (a side of one block has no spread) is no evidence.
@@ -190,7 +197,7 @@ def studentised_changes(
         return np.asarray(np.nan_to_num(scaled, nan=0.0, posinf=np.inf, neginf=-np.inf), dtype=np.float64)
 
 
-def rule_of_three(design: Design) -> float:
+def rule_of_three(design: Sized) -> float:
     """Standard error below which no difference of two shares is claimed: a share of 0 of n may still be 3/n."""
     return _RULE_OF_THREE * math.sqrt(2) / (Z * max(design.units, 1))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
-from collapse_audit.probes.statistics.design import FloatArray
+import numpy as np
+from scipy.special import gammaln
+
+from collapse_audit.probes.statistics.design import FloatArray, IntArray
 
 
 def ranks(x: FloatArray) -> FloatArray:
@@ -25,3 +28,17 @@ def weights_of_highest(x: FloatArray, share: float) -> FloatArray:
     by_place = np.maximum(np.log(share / higher), 0.0)
     sums = np.bincount(np.repeat(np.arange(times.size), times), by_place)
     return np.asarray((sums / times)[place])
+
+
+def weights_of_counted(times: IntArray, share: float) -> FloatArray:
+    """:func:`weights_of_highest` of each of L ascending values that occur ``times`` (shape (L,)) each; shape (L,).
+
+    The j-th highest of n documents weighs ln(share n / (j - 1/2)), and those logarithms add up to ones of gamma
+    functions.
+    """
+    n = int(times.sum())
+    first = n - np.cumsum(times)  # documents that are higher
+    last = np.minimum(first + times, math.floor(share * n + 0.5))  # lower ones weigh nothing
+    first = np.minimum(first, last)
+    sums = (last - first) * math.log(share * n) - (gammaln(last + 0.5) - gammaln(first + 0.5))
+    return np.asarray(sums / times, dtype=np.float64)

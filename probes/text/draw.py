@@ -8,12 +8,14 @@ grouping, and the result is the draw of the whole: it depends on neither the rea
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from collapse_audit.probes.text.census import Census
 
 COLUMNS = ("text", "labels", "prompt", "group", "nll")
 OPTIONAL = ("n_tokens",)
@@ -35,6 +37,8 @@ class Draw:
     """Documents that it is drawn from."""
     table: pa.Table
     """The documents, by part and row. ``RANK`` is there only where some were left out."""
+    left_out: Census | None = None
+    """Counts over the documents that were read and are not in the table, where they are counted and there are any."""
 
     @property
     def complete(self) -> bool:
@@ -42,28 +46,39 @@ class Draw:
         return len(self.table) == self.n_read
 
 
-def draw(batches: Iterable[pa.RecordBatch], *, part: int = 0, most: int, seed: int) -> Draw:
+Count = Callable[[pa.Table], Census]
+"""What counts the documents that are left out."""
+
+
+def draw(batches: Iterable[pa.RecordBatch], *, part: int = 0, most: int, seed: int, count: Count | None = None) -> Draw:
     """Draw from the records of one part, as they stream by; what is held is bounded by ``2 * most`` and a batch."""
     waiting: list[pa.Table] = []
+    left_out: Census | None = None
     n_read = held = 0
     for batch in batches:
         waiting.append(_placed(batch, part, n_read))
         n_read += len(batch)
         held += len(batch)
         if most and held > 2 * most:
-            waiting = [_smallest(waiting, most, seed)]
-            held = most
-    table = _smallest(waiting, most, seed) if most and held > most else _in_order(waiting)
-    return Draw(most=most, seed=seed, n_read=n_read, table=table)
+            table, left_out = _smallest(waiting, most, seed, count, left_out)
+            waiting, held = [table], most
+    if most and held > most:
+        table, left_out = _smallest(waiting, most, seed, count, left_out)
+    else:
+        table = _in_order(waiting)
+    return Draw(most=most, seed=seed, n_read=n_read, table=table, left_out=left_out)
 
 
-def together(one: Draw, other: Draw) -> Draw:
+def together(one: Draw, other: Draw, count: Count | None = None) -> Draw:
     """The draw of all documents of two draws with the same ``most`` and ``seed``; associative and commutative."""
     n_read = one.n_read + other.n_read
     tables = [one.table, other.table]
-    few = not one.most or n_read <= one.most
-    table = _in_order(tables) if few else _smallest(tables, one.most, one.seed)
-    return Draw(most=one.most, seed=one.seed, n_read=n_read, table=table)
+    left_out = _sum(one.left_out, other.left_out)
+    if not one.most or n_read <= one.most:
+        table = _in_order(tables)
+    else:
+        table, left_out = _smallest(tables, one.most, one.seed, count, left_out)
+    return Draw(most=one.most, seed=one.seed, n_read=n_read, table=table, left_out=left_out)
 
 
 def ranks(table: pa.Table, seed: int) -> npt.NDArray[np.uint64]:
@@ -93,12 +108,21 @@ def _placed(batch: pa.RecordBatch, part: int, first: int) -> pa.Table:
     return table.append_column(ROW, pa.array(np.arange(first, first + len(table))))
 
 
-def _smallest(tables: list[pa.Table], most: int, seed: int) -> pa.Table:
-    """The ``most`` rows of the smallest hash, by part and row."""
+def _smallest(
+    tables: list[pa.Table], most: int, seed: int, count: Count | None, left_out: Census | None
+) -> tuple[pa.Table, Census | None]:
+    """The ``most`` rows of the smallest hash, by part and row, and the counts over all others added to ``left_out``."""
     ranked = pa.concat_tables([_ranked(table, seed) for table in tables if len(table)])
     part, row, rank = (ranked[name].to_numpy() for name in (PART, ROW, RANK))
-    kept = np.lexsort((row, part, rank))[:most]
-    return ranked.take(pa.array(kept[np.lexsort((row[kept], part[kept]))])).combine_chunks()
+    order = np.lexsort((row, part, rank))
+    kept, dropped = order[:most], np.sort(order[most:])
+    if count is not None and dropped.size:
+        left_out = _sum(left_out, count(ranked.take(pa.array(dropped))))
+    return ranked.take(pa.array(kept[np.lexsort((row[kept], part[kept]))])).combine_chunks(), left_out
+
+
+def _sum(one: Census | None, other: Census | None) -> Census | None:
+    return other if one is None else one if other is None else one + other
 
 
 def _ranked(table: pa.Table, seed: int) -> pa.Table:

@@ -14,12 +14,11 @@ import re2
 from scipy.sparse import coo_array, csr_array
 
 from collapse_audit.errors import UsageError
+from collapse_audit.probes.text.census import MOST_LABELS
 from collapse_audit.probes.text.eu_tirads import CATEGORIES, UNLABELLED_MENTION, eu_tirads
 
 _LONGEST_PATTERN = 10_000
 """Characters of a regular expression for labels."""
-MOST_LABELS = 10**5
-"""Different labels of one corpus: beyond, hardly any is carried twice, and none tells anything of collapse."""
 AUTO_SHARE = 0.05
 """``auto`` takes EU-TIRADS where at least this share of the baseline's texts mention it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,12 +14,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collapse_audit.probes.statistics.dependence import Neighbours
+from collapse_audit.probes.text.census import Census, Tally, TextCounts
 from collapse_audit.probes.text.draw import COLUMNS, SCORES, Draw, draw
 from collapse_audit.probes.text.folding import differences, fold, fold_space, visible
 from collapse_audit.probes.text.labels import LabelRule, Labels
 from collapse_audit.probes.text.loops import loops
 from collapse_audit.probes.text.tokens import Tokenizer, Tokens
-from collapse_audit.probes.text.written import MOST_BEGIN, beginnings, without_prompts, written
+from collapse_audit.probes.text.written import (
+    MOST_BEGIN,
+    apart_from_prompts,
+    beginnings,
+    only_markers,
+    without_prompts,
+    written,
+)
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -51,6 +60,8 @@ class Sample:
     scores: Mapping[str, FloatArray] = field(default_factory=dict)
     """Likelihoods that lie beside the corpus, by scorer (``name@digest``); each of shape (N,), as ``nll``."""
 
+    whole: Census | None = None
+    """Counts over all documents that were read, where there are more of them than N."""
     notes: tuple[str, ...] = ()
     """What was taken away or folded before anything was counted, for the report."""
 
@@ -89,6 +100,23 @@ class Sample:
         return np.asarray(pc.equal(self.folded, ""))
 
     @cached_property
+    def counted(self) -> Census:
+        """Counts over all documents that were read: those of the sample, where it is all of them."""
+        if self.whole is not None:
+            return self.whole
+        codes = self.folded.dictionary_encode().indices.to_numpy()
+        rows = [] if self.label_field is None else self.label_field.to_pylist()
+        return Census(
+            documents=len(self),
+            labels=dict(Counter(label for labels in rows for label in set(labels or ()))),
+            texts=TextCounts(
+                empty=int(np.count_nonzero(self.empty | only_markers(self.folded))),
+                lengths=Tally.of(self.tokens.lengths),
+                copies=Tally.of(Tally.of(codes).counts),
+            ),
+        )
+
+    @cached_property
     def loops(self) -> npt.NDArray[np.bool_]:
         """Where a text gets stuck in a loop, of tokens or inside a word; shape (N,)."""
         return loops(self.tokens, self.folded)
@@ -125,17 +153,24 @@ def with_prompts_of(sample: Sample, other: Sample, tokenizer: Tokenizer) -> Samp
         texts=texts,
         tokens=tokenizer(visible(texts)),
         prompts=pa.array(prompts, pa.string()),
+        whole=None if sample.whole is None else dataclasses.replace(sample.whole, texts=None),
         notes=(*sample.notes, *notes_of_other),
     )
 
 
-def sample_of(drawn: Draw, *, name: str, digest: str, tokenizer: Tokenizer) -> Sample:
-    """What was drawn of a corpus as a sample: what the model wrote of each document, and its tokens."""
+def sample_of(drawn: Draw, *, name: str, digest: str, tokenizer: Tokenizer, whole: Census | None = None) -> Sample:
+    """What was drawn of a corpus as a sample: what the model wrote of each document, and its tokens.
+
+    ``whole``: counts over all documents. Those of texts are put aside where the sample shows that what the model wrote
+    cannot be told of one text by itself, as of chat transcripts.
+    """
     table = drawn.table.combine_chunks()
     columns = {column: _one(table[column]) for column in COLUMNS}
     raw = columns["text"].cast(pa.large_string())
     nll = columns["nll"]
     answers = written(raw, _present(columns["prompt"]))
+    if whole is not None and not answers.texts.equals(apart_from_prompts(raw, columns["prompt"])):
+        whole = dataclasses.replace(whole, texts=None)
     seen = visible(answers.texts)
     notes = (*answers.notes, *differences(answers.texts, seen))
     tokens = tokenizer(seen)
@@ -144,6 +179,7 @@ def sample_of(drawn: Draw, *, name: str, digest: str, tokenizer: Tokenizer) -> S
         name=name,
         digest=digest,
         n_read=drawn.n_read,
+        whole=whole,
         texts=answers.texts,
         tokens=tokens,
         label_field=_present(columns["labels"]),

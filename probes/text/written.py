@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,6 +25,11 @@ _BEGINNING = re.compile(r"\A(?:\s|<s>|<bos>|<\|begin_of_text\|>|<\|startoftext\|
 _NOT_PLAIN = bytes(code for code in range(128) if not chr(code).isalnum())
 _LONG = 8
 """Characters of a prompt that is looked for behind a heading: a shorter one stands there by chance."""
+_MARKERS = (
+    r"(?i)^(?: ?(?:</?s>|<(?:eos|bos|pad|end_of_text|end_of_turn|start_of_turn)>"
+    r"|<\|[a-z0-9_▁]{1,40}\|>|\[(?:eos|pad|sep|cls)\]))+ ?$"
+)
+"""Special tokens as tokenizers spell them, where they were not taken out of a text."""
 MOST_BEGIN = 0.5
 """Share of a corpus' texts that must hold their prompts behind the same heading, or begin with another corpus' ones."""
 
@@ -88,6 +95,20 @@ def without_prompts(
         return texts, ()
     left = [text if answer is None else answer for text, answer in zip(rows, rest, strict=True)]
     return pa.array(left, pa.large_string()), tuple(notes)
+
+
+def apart_from_prompts(texts: pa.LargeStringArray, prompts: pa.Array) -> pa.LargeStringArray:
+    """Each text without the prompt of its record that it begins with: what can be told without looking at others."""
+    if prompts.null_count == len(prompts):
+        return texts
+    rows = texts.to_pylist()
+    rest = _after(rows, prompts.to_pylist())
+    return pa.array([row if answer is None else answer for row, answer in zip(rows, rest, strict=True)], texts.type)
+
+
+def only_markers(folded: pa.LargeStringArray) -> npt.NDArray[np.bool_]:
+    """Where a text is nothing but markers of a text's end or beginning, such as ``</s>``; shape (N,)."""
+    return np.asarray(pc.match_substring_regex(folded, _MARKERS))
 
 
 def beginnings(texts: pa.LargeStringArray, prompts: pa.Array) -> list[str | None]:

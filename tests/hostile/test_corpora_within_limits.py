@@ -17,7 +17,7 @@ from collapse_audit.lineages.corpora.corpus import open_corpus
 from collapse_audit.lineages.corpora.readers import unpacked
 from collapse_audit.lineages.corpora.readers.read_parquet import parquet_blocks
 from collapse_audit.lineages.files import opening
-from collapse_audit.lineages.files.door import VARIABLE, limits
+from collapse_audit.lineages.files.door import VARIABLE, limits_of
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def choose(setting: str) -> None:
         monkeypatch.setenv(VARIABLE, setting)
-        limits.cache_clear()
+        limits_of.cache_clear()
 
     monkeypatch.setattr(opening, "LET_UNPACK", 1024)
     choose("line=2e6")
@@ -36,7 +36,7 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 @pytest.fixture(autouse=True)
 def limits_of_before() -> object:
     yield
-    limits.cache_clear()
+    limits_of.cache_clear()
 
 
 def refusal(path: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from collapse_audit import audit
@@ -98,18 +99,21 @@ def test_a_damaged_file_is_refused(tmp_path: Path, change: Any, message: str) ->
 
 def test_as_many_scores_as_records_or_none(tmp_path: Path) -> None:
     corpus = open_corpus(corpus_file(tmp_path, "gen_0.jsonl"))
+    table = pa.Table.from_batches(corpus.batches())
     few = read_scores(score(tmp_path, "gen_0.jsonl", [1.0] * (TEXTS - 1), scorer()), "here")
     with pytest.raises(InputError, match="39 scores by generation-0 of 40 records"):
-        list(with_scores(corpus.batches(), [few], "gen_0.jsonl"))
+        with_scores(table, np.arange(TEXTS), TEXTS, [few], "gen_0.jsonl")
 
 
 def test_token_counts_come_along_where_records_have_none(tmp_path: Path) -> None:
     corpus = open_corpus(corpus_file(tmp_path, "gen_0.jsonl"))
     found = read_scores(score(tmp_path, "gen_0.jsonl", drawn(0), scorer()), "here")
-    (batch,) = with_scores(corpus.batches(), [found], "gen_0.jsonl")
-    assert batch.column("n_tokens").to_pylist() == [5] * TEXTS
-    assert batch.column("nll:generation-0@sha256:aa").to_pylist() == found.nll.tolist()
-    assert batch.column("nll").null_count == TEXTS
+    drawn_rows = np.array([0, 3, 39])
+    table = pa.Table.from_batches(corpus.batches()).take(pa.array(drawn_rows))
+    table = with_scores(table, drawn_rows, TEXTS, [found], "gen_0.jsonl")
+    assert table["n_tokens"].to_pylist() == [5] * 3
+    assert table["nll:generation-0@sha256:aa"].to_pylist() == found.nll[drawn_rows].tolist()
+    assert table["nll"].null_count == 3
 
 
 def test_a_seed_has_its_own_generation_0(tmp_path: Path) -> None:
