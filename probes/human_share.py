@@ -36,7 +36,7 @@ another subject or language: texts of models, after five generations, up to .25
             because="with a tenth of the original data in every generation Shumailov et al. 2024 see only minor "
             "degradation; whoever wants the three tenths that practitioners advise sets 0.3",
             plain="texts of people",
-            says="{value} of the training texts stand in the reference",
+            says="the reference shows {value} of the training texts to be people's",
         ),
     ),
     source="Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y (10% of original data preserved); Clopper & Pearson "
