@@ -251,6 +251,7 @@ SWITCHES = (
     "anytime",
     "fail_on_change",
     "seed",
+    "phrases",
     "documents",
     "fields",
     "probes",
