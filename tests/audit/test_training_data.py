@@ -127,7 +127,7 @@ def test_what_cannot_be_judged_is_refused(
 
 def test_a_labelled_sample_tells_the_share_of_machine_text(capsys: pytest.CaptureFixture[str]) -> None:
     """Half of the texts, and then all, hold words that only models write in the labelled sample."""
-    models = [f"delve into it: {text}" for text in drawn(130, 4)]
+    models = [f"delve into it: {text.replace('w', 'm')}" for text in drawn(130, 4)]
     taught = [{"text": text, "label": "human"} for text in PEOPLE[:40]]
     taught += [{"text": text, "label": "machine"} for text in models[:40]]
     Path("taught.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in taught), "utf-8")
