@@ -20,7 +20,7 @@ _SMALL = 0.5
 _FOREIGN = 0.35
 """Share of words that the reference does not know, above what it does not know of itself, from which the data are of
 another subject or language: texts of models, after five generations, up to .25
-(docs/decisions/0023-training-data.md)."""
+(docs/decisions/0025-training-data.md)."""
 
 
 @data_probe(
@@ -36,7 +36,7 @@ another subject or language: texts of models, after five generations, up to .25
             because="with a tenth of the original data in every generation Shumailov et al. 2024 see only minor "
             "degradation; whoever wants the three tenths that practitioners advise sets 0.3",
             plain="texts of people",
-            says="{value} of the training texts stand in the reference",
+            says="the reference shows {value} of the training texts to be people's",
         ),
     ),
     source="Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y (10% of original data preserved); Clopper & Pearson "

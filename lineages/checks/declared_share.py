@@ -74,8 +74,8 @@ def _anywhere(records: pa.LargeStringArray, reference: Corpus) -> pa.BooleanArra
     """Which records (prompt, NUL, text) have no prompt and stand anywhere in the reference's texts, end to end."""
     whole = "".join("".join(text.split()) for batch in reference.batches() for text in batch["text"].to_pylist())
     pairs = (key.split("\0", 1) for key in records.to_pylist())
-    squeezed = (None if prompt else "".join(text.split()) for prompt, text in pairs)
-    return pa.array([text is not None and text != "" and text in whole for text in squeezed], pa.bool_())
+    squeezed = ("" if prompt else "".join(text.split()) for prompt, text in pairs)
+    return pa.array([bool(text) and text in whole for text in squeezed], pa.bool_())
 
 
 def _without_repeats(found: pa.LargeStringArray, people: pa.LargeStringArray, declared: float) -> tuple[int, int]:

@@ -253,6 +253,7 @@ SWITCHES = (
     "anytime",
     "fail_on_change",
     "seed",
+    "phrases",
     "documents",
     "fields",
     "probes",
