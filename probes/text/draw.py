@@ -133,7 +133,7 @@ def _in_order(tables: list[pa.Table]) -> pa.Table:
     """All rows, by part and row. Only tables in which nothing was left out come here."""
     held = [table for table in tables if len(table)]
     if not held:
-        return pa.table({})
+        return tables[0] if tables else pa.table({})
     table = pa.concat_tables(held)
     part = table[PART].to_numpy()
     return table if (part[1:] >= part[:-1]).all() else table.take(pa.array(np.argsort(part, kind="stable")))

@@ -93,7 +93,7 @@ def test_the_sentence_says_how_fast_where_it_stands_and_that_it_goes_on() -> Non
     gate = RATIO.of_trend("by the trend over generations 1 to 8 (-1.2% a generation), {generation} keeps {value}")
     found = reading(0.91, 0.89, 0.93)
     told = sentence(
-        gate, found, judge(found, gate, p_adjusted=0.001, alpha=0.05), generation=8, baseline="generation 0"
+        gate, found, judge(found, gate, p_adjusted=0.001, alpha=0.05), judged="generation 8", baseline="generation 0"
     )
     assert told == (
         "by the trend over generations 1 to 8 (-1.2% a generation), generation 8 keeps 91% (at least 89%), and it goes "

@@ -26,7 +26,7 @@ REPORT = (
 FINDING = (
     "probe code statistic seed generation baseline gating outcome value unit interval margin p_value p_adjusted "
     "n_baseline n_generation n_units units minimum_detectable n_needed raw evidence reason seconds worse "
-    "margin_reason notes waiver pass_margin kind sentence permutations"
+    "margin_reason notes waiver pass_margin kind sentence permutations judged"
 )
 
 
@@ -63,6 +63,7 @@ def test_a_full_finding_carries_every_field() -> None:
         minimum_detectable=0.1,
         waiver=waiver,
         permutations=9,
+        judged="the data",
         n_units=7,
         units="groups",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collapse_audit import AuditReport, audit, load_lineage
+from collapse_audit import audit, load_lineage
 from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.measured.lm_eval_results import read_results
@@ -17,7 +17,7 @@ from collapse_audit.lineages.training.health import examine
 from collapse_audit.lineages.training.run import open_run
 from collapse_audit.probes.text.sample import read_sample
 from collapse_audit.probes.text.tokens import WORDS
-from collapse_audit.reports.document import Outcome
+from collapse_audit.reports.document import AuditReport, Outcome
 
 LINEAGES = Path(__file__).resolve().parents[2] / "lineages"
 NAMES = ("smollm2_replace", "smollm2_preserve")
