@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import reduce
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -71,7 +72,7 @@ class Dask:
             merged = reading
             while len(merged) > 1:
                 groups = [merged[at : at + _TOGETHER] for at in range(0, len(merged), _TOGETHER)]
-                merged = [client.submit(_merged, merge, group, pure=False) for group in groups]
+                merged = [client.submit(reduce, merge, group, pure=False) for group in groups]
             return client.submit(finish, merged[0], pure=False).result()  # type: ignore[no-any-return]
         except distributed.KilledWorker as error:
             deadly = [called(item) for item, one in zip(items, reading, strict=True) if one.status == "error"]
@@ -136,13 +137,6 @@ def check_versions(client: Any) -> None:
 def version_here() -> str:
     """The version of collapse-audit where this is called."""
     return __version__
-
-
-def _merged(merge: Callable[[R, R], R], results: Sequence[R]) -> R:
-    whole = results[0]
-    for result in results[1:]:
-        whole = merge(whole, result)
-    return whole
 
 
 def _killed(names: Sequence[str], error: Exception) -> CollapseAuditError:

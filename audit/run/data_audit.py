@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 
 from collapse_audit.probes.pairs.training_data import NO_TEXTS, TrainingData
 from collapse_audit.probes.registry import DATA
@@ -11,7 +10,6 @@ from collapse_audit.probes.statistics.readings import NotMeasured
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.types import Need, Probe
 from collapse_audit.run.judge import Measured
-from collapse_audit.run.measure import measured_by
 from collapse_audit.run.plan import Comparison, DataSources, Side
 from collapse_audit.run.seed_audit import Progress, SeedAudit
 
@@ -45,8 +43,8 @@ class DataAudit(SeedAudit):
             self._tell_unit(data, comparison)
         if self.config.automatic(comparison.probes):
             self.notes.append("margin = auto: no text settles a margin of training data; the defaults hold")
-        measured = [found for probe in comparison.probes for found in self._asked(probe, data, comparison, progress)]
-        return [dataclasses.replace(one, permutations=permutations) for one in measured], size
+        measured = [found for probe in comparison.probes for found in self._of(probe, data, comparison, progress)]
+        return measured, size
 
     @property
     def _beside(self) -> DataSources:
@@ -57,24 +55,12 @@ class DataAudit(SeedAudit):
         self._read(side, progress)
         return self.samples[side.corpus]
 
-    def _asked(self, probe: Probe, data: TrainingData, comparison: Comparison, progress: Progress) -> list[Measured]:
+    def _of(self, probe: Probe, data: TrainingData, comparison: Comparison, progress: Progress) -> list[Measured]:
         progress(f"the data: {probe.name}")
         for need in ("evaluation", "labelled"):
             beside = getattr(self._beside, need) if need in probe.needs else None
             comparison = comparison if beside is None else dataclasses.replace(comparison, baseline=beside)
-        start = time.perf_counter()
-        readings = measured_by(probe, data, self._not_there(probe))
-        seconds = (time.perf_counter() - start) / len(probe.gates)
-        return [
-            Measured(
-                comparison=comparison,
-                probe=probe,
-                gate=self.config.gate(probe, gate),
-                reading=reading,
-                seconds=seconds,
-            )
-            for gate, reading in zip(probe.gates, readings, strict=True)
-        ]
+        return self._asked(probe, data, self._not_there(probe), self.config, comparison=comparison)
 
     def _not_there(self, probe: Probe) -> NotMeasured | None:
         """What the probe needs that the user has not named. A probe of the user's own compares a pair."""

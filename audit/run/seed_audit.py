@@ -246,23 +246,23 @@ class SeedAudit:
         measured: list[Measured] = []
         for probe in comparison.probes:
             progress(f"{comparison.name}: {probe.name}")
-            start = time.perf_counter()
-            asked = probe.beside_pack() if isinstance(pair, PackedPair) else probe
-            readings = measured_by(asked, pair, self._missing(probe, comparison))
-            seconds = (time.perf_counter() - start) / len(probe.gates)
-            measured.extend(
-                Measured(
-                    comparison=comparison,
-                    probe=probe,
-                    gate=config.gate(probe, gate),
-                    reading=reading,
-                    seconds=seconds,
-                    permutations=permutations,
-                    units=units,
-                )
-                for gate, reading in zip(probe.gates, readings, strict=True)
-            )
+            missing = self._missing(probe, comparison)
+            measured += self._asked(probe, pair, missing, config, comparison=comparison, units=units)
         return measured
+
+    @staticmethod
+    def _asked(
+        probe: Probe, pair: Pair, missing: NotMeasured | None, config: AuditConfig, **about: Any
+    ) -> list[Measured]:
+        """Every gate of a probe on a pair, with the time that it took; ``about``: what it was asked of."""
+        start = time.perf_counter()
+        readings = measured_by(probe.beside_pack() if isinstance(pair, PackedPair) else probe, pair, missing)
+        seconds = (time.perf_counter() - start) / len(probe.gates)
+        about |= {"probe": probe, "seconds": seconds, "permutations": pair.permutations}
+        return [
+            Measured(gate=config.gate(probe, gate), reading=reading, **about)
+            for gate, reading in zip(probe.gates, readings, strict=True)
+        ]
 
     def _tell_unit(self, pair: Pair, comparison: Comparison) -> Units | None:
         """Choose the unit before anything is tested, and say it. Raises UsageError where there is none as asked."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import betaincinv, gammaln
+from scipy.special import betaincinv
 
+from collapse_audit.probes.statistics.all_documents import unique_share
 from collapse_audit.probes.statistics.design import IntArray
 
 _ALPHA = 0.05
@@ -55,14 +56,7 @@ def repeated_among(counts: IntArray, n: int) -> float:
     >>> repeated_among(np.array([3, 1]), 4)  # all of them: 2 of 4 are more
     0.5
     """
-    counts = counts[counts > 0].astype(np.int64)
-    total = int(counts.sum())
     if n < 1 or counts.max(initial=0) < 2:
         return 0.0
-    left = total - counts
-    possible = left >= n
-    missed = np.zeros(counts.size)
-    missed[possible] = np.exp(
-        gammaln(left[possible] + 1) - gammaln(left[possible] - n + 1) + gammaln(total - n + 1) - gammaln(total + 1)
-    )
-    return max(1.0 - float(np.sum(1.0 - missed)) / n, 0.0)
+    times, texts = (each.astype(np.float64) for each in np.unique(counts[counts > 0], return_counts=True))
+    return max(1.0 - unique_share(times, texts, m=n), 0.0)
