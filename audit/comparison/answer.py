@@ -15,8 +15,7 @@ _MOST = 6
 
 def answer(contrasted: Contrasted) -> Iterator[str]:
     """Lines, the answer first."""
-    here = [contrast for contrast in contrasted.recipe if contrast.generation == contrasted.generation]
-    compared = [contrast for contrast in here if contrast.outcome is not Held.NOT_COMPARED]
+    compared = [contrast for contrast in contrasted.judged if contrast.outcome is not Held.NOT_COMPARED]
     seeds = max((contrast.n for contrast in compared), default=0)
     if not compared:
         yield "Nothing could be compared; the notes say why."

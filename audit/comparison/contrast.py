@@ -66,6 +66,11 @@ class Contrasted:
     exit_code: int
     summary: str
 
+    @property
+    def judged(self) -> tuple[Contrast, ...]:
+        """The contrasts of recipes that the claims are about."""
+        return tuple(each for each in self.recipe if each.generation == self.generation)
+
 
 def contrast(a: Prepared, b: Prepared, *, generation: str = "last", progress: Progress = lambda _: None) -> Contrasted:
     """Audit both lineages and compare their damages at ``generation`` ("last": the last that both have).

@@ -111,8 +111,7 @@ def _contrast(contrasted: Contrasted, width: int, *, verbose: bool) -> Iterable[
     shared = {key: inert(contrasted.a[key]) for key in ("baseline", "tokens", "labels") if key in contrasted.a}
     audit = {"audit": f"seed {contrasted.seed}, alpha {contrasted.alpha:g}"}
     yield _facts({"A": _lineage(contrasted.a), "B": _lineage(contrasted.b)} | shared | audit)
-    here = [contrast for contrast in contrasted.recipe if contrast.generation == contrasted.generation]
-    compared = [contrast for contrast in here if contrast.outcome is not Held.NOT_COMPARED]
+    compared = [contrast for contrast in contrasted.judged if contrast.outcome is not Held.NOT_COMPARED]
     if compared:
         yield Text("")
         yield _section(f"RECIPES: generation {contrasted.generation}, seeds are the units")
@@ -130,7 +129,7 @@ def _contrast(contrasted: Contrasted, width: int, *, verbose: bool) -> Iterable[
         yield _rows(_by_generation(contrasted.recipe), width)
     key = "A - B, and for * the ratio A / B, with its 90% interval; better: A, B, alike (within the margin) or ? (open)"
     more = [] if verbose else ["the values of every generation: -v"]
-    yield from _remarks((key, *_reasons(here), *contrasted.notes, *more))
+    yield from _remarks((key, *_reasons(contrasted.judged), *contrasted.notes, *more))
 
 
 def _lineage(about: Mapping[str, Any]) -> str:
