@@ -24,6 +24,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from collapse_audit.probes.statistics.relabelling import permuted_within
+
 IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -147,24 +149,9 @@ class Design:
     def relabellings(self, count: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
         """Draw ``count`` permutations of the sides; row 0 is the observed one. Shape (count + 1, K), 1 = generation.
 
-        Within each stratum the number of blocks on either side is kept. Drawn with replacement from all such
-        relabellings, so p = (1 + #{T_b >= T}) / (count + 1) is exact (Phipson & Smyth 2010,
-        doi 10.2202/1544-6115.1585).
+        Within each stratum the number of blocks on either side is kept.
         """
-        drawn = np.empty((count + 1, self.side.size), dtype=np.uint8)
-        drawn[:] = self.side
-        if not self.paired:
-            rng.permuted(drawn[1:], axis=1, out=drawn[1:])
-            return drawn
-        order = np.argsort(self.stratum, kind="stable")
-        sizes = np.bincount(self.stratum)
-        starts = np.cumsum(sizes) - sizes
-        for size in np.unique(sizes):
-            # All strata of one size at once: rows of `members` are strata, shuffled independently of each other.
-            members = order[starts[sizes == size][:, None] + np.arange(size)]
-            observed = np.broadcast_to(drawn[0][members], (count, *members.shape))
-            drawn[1:, members.ravel()] = rng.permuted(observed, axis=2).reshape(count, -1)
-        return drawn
+        return permuted_within(self.side.astype(np.uint8), self.stratum, count, rng)
 
     def restricted(self, keep: BoolArray) -> Design:
         """The design of the blocks where ``keep`` (shape (K,)) is True."""

@@ -31,6 +31,7 @@ from scipy.sparse import csr_array, diags_array
 from collapse_audit.probes.pairs.units import Unit, UnitSetting, choose, joined
 from collapse_audit.probes.statistics.design import MIN_UNITS, BoolArray, FloatArray, IntArray, Kind
 from collapse_audit.probes.statistics.lengths import matched_length
+from collapse_audit.probes.statistics.relabelling import permuted_within
 from collapse_audit.probes.statistics.tables import CountTable, count_table, products, side_sums
 from collapse_audit.probes.text.labels import LabelRule
 from collapse_audit.probes.text.ngrams import take, truncated
@@ -113,17 +114,7 @@ class Layout:
 
     def relabellings(self, count: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
         """Draw ``count`` permutations of the columns within strata; row 0 is the observed one. Shape (count + 1, K)."""
-        labels = self.column.astype(np.uint8)
-        drawn = np.broadcast_to(labels, (count + 1, labels.size)).copy()
-        order = np.argsort(self.stratum, kind="stable")
-        sizes = np.bincount(self.stratum)
-        starts = np.cumsum(sizes) - sizes
-        for size in np.unique(sizes[sizes > 0]):
-            # All strata of one size at once: rows of `members` are strata, shuffled independently of each other.
-            members = order[starts[sizes == size][:, None] + np.arange(size)]
-            observed = np.broadcast_to(labels[members], (count, *members.shape))
-            drawn[1:, members.ravel()] = rng.permuted(observed, axis=2).reshape(count, -1)
-        return drawn
+        return permuted_within(self.column.astype(np.uint8), self.stratum, count, rng)
 
 
 @dataclass(frozen=True, kw_only=True)
