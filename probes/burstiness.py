@@ -103,7 +103,7 @@ def _returns(data: TrainingData) -> tuple[FloatArray, FloatArray]:
     pairs, times = np.unique(document[ids >= 0] * size + ids[ids >= 0], return_counts=True)
     of, word = pairs // size, pairs % size
     few = np.bincount(word, minlength=size)[word] <= _COMMON * documents
-    few &= np.array([not one.isdigit() for one in words] or [True])[word]
+    few &= np.array([not spelled.isdigit() for spelled in words] or [True])[word]
     count = np.bincount(of[few], minlength=documents).astype(np.float64)
     return np.bincount(of[few & (times > 1)], minlength=documents).astype(np.float64), count
 

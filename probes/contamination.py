@@ -68,17 +68,19 @@ def contamination(data: TrainingData) -> Reading:
     if not n:
         return NotMeasured(reason="all texts of the evaluation set are empty", neutral=False)
     same = np.asarray(pc.is_in(asked, value_set=read))
-    found, grams = recited(asked_words, read_words)
+    covered, grams = recited(asked_words, read_words)
     enough = np.maximum(_SEEN * grams, 1)
-    hits = int(((same | (found >= enough)) & written).sum())
+    hits = int(((same | (covered >= enough)) & written).sum())
     common = int(((_repeated(asked) | (recited_among(asked_words) >= enough)) & written).sum())
     complete = data.generation.n_read == len(data.generation)
     share = beyond_chance(hits / n, common / n)
     # Where no phrase is common nothing is left to chance: what was found stands there.
     least = beyond_chance(bounds(hits, n)[0], bounds(common, n)[1]) if common else share
-    told = [] if complete else ["only a part of the data was looked through (max_documents), so more may stand in them"]
+    remarks = (
+        [] if complete else ["only a part of the data was looked through (max_documents), so more may stand in them"]
+    )
     if common:
-        told.append(f"{common / n:.1%} would be found in the other evaluation texts, so common are their phrases")
+        remarks.append(f"{common / n:.1%} would be found in the other evaluation texts, so common are their phrases")
     return Estimate(
         value=share,
         low=least,
@@ -88,8 +90,8 @@ def contamination(data: TrainingData) -> Reading:
         n_baseline=n,
         n_generation=len(data.generation),
         raw={"word_for_word": float((same & written).sum()) / n, "seen": hits / n, "by_chance": common / n},
-        notes=("range",) if told else (),
-        explanation="; ".join(told),
+        notes=("range",) if remarks else (),
+        explanation="; ".join(remarks),
     )
 
 

@@ -82,9 +82,9 @@ def _repeats(data: TrainingData, kind: IntArray, statistic: str) -> Reading:
     share, usual = repeated_among(mine, alike), repeated_among(theirs, alike) if known else 0.0
     least, most = bounds(round(usual * alike), alike) if usual else (0.0, 0.0)
     complete = data.generation.n_read == n
-    told = [] if complete else [f"among {n:,} of {data.generation.n_read:,} texts, and there are more in all"]
+    remarks = [] if complete else [f"among {n:,} of {data.generation.n_read:,} texts, and there are more in all"]
     if usual:
-        told.append(f"of {alike:,} texts {share:.1%} are, and {usual:.1%} of as many of the reference's")
+        remarks.append(f"of {alike:,} texts {share:.1%} are, and {usual:.1%} of as many of the reference's")
     return Estimate(
         statistic=statistic,
         value=share - usual,
@@ -96,8 +96,8 @@ def _repeats(data: TrainingData, kind: IntArray, statistic: str) -> Reading:
         n_generation=n,
         raw={"share": share, "share_of_reference": usual, "among": alike, "most_frequent": int(mine.max())},
         evidence=tuple(_evidence(data, kind[data.side == 1], mine)),
-        notes=("range",) if told else (),
-        explanation="; ".join(told),
+        notes=("range",) if remarks else (),
+        explanation="; ".join(remarks),
     )
 
 

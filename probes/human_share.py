@@ -83,7 +83,7 @@ def human_share(data: TrainingData) -> Reading:
         high = 1.0
     value = max(beyond_chance(each.hits / n, each.alone / each.known) for each in (exact, near))
     low = max(each.least(n, complete=complete) for each in (exact, near))
-    told = _explained(data, exact, near)
+    remarks = _explained(data, exact, near)
     return Estimate(
         value=value,
         low=min(low, value),
@@ -99,8 +99,8 @@ def human_share(data: TrainingData) -> Reading:
             "near_copies_by_chance": near.alone / near.known,
             "repeated": exact.repeated / n,
         },
-        notes=("range",) if told else (),
-        explanation=told,
+        notes=("range",) if remarks else (),
+        explanation=remarks,
     )
 
 
@@ -137,19 +137,19 @@ class _Found:
 
 def _explained(data: TrainingData, exact: _Found, near: _Found) -> str:
     """What a reader should know besides the share."""
-    n, told = len(data.generation), []
+    n, remarks = len(data.generation), []
     if data.baseline.n_read > len(data.baseline):
-        told.append("only a part of the reference was looked through (max_documents), so that more may stand in it")
+        remarks.append("only a part of the reference was looked through (max_documents), so that more may stand in it")
     if near.hits > exact.hits:
-        told.append(
+        remarks.append(
             f"{near.hits / n:.1%} are near-copies of texts in the reference, whose own texts are so of each other in "
             f"{near.alone / near.known:.1%}: templates, which anybody may have filled in"
         )
     if near.known < n * _SMALL:
-        told.append(f"the reference holds {near.known:,} texts, {near.known / n:.1%} of so many as the data")
+        remarks.append(f"the reference holds {near.known:,} texts, {near.known / n:.1%} of so many as the data")
     if exact.repeated:
-        told.append(f"{exact.repeated:,} more repeat texts of the reference, and count once")
-    return "; ".join(told)
+        remarks.append(f"{exact.repeated:,} more repeat texts of the reference, and count once")
+    return "; ".join(remarks)
 
 
 def _foreign(data: TrainingData) -> str:

@@ -119,7 +119,7 @@ def integrity(pair: Pair) -> Iterator[Reading]:
 
 def _empty(pair: Pair) -> Reading:
     silent = _unanswered(pair)
-    told: dict[str, Any] = {"notes": ("unanswered",) if silent else (), "explanation": silent}
+    details: dict[str, Any] = {"notes": ("unanswered",) if silent else (), "explanation": silent}
     counted = pair.whole_texts_counted
     if counted is not None:
         counts = np.array([[each.lengths.total - each.empty, each.empty] for each in counted])
@@ -132,7 +132,7 @@ def _empty(pair: Pair) -> Reading:
             share=True,
             statistic="empty",
             raw=shares,
-            **told,
+            **details,
         )
     side = pair.design.side[pair.design.block]
     markers = np.concatenate([only_markers(side.folded) for side in (pair.baseline, pair.generation)])[pair.design.kept]
@@ -141,7 +141,7 @@ def _empty(pair: Pair) -> Reading:
     raw = {"baseline": float(empty[~side].mean()), "generation": float(empty[side].mean())}
     if markers.any():
         raw |= {"baseline_markers": float(markers[~side].mean()), "generation_markers": float(markers[side].mean())}
-    return pair.compare(empty, scale="linear", worse="higher", share=True, statistic="empty", raw=raw, **told)
+    return pair.compare(empty, scale="linear", worse="higher", share=True, statistic="empty", raw=raw, **details)
 
 
 def _unanswered(pair: Pair) -> str:
@@ -203,7 +203,11 @@ def _unchanged(pair: Pair) -> Estimate:
         n_generation=len(pair.generation),
         raw={"largest_overlap": most, "distinct_texts": distinct, **known},
         evidence=_exhibits(pair.facts) if pair.evidence != "none" else (),
-        notes=(*(("near-identical",) if counted >= _NEAR else ()), *(fact.kind for fact in facts if fact.noted)),
+        notes=(
+            *(("near-identical",) if counted >= _NEAR else ()),
+            *(("unknown",) if unknown and not broken else ()),
+            *(fact.kind for fact in facts if fact.noted),
+        ),
         explanation="; ".join((*copied, *(fact.sentence for fact in facts))),
     )
 

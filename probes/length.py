@@ -113,7 +113,7 @@ def _counted(pair: Pair, *sides: TextCounts) -> Iterator[Reading]:
         if statistic == "mean-length":
             medians = [_median(tokens, row) for row in counts]
             raw |= dict(zip(("median_baseline", "median_generation"), medians, strict=True))
-        found = pair.compare_counted(
+        reading = pair.compare_counted(
             of_length,
             counts,
             scale="log",
@@ -123,7 +123,7 @@ def _counted(pair: Pair, *sides: TextCounts) -> Iterator[Reading]:
             raw=raw,
             explanation=_explained(pair),
         )
-        yield _or_nothing(found, raw) if statistic == "mean-length" else found
+        yield _or_nothing(reading, raw) if statistic == "mean-length" else reading
 
 
 def _median(values: FloatArray, counts: IntArray) -> float:

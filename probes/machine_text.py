@@ -101,8 +101,8 @@ def _kinds(labelled: Sample) -> BoolArray | NotMeasured:
     names = np.char.lower(np.array(flat.to_pylist() or [""], dtype=str))
     unknown = sorted(set(names.tolist()) - set(KINDS))
     if (lengths != 1).any() or unknown:
-        found = f"{unknown[0]!r}" if unknown and unknown[0] else "a text without one, or with several"
-        why = f"every text of the labelled sample needs the label human or machine; there is {found}"
+        seen = f"{unknown[0]!r}" if unknown and unknown[0] else "a text without one, or with several"
+        why = f"every text of the labelled sample needs the label human or machine; there is {seen}"
         return NotMeasured(reason=why, neutral=False)
     machine = names == "machine"
     fewest = int(min(machine.sum(), (~machine).sum()))

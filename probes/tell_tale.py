@@ -86,5 +86,5 @@ def tell_tale(data: TrainingData) -> Reading:
     )
 
 
-def _any(found: dict[str, BoolArray], n: int) -> BoolArray:
-    return np.logical_or.reduce(list(found.values())) if n else np.zeros(0, dtype=np.bool_)
+def _any(holders: dict[str, BoolArray], n: int) -> BoolArray:
+    return np.logical_or.reduce(list(holders.values())) if n else np.zeros(0, dtype=np.bool_)

@@ -257,14 +257,14 @@ def title(finding: Finding) -> str:
     return inert(called(finding))
 
 
-def where(one: Finding | Cell) -> str:
+def where(about: Finding | Cell) -> str:
     """``generation 2 (seed 1)``, or ``the data``, inert."""
-    return inert(place(one))
+    return inert(place(about))
 
 
 def over(findings: Sequence[Finding]) -> str:
     """``generations 1-3, 5``, or ``the data``, inert."""
-    return inert(findings[0].judged) if findings[0].judged else generations(one.generation for one in findings)
+    return inert(findings[0].judged) if findings[0].judged else generations(finding.generation for finding in findings)
 
 
 def degenerate(report: AuditReport, *, most: int = 3) -> list[str]:

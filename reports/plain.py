@@ -77,11 +77,11 @@ def called(finding: Finding) -> str:
     return f"{finding.probe} / {finding.statistic}"
 
 
-def place(one: Finding | Cell) -> str:
+def place(about: Finding | Cell) -> str:
     """``generation 2 (seed 1)``, the seed only where the lineage has several; ``the data`` where it is none."""
-    return judged(one) if one.seed is None else f"{judged(one)} (seed {one.seed})"
+    return judged(about) if about.seed is None else f"{judged(about)} (seed {about.seed})"
 
 
-def judged(one: Finding | Cell) -> str:
+def judged(about: Finding | Cell) -> str:
     """``generation 2``, or ``the data``."""
-    return one.judged or f"generation {one.generation}"
+    return about.judged or f"generation {about.generation}"

@@ -140,7 +140,7 @@ def _wanted(gate: Gate) -> str:
 def _open(gate: Gate, reading: Estimate, judgement: Judgement, statement: str, units: Units | None) -> str:
     if "prompts-inside" in reading.notes:
         return f"{statement}; {_INSIDE}"
-    if not {"too-short", "range"}.isdisjoint(reading.notes):
+    if not {"too-short", "range", "unknown"}.isdisjoint(reading.notes):
         return f"{statement}; {reading.explanation}"
     one_sided = "one-sided" in reading.notes or not reading.can_fail
     n = min(reading.n_baseline, reading.n_generation)

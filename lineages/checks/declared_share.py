@@ -29,16 +29,16 @@ def declared_share(lineage: Lineage, entry: GenerationEntry) -> Iterator[Fact]:
     if sources is None:
         return
     human = {"reference"} if reference is None else {"reference", reference.shown}
-    own = [one for one in sources if "lineage" not in one]
-    share = sum(one["share"] for one in own if shown_name(one["corpus"]) in human)
+    own = [source for source in sources if "lineage" not in source]
+    share = sum(source["share"] for source in own if shown_name(source["corpus"]) in human)
     if entry.training is None or reference is None:
         if 0 < share < 1:
             what = "records that it was trained on are" if entry.training is None else "reference is"
             sentence = f"{share:.4g} human text declared for {_named(entry)}, not measured: the {what} not at hand"
             yield Fact(kind="human-share", ok=True, sentence=sentence, noted=True, details={"declared": share})
         return
-    names = {shown_name(one["corpus"]) for one in own} - human
-    written = [_keys(one.texts) for one in lineage.generations if one.texts.shown in names]
+    names = {shown_name(source["corpus"]) for source in own} - human
+    written = [_keys(generation.texts) for generation in lineage.generations if generation.texts.shown in names]
     blocks = lineage.recipe.get("task") == "blocks"
     records, people = _keys(entry.training), _keys(reference)
     by_people = _anywhere(records, reference) if blocks else pc.is_in(records, value_set=people)
@@ -50,16 +50,16 @@ def declared_share(lineage: Lineage, entry: GenerationEntry) -> Iterator[Fact]:
     measured = f"{counted:,}" if counted == least else f"{least:,} to {counted:,}"
     sentence = f"{share:.4g} of {n:,} records declared human; by their digests {measured} are the reference's"
     ok, noted = least < share * n + 1 and share * n - 1 < counted, False
-    found = records.filter(by_people)
+    people_wrote = records.filter(by_people)
     # How often a block stands in the reference nobody can count without the tokenizer that cut it.
-    distinct, most = (len(found.unique()), n) if blocks else _without_repeats(found, people, share * n)
+    distinct, most = (len(people_wrote.unique()), n) if blocks else _without_repeats(people_wrote, people, share * n)
     if lineage.recipe.get("selection") and least >= share * n + 1:
         sentence, ok, noted = f"{sentence}, after some of what models wrote was left out (selection)", True, True
     if ok and most <= share * n - 1:
         sentence = f"{sentence}, but only {distinct:,} distinct ones, of {len(people):,}"
         ok = noted = distinct >= _fewest_drawn(len(people.unique()), round(share * n))
         sentence += ": drawn with replacement, as it seems" if ok else ": the same few again and again"
-    known = len(own) == len(sources) and names <= {one.texts.shown for one in lineage.generations}
+    known = len(own) == len(sources) and names <= {generation.texts.shown for generation in lineage.generations}
     if strays and known and blocks:
         sentence, noted = f"{sentence}, and {strays:,} stand in none of the corpora letter by letter", True
         ok = ok or (least < share * n + 1 and share * n - 1 < counted + strays)
@@ -78,13 +78,13 @@ def _anywhere(records: pa.LargeStringArray, reference: Corpus) -> pa.BooleanArra
     return pa.array([bool(text) and text in whole for text in squeezed], pa.bool_())
 
 
-def _without_repeats(found: pa.LargeStringArray, people: pa.LargeStringArray, declared: float) -> tuple[int, int]:
-    """Distinct records among ``found``, and how many remain where none counts more often than it stands in ``people``.
+def _without_repeats(records: pa.LargeStringArray, people: pa.LargeStringArray, declared: float) -> tuple[int, int]:
+    """Distinct ones among ``records``, and how many remain where none counts more often than it stands in ``people``.
 
     Where more are declared than ``people`` holds, all of them must be repeated: each counts so many times more.
     """
     rounds = max(1, -(-round(declared) // max(1, len(people))))
-    mine, theirs = found.value_counts(), people.value_counts()
+    mine, theirs = records.value_counts(), people.value_counts()
     there = theirs.field("counts").take(pc.index_in(mine.field("values"), value_set=theirs.field("values")))
     capped = np.minimum(mine.field("counts").to_numpy(), rounds * there.to_numpy())
     return len(mine), int(capped.sum())

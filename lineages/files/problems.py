@@ -55,11 +55,11 @@ class ProblemList:
 
     def join(self, later: ProblemList) -> None:
         """Add the problems of another file, as if they had been added one by one."""
-        for at, one in enumerate(later._listed):
+        for at, listed in enumerate(later._listed):
             times = 1 + len(later._again[at])
             if len(self._listed) < MOST_LISTED:
                 self._again[len(self._listed)] = later._again[at]
-                self._listed.append(one)
+                self._listed.append(listed)
                 self._told += times
             self._count += times
         self._count += later._count - later._told

@@ -152,13 +152,13 @@ def with_scores(
     ``rows``, shape (N,): which of the corpus' ``total`` records they are. Raises InputError where there are not as many
     scores as records.
     """
-    for one in scores:
-        if one.nll.size != total:
-            found = f"{one.nll.size:,} scores by {one.scorer.name} of {total:,} records"
+    for scored in scores:
+        if scored.nll.size != total:
+            found = f"{scored.nll.size:,} scores by {scored.scorer.name} of {total:,} records"
             raise InputError([problem(where, found, "as many scores as records; score it again", "bad-scores")])
-        nll = one.nll[rows]
-        table = table.append_column(f"{SCORES}{one.scorer.key}", pa.array(nll, mask=np.isnan(nll)))
-        if one.scorer.name.startswith(GENERATION_0) and table["n_tokens"].null_count == len(table):
+        nll = scored.nll[rows]
+        table = table.append_column(f"{SCORES}{scored.scorer.key}", pa.array(nll, mask=np.isnan(nll)))
+        if scored.scorer.name.startswith(GENERATION_0) and table["n_tokens"].null_count == len(table):
             place = table.schema.get_field_index("n_tokens")
-            table = table.set_column(place, "n_tokens", pa.array(one.n_tokens[rows]))
+            table = table.set_column(place, "n_tokens", pa.array(scored.n_tokens[rows]))
     return table

@@ -232,7 +232,9 @@ class _Generation:
             own = source.named["corpus"]
             name = f"{source.named['lineage']}:{own}" if "lineage" in source.named else own
             read = encoder.human(source.corpus) if source.human else self._selected(encoder, source.corpus)
-            examples[name] = [None if one is None else dataclasses.replace(one, source=name) for one in read]
+            examples[name] = [
+                None if example is None else dataclasses.replace(example, source=name) for example in read
+            ]
         shares = {name: source.share for name, source in zip(examples, sources, strict=True)}
         rng = derived_rng(self.seed, self.index, MIX)
         return mix(examples, shares, rng, whole=self.run.scheme == "accumulate", turn=self.index - 1)
@@ -243,7 +245,7 @@ class _Generation:
         Of one source alone the manifest names the file and its digest, which is a record already.
         """
         path = self.folder / "training.jsonl.gz"
-        records = [{"text": one.text, "prompt": one.prompt, "source": one.source} for one in mixed]
+        records = [{"text": example.text, "prompt": example.prompt, "source": example.source} for example in mixed]
         digest = write_corpus(path, [without_none(record) for record in records])
         return {"training": self._name(path), "training_digest": digest}
 

@@ -112,11 +112,11 @@ def joint_keys(columns: Sequence[pa.Array | None], sizes: Sequence[int]) -> tupl
     A document without a key stands for itself: dropping all keys because of one missing would break the clusters. A
     side whose documents all share one key (one prompt for everything) has none to speak of.
     """
-    told = [
+    telling = [
         pa.nulls(size, pa.string()) if keys is None or len(keys.drop_null().unique()) < 2 else keys.cast(pa.string())
         for keys, size in zip(columns, sizes, strict=True)
     ]
-    joint = pa.concat_arrays(told).dictionary_encode()
+    joint = pa.concat_arrays(telling).dictionary_encode()
     if not len(joint.dictionary):
         return None
     codes = joint.indices.fill_null(-1).to_numpy().astype(np.int64)

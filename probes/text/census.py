@@ -100,10 +100,10 @@ class Census:
 
 def census(table: pa.Table, tokens: str, seed: int) -> Census:
     """Of at least one record in the plain form; ``tokens`` names the tokeniser, ``seed`` is the digests' key."""
-    found = [_census(part, _tokenizer(tokens), seed) for part in _portions(table)]
-    whole = found[0]
-    for one in found[1:]:
-        whole += one
+    portions = [_census(part, _tokenizer(tokens), seed) for part in _portions(table)]
+    whole = portions[0]
+    for portion in portions[1:]:
+        whole += portion
     return whole
 
 
@@ -127,10 +127,10 @@ def digests(texts: pa.Array, seed: int) -> IntArray:
     """Keyed digests of 8 bytes, equal where texts are; shape (N,). Of 10^8 texts, the most of a corpus, two that
     differ have the same one in 1 of 3,700 corpora."""
     key = hashlib.blake2b(f"collapse-audit copies {seed}".encode(), digest_size=32).digest()
-    found = (
+    hashed = (
         hashlib.blake2b(text, digest_size=8, key=key).digest() for text in texts.cast(pa.large_binary()).to_pylist()
     )
-    return np.frombuffer(b"".join(found), dtype="<i8").astype(np.int64)
+    return np.frombuffer(b"".join(hashed), dtype="<i8").astype(np.int64)
 
 
 def _labels(column: pa.ChunkedArray) -> Mapping[str, int] | None:

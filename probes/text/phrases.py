@@ -36,16 +36,16 @@ def phrases_of(text: str) -> tuple[str, ...]:
 def holding(texts: pa.Array, phrases: Iterable[str]) -> dict[str, BoolArray]:
     """Where a text holds each of the ``phrases``, no letter or digit before or behind it; each of shape (N,)."""
     folded = _folded(texts)
-    found = {}
+    held = {}
     for phrase in phrases:
         edges = rf"(?:^|[^\p{{L}}\p{{N}}]){re.escape(phrase)}(?:$|[^\p{{L}}\p{{N}}])"
         hits = pc.and_(pc.match_substring(folded, phrase), pc.match_substring_regex(folded, edges))
-        found[phrase] = np.asarray(hits, dtype=np.bool_)
-    return found
+        held[phrase] = np.asarray(hits, dtype=np.bool_)
+    return held
 
 
 def _plain(phrases: Iterable[str]) -> list[str]:
-    return [str(one) for one in _folded(pa.array(list(phrases), pa.large_string())).to_pylist()]
+    return [str(phrase) for phrase in _folded(pa.array(list(phrases), pa.large_string())).to_pylist()]
 
 
 def _folded(texts: pa.Array) -> pa.Array:

@@ -54,6 +54,13 @@ def test_an_open_question_counts_what_is_independent() -> None:
     assert "--group" not in told("tail-mass/tail-mass-ratio", 0.8, 0.7, 0.9, units=groups)
 
 
+def test_what_no_number_of_texts_would_tell_says_what_is_not_at_hand() -> None:
+    missing = "generation 4 of seed 0 has no adapter, where generations 0 have one: its model is not at hand"
+    said = told("integrity/unchanged", 0.0, 0.0, 1.0, notes=("unknown",), explanation=missing)
+    assert said.endswith(f"; {missing}")
+    assert "750" not in said
+
+
 def test_a_failure_says_what_is_left_and_what_is_allowed() -> None:
     assert told("tail-coverage/distinct-types", 0.38, 0.33, 0.42) == (
         "generation 4 uses 38% of the distinct words of generation 0; 90% is the least allowed"

@@ -195,6 +195,7 @@ def test_facts_that_hold_change_nothing_and_one_that_cannot_be_told_leaves_it_op
     assert (held_up.low, held_up.high, held_up.explanation) == (0.0, 0.0, "")
     open_ended = estimate(integrity, pair(*sides, facts=(HELD, held("adapter", None))), UNCHANGED)
     assert (open_ended.low, open_ended.high, open_ended.explanation) == (0.0, 1.0, "about adapter")
+    assert open_ended.notes == ("unknown",)
     [gate] = [gate for gate in integrity.gates if gate.statistic == UNCHANGED]
     assert judge(open_ended, gate, p_adjusted=None, alpha=0.05).outcome is Outcome.INCONCLUSIVE
 

@@ -96,6 +96,6 @@ def is_gold(field: str) -> bool:
 ROOTS = frozenset(
     path.split(".")[0]
     for shape in SHAPES
-    for path in (*shape.keys, shape.text, *(one for several in shape.prompt for one in several))
+    for path in (*shape.keys, shape.text, *(choice for several in shape.prompt for choice in several))
 )
 """The fields at the top of a record that any shape looks at: of a file in columns no others are read."""
