@@ -132,6 +132,7 @@ def _prepare(options: Namespace, source: str | list[str]) -> Prepared:
         generation=options.generation,
         baseline=options.baseline,
         labels=options.labels,
+        embed=options.embed,
         independent=options.independent,
         gate_trend=options.gate_trend,
         **_common(options),

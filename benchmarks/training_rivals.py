@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from collapse_audit.lineages.measured.hushed import hushed
 from collapse_audit.lineages.training.base import BaseModel, load_base, load_tokenizer, prepare_base
 from collapse_audit.lineages.training.examples import (
     Encoder,
@@ -37,7 +38,6 @@ from collapse_audit.lineages.training.randomness import INIT, ORDER, TEXTS, deri
 from collapse_audit.lineages.training.ranks import Ranks
 from collapse_audit.lineages.training.recipe import Decoding, Recipe, Training
 from collapse_audit.lineages.training.run import open_run, start_run
-from collapse_audit.lineages.training.torch_setup import hushed
 
 BEAM_BATCH = 32
 """Prompts at a time with beams, as in ``lineages/opt_replace``."""

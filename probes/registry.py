@@ -28,6 +28,7 @@ from collapse_audit.probes.prompt_diversity import prompt_diversity
 from collapse_audit.probes.prompts.compared import Compare
 from collapse_audit.probes.rare_texts import rare_texts
 from collapse_audit.probes.repetition import repetition
+from collapse_audit.probes.semantic_diversity import semantic_diversity
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.tail_coverage import tail_coverage
 from collapse_audit.probes.tail_mass import tail_mass
@@ -47,6 +48,7 @@ BUILTIN: tuple[Probe, ...] = (
     repetition,
     diversity,
     prompt_diversity,
+    semantic_diversity,
     length,
     numbers,
     perplexity,

@@ -270,6 +270,8 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "no human text is held out to measure on",
             "add `reference.holdout.*`; to evaluate, or name `--task`",
         ),
+        "embed": ("the sentence-embedding model cannot be found or loaded", "name a folder or an installed package"),
+        "no-embed": ("sentence-transformers is not installed", "`pip install 'collapse-audit[embed]'`"),
         "no-lm-eval": ("lm-eval is not installed", "`pip install 'collapse-audit[eval,train]'`"),
         "task": ("a task file is not there", "correct its path"),
     },

@@ -63,6 +63,8 @@ def _what_to_audit(parser: Parser) -> None:
     )
     what.add_argument("--labels", metavar="RULE", help="auto (default), eu-tirads, field, regex:PATTERN or none")
     what.add_argument("--tokens", metavar="TOKENS", help="words (default) or hf:FILE, a Hugging Face tokenizer.json")
+    text = "a sentence-embedding model, for what texts mean: a folder, or an installed package that carries one"
+    what.add_argument("--embed", metavar="MODEL", help=text)
     what.add_argument(
         "--unit",
         choices=("auto", "group", "prompt", "run", "document"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from collapse_audit.engines.engine import Engine
 from collapse_audit.lineages.checks.provenance import Provenance
+from collapse_audit.lineages.measured.sentence_model import SentenceModel
 from collapse_audit.probes.text.tokens import tokenizer
 from collapse_audit.probes.trends.trend import Trend
 from collapse_audit.probes.types import Probe
@@ -50,6 +51,7 @@ def run(
     provenance = Provenance(plan.lineage)  # of all seeds together: every adapter is read once
     findings: list[Finding] = []
     notes = list(plan.notes)
+    embed = _embedder(plan, config, notes)
     rules: set[str] = set()
     units: dict[str, None] = {}
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
@@ -57,7 +59,7 @@ def run(
     done = 0
     for seed in dict.fromkeys(comparison.seed for comparison in plan.comparisons):
         kind = SeedAudit if plan.data is None else DataAudit
-        of_seed = kind(plan.of_seed(seed), config, cutter, plan, provenance, today, engine)
+        of_seed = kind(plan.of_seed(seed), config, cutter, plan, provenance, today, engine, embed)
         measured, size = of_seed.measure(progress, stop_at_first)
         tables["copying"] += of_seed.copies()
         tables["baselines"] += baselines(of_seed.comparisons, of_seed.samples, reference_side(plan.lineage))
@@ -92,6 +94,15 @@ def run(
         units=list(units),
         tables={**tables, "trends": trend_rows(slopes)},
     )
+
+
+def _embedder(plan: Plan, config: AuditConfig, notes: list[str]) -> SentenceModel | None:
+    """The model that texts are embedded by, noted. Raises UsageError where it cannot be had."""
+    if not config.embed or plan.data is not None:
+        return None
+    model = SentenceModel(config.embed)
+    notes.append(f"meanings are those of {model.named} ({model.digest})")
+    return model
 
 
 def _failed(findings: Sequence[Finding]) -> bool:

@@ -23,7 +23,7 @@ from collapse_audit.probes.models.model_facts import Fact
 from collapse_audit.probes.models.task_results import Evaluated, TaskResults, not_evaluated
 from collapse_audit.probes.packs.packed_pair import PackedPair, PackedSample
 from collapse_audit.probes.pairs.copying import copied
-from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.pairs.pair import Embed, Pair
 from collapse_audit.probes.registry import follows_of
 from collapse_audit.probes.statistics.design import Units
 from collapse_audit.probes.statistics.readings import NotMeasured
@@ -60,8 +60,10 @@ class SeedAudit:
         provenance: Provenance,
         today: date,
         engine: Engine | None = None,
+        embed: Embed | None = None,
     ) -> None:
         self.engine = engine
+        self.embed = embed
         self.comparisons = comparisons
         self.today = today
         self.config = config
@@ -189,6 +191,8 @@ class SeedAudit:
                 return NotMeasured(reason=f"no text of the baseline carries a label (labels = {self.rule.name})")
         if "nll" in probe.needs:
             return _absent("nll", [sample.nll is not None for sample in sides])
+        if "embeddings" in probe.needs and self.embed is None:
+            return NotMeasured(reason="no sentence-embedding model was named (--embed MODEL)")
         if "contexts" in probe.needs:
             return not_asked(self._contexts(comparison))
         if "tasks" in probe.needs:
@@ -238,6 +242,7 @@ class SeedAudit:
             tasks=self._tasks(comparison) if any("tasks" in probe.needs for probe in comparison.probes) else None,
             evidence=self.config.evidence,
             unit=self.config.unit,
+            embed=self.embed,
         )
         units = self._tell_unit(pair, comparison)
         if pair.inseparable is not None:

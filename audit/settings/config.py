@@ -41,6 +41,8 @@ class AuditConfig:
     """``auto``, ``eu-tirads``, ``field``, ``regex:PATTERN`` or ``none``."""
     tokens: str = "words"
     """``words``, or ``hf:FILE``: a Hugging Face tokenizer.json."""
+    embed: str = ""
+    """A sentence-embedding model, for what texts mean: a folder, or an installed package that carries one."""
     permutations: int = 999
     """At least; more are drawn where the family of tests needs them."""
     max_documents: int = 20_000
@@ -123,7 +125,7 @@ class AuditConfig:
                     "reason": now.because,
                     "origin": changed.origin if changed else "default",
                 }
-        plain |= {name: value for name in ("phrases", "documents") if (value := getattr(self, name))}
+        plain |= {name: value for name in ("embed", "phrases", "documents") if (value := getattr(self, name))}
         plain |= {"fields": {name: list(paths) for name, paths in self.fields.items()}} if self.fields else {}
         waivers = [waiver.echo() for waiver in self.waivers]
         return {**plain, "margins": margins, "disabled": sorted(self.disabled), "waivers": waivers}
@@ -136,6 +138,7 @@ class Settings(TypedDict, total=False):
     baseline: str | None
     labels: str | None
     tokens: str | None
+    embed: str | None
     permutations: int | None
     max_documents: int | None
     evidence: Evidence | None

@@ -18,6 +18,7 @@ import numpy as np
 from collapse_audit.errors import UsageError
 from collapse_audit.lineages.disk.manifest import MANIFEST, read_manifest
 from collapse_audit.lineages.files.digest import file_digest, json_digest
+from collapse_audit.lineages.measured.hushed import hushed
 from collapse_audit.lineages.measured.scores import GENERATION_0, Identity
 from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 from collapse_audit.lineages.training import guards
@@ -27,7 +28,7 @@ from collapse_audit.lineages.training.examples import Encoder, Example
 from collapse_audit.lineages.training.models import load_generation, use
 from collapse_audit.lineages.training.progress import Silent
 from collapse_audit.lineages.training.recipe import Recipe, read_recipe
-from collapse_audit.lineages.training.torch_setup import device, hushed
+from collapse_audit.lineages.training.torch_setup import device
 
 _WEIGHTS = "adapter_model.safetensors"
 _NO_LIMIT = 1_000_000_000

@@ -24,13 +24,14 @@ from collapse_audit.lineages.corpora.corpus import Corpus, open_corpus
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import file_digest, json_digest
 from collapse_audit.lineages.files.paths import locate
+from collapse_audit.lineages.measured.hushed import hushed
 from collapse_audit.lineages.training import guards
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.examples import Example, read_records, training_order
 from collapse_audit.lineages.training.gguf_base import open_gguf
 from collapse_audit.lineages.training.progress import Progress
 from collapse_audit.lineages.training.recipe import Base, Recipe
-from collapse_audit.lineages.training.torch_setup import build_trainer, device, hushed, training_arguments
+from collapse_audit.lineages.training.torch_setup import build_trainer, device, training_arguments
 
 FOLDER = "base"
 _ABOUT = "base.json"

@@ -11,6 +11,7 @@ from collapse_audit.errors import UsageError
 from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.disk.manifest import MANIFEST, read_manifest
+from collapse_audit.lineages.measured.hushed import hushed
 from collapse_audit.lineages.model.lineage import Lineage
 from collapse_audit.lineages.training.base import configure, kept
 from collapse_audit.lineages.training.errors import TrainingError
@@ -20,7 +21,6 @@ from collapse_audit.lineages.training.known_models import CONFIGS
 from collapse_audit.lineages.training.recipe import Recipe, read_recipe
 from collapse_audit.lineages.training.run import find
 from collapse_audit.lineages.training.schemes import shares_of
-from collapse_audit.lineages.training.torch_setup import hushed
 
 _NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 """A weight in NF4: 4 bits, an 8-bit scale for 64 of them, a 32-bit one for 256 of those (arXiv 2305.14314, sec. 3)."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from collapse_audit.atomic import atomic_file, atomic_folder
+from collapse_audit.lineages.measured.hushed import hushed
 from collapse_audit.lineages.training import guards
 from collapse_audit.lineages.training.base import BaseModel, load_base
 from collapse_audit.lineages.training.errors import TrainingError
@@ -23,7 +24,7 @@ from collapse_audit.lineages.training.progress import Progress
 from collapse_audit.lineages.training.randomness import INIT, ORDER, derived_rng, derived_seed
 from collapse_audit.lineages.training.ranks import Ranks
 from collapse_audit.lineages.training.recipe import Recipe
-from collapse_audit.lineages.training.torch_setup import build_trainer, hushed, training_arguments
+from collapse_audit.lineages.training.torch_setup import build_trainer, training_arguments
 
 _PROBED = 4
 """Examples of the batch with which gradients are checked."""

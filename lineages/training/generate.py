@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from collapse_audit.lineages.measured.hushed import hushed
 from collapse_audit.lineages.training.examples import Prompt, in_batches_by_length
 from collapse_audit.lineages.training.progress import Progress
 from collapse_audit.lineages.training.randomness import derived_seed
 from collapse_audit.lineages.training.ranks import Ranks
 from collapse_audit.lineages.training.recipe import Decoding
 from collapse_audit.lineages.training.sampling import in_place_of_sorting, merged
-from collapse_audit.lineages.training.torch_setup import hushed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -232,9 +232,7 @@ class _Generation:
             own = source.named["corpus"]
             name = f"{source.named['lineage']}:{own}" if "lineage" in source.named else own
             read = encoder.human(source.corpus) if source.human else self._selected(encoder, source.corpus)
-            examples[name] = [
-                None if example is None else dataclasses.replace(example, source=name) for example in read
-            ]
+            examples[name] = [example and dataclasses.replace(example, source=name) for example in read]
         shares = {name: source.share for name, source in zip(examples, sources, strict=True)}
         rng = derived_rng(self.seed, self.index, MIX)
         return mix(examples, shares, rng, whole=self.run.scheme == "accumulate", turn=self.index - 1)

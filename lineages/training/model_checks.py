@@ -22,12 +22,13 @@ from collapse_audit.lineages.disk.manifest import MANIFEST, read_manifest
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.paths import locate
 from collapse_audit.lineages.files.problems import problem
+from collapse_audit.lineages.measured.hushed import hushed
 from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 from collapse_audit.lineages.training import guards
 from collapse_audit.lineages.training.base import BaseModel, kept, load_base, prepare_base, weights_digest
 from collapse_audit.lineages.training.progress import Silent
 from collapse_audit.lineages.training.recipe import Recipe, read_recipe
-from collapse_audit.lineages.training.torch_setup import device, hushed
+from collapse_audit.lineages.training.torch_setup import device
 
 MERGED_TOLERANCE = {"F64": 1e-3, "F32": 1e-3}
 """Nats: largest difference of a token's log-probability between a merged model and base + adapter, by the number

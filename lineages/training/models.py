@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from collapse_audit.lineages.measured.hushed import hushed
 from collapse_audit.lineages.training import guards
 from collapse_audit.lineages.training.base import BaseModel, load_base
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.recipe import Recipe
-from collapse_audit.lineages.training.torch_setup import hushed
 
 
 def load_generation(base: BaseModel, recipe: Recipe, *, writer: Path, scorer: Path) -> tuple[Any, Any]:

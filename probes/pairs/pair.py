@@ -35,6 +35,8 @@ from collapse_audit.probes.text.sample import Sample, score_texts
 from collapse_audit.probes.text.tokens import Tokens
 
 EvidenceLevel = Literal["none", "terms", "texts"]
+Embed = Callable[[pa.Array], npt.NDArray[np.float32]]
+"""From N texts to their sentence embeddings, shape (N, d), each of length 1."""
 
 CURE = (
     "a few hundred more texts that nothing is trained on (gen_<k>.holdout.* or gen_<k>/holdout.*) make the comparison "
@@ -70,6 +72,8 @@ class Pair:
     evidence: EvidenceLevel = "terms"
     unit: UnitSetting = "auto"
     """What is resampled; ``auto`` asks the files."""
+    embed: Embed | None = None
+    """Sentence embeddings of texts, where a model of them was named."""
 
     def stream(self, purpose: str) -> np.random.Generator:
         """The only source of chance: a function of the user's seed, of what the two files hold, and of the purpose."""

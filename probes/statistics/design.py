@@ -168,6 +168,18 @@ class Design:
         )
 
 
+def thinned(design: Design, documents: int, rng: np.random.Generator) -> Design:
+    """A random part of a design, of about ``documents`` documents a side, with equally many blocks a side in every
+    stratum; all of it where it has no more."""
+    share = documents / max(design.documents(False), 1)
+    if share >= 1:
+        return design
+    here = np.bincount(design.stratum[design.side], minlength=int(design.stratum.max()) + 1)
+    most = np.floor(share * here + rng.random(here.size)).astype(np.int64)
+    keep = _rank(design.stratum, design.side, rng) < most[design.stratum]
+    return equal_documents(design.restricted(keep), rng)
+
+
 def by_document(n_baseline: int, n_generation: int, rng: np.random.Generator) -> Design:
     """Every document stands for itself; the larger side is subsampled to the smaller."""
     n = min(n_baseline, n_generation)
@@ -225,12 +237,18 @@ def by_key(
 
 def equal_blocks(stratum: IntArray, side: BoolArray, rng: np.random.Generator) -> BoolArray:
     """Choose equally many blocks on each side of every stratum, at random; shape (K,)."""
+    sizes = np.bincount(2 * stratum + side, minlength=2 * (stratum.max() + 1))
+    return _rank(stratum, side, rng) < np.minimum(sizes[0::2], sizes[1::2])[stratum]
+
+
+def _rank(stratum: IntArray, side: BoolArray, rng: np.random.Generator) -> IntArray:
+    """A random rank of every block among those of its side and stratum, from 0; shape (K,)."""
     order = np.lexsort((rng.random(stratum.size), side, stratum))
     cell = 2 * stratum + side
-    sizes = np.bincount(cell, minlength=2 * (stratum.max() + 1))
+    sizes = np.bincount(cell)
     rank = np.empty_like(stratum)
     rank[order] = np.arange(stratum.size) - (np.cumsum(sizes) - sizes)[cell[order]]
-    return rank < np.minimum(sizes[0::2], sizes[1::2])[stratum]
+    return rank
 
 
 def equal_documents(design: Design, rng: np.random.Generator) -> Design:

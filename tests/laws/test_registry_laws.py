@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from builders import pair, readings, sample, spell
 from hypothesis import HealthCheck, example, given, settings
@@ -82,8 +83,19 @@ def as_sample(columns: Columns, digest: str) -> Sample:
     return dataclasses.replace(made, digest=digest)
 
 
+def embedded(texts: pa.Array) -> np.ndarray:
+    """Bags of words in 24 dimensions of chance: what a sentence-embedding model does, without the sense."""
+    rows = []
+    for text in texts.to_pylist():
+        seeds = [int.from_bytes(word.encode()[:8], "little") for word in text.split()] or [0]
+        rows.append(sum(np.random.default_rng(seed).normal(size=24) for seed in seeds))
+    made = np.array(rows)
+    return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+
+
 def compared(baseline: Columns, generation: Columns, **details: Any) -> Pair:
     details.setdefault("training", as_sample(healthy(150, 28), "t"))
+    details.setdefault("embed", embedded)
     return pair(as_sample(baseline, "b"), as_sample(generation, "g"), permutations=B, labels="field", **details)
 
 
@@ -144,7 +156,7 @@ def test_a_corpus_beside_itself_never_fails_and_a_change_is_not_excluded(built: 
     columns = healthy(60, 7)
     sides = as_sample(columns, "b"), as_sample(columns, "g")
     training = as_sample(healthy(150, 28), "t")
-    found = measured(built, gate, pair(*sides, permutations=999, labels="field", training=training))
+    found = measured(built, gate, pair(*sides, permutations=999, labels="field", training=training, embed=embedded))
     assert judge(found, gate, p_adjusted=found.p_value, alpha=0.05).outcome.value != "fail"
     if found.p_value is None:
         return  # the two plain facts of a file: their "no change" is not zero
@@ -251,6 +263,8 @@ TWO_WAYS = (
     "recited",
     "mean-length",
     "long-texts",
+    "mean-distance",
+    "effective-meanings",
 )
 
 
@@ -262,6 +276,8 @@ def test_exchanging_the_sides_turns_the_change_round(built: Probe, gate: Gate) -
     if gate.statistic in TWO_WAYS:
         expected = 1 / there.value if gate.unit == "ratio" else -there.value
         assert back.value == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    elif gate.statistic == "energy-distance":
+        assert back.value == pytest.approx(there.value, rel=1e-9, abs=1e-12)
     elif gate.statistic in ("JS-excess", "W1"):
         raw = "js" if gate.statistic == "JS-excess" else "w1"
         assert back.raw[raw] == pytest.approx(there.raw[raw], rel=1e-9)
@@ -353,6 +369,10 @@ DAMAGES: dict[str, Callable[[float], Columns]] = {
             [f"the house of n{i} by the old river in p{i % 9} was sold again last year" for i in range(k)] + texts[k:]
         )
     ),
+    **dict.fromkeys(
+        ("mean-distance", "effective-meanings", "energy-distance"),
+        with_texts(lambda texts, k: [texts[-1]] * k + texts[k:]),
+    ),
     "mean-length": with_texts(lambda texts, k: [" ".join(text.split()[:1]) for text in texts[:k]] + texts[k:]),
     "long-texts": with_texts(lambda texts, k: [" ".join(text.split()[:1]) for text in texts[:k]] + texts[k:]),
     "empty": with_texts(lambda texts, k: [""] * k + texts[k:]),
@@ -424,7 +444,9 @@ def test_whatever_can_be_read_is_judged(
             columns[keys] = [f"k{k}" for k in rng.integers(0, 4, len(texts))]
         return sample(texts, **columns)
 
-    comparison = pair(side(baseline), side(generation), permutations=19, labels="field", evidence="texts")
+    comparison = pair(
+        side(baseline), side(generation), permutations=19, labels="field", evidence="texts", embed=embedded
+    )
     for built in BUILTIN:
         for gate, found in zip(built.gates, built(comparison), strict=True):
             assert isinstance(found, NotMeasured) or found.low <= found.high
