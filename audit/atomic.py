@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -13,6 +15,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+UNFINISHED = ".unfinished.json"
+"""The note in a folder that says which files take which names there: file -> its new content, null where it goes."""
 
 
 @contextmanager
@@ -54,29 +59,115 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
-    """Put every content at its path, or leave all of them as they were.
+    """Put every content at its path, or leave all of them as they were; several paths must lie in one folder.
 
-    Nothing takes its name before all is written, and where one cannot take its name those that have give it back.
-    Raises OSError, of the path that it names, where one cannot be written.
+    Nothing takes its name before all is written. Then a note (:data:`UNFINISHED`) says what takes whose place, and a
+    command that dies from there on is finished by the next that writes there: the note's own name is the one step by
+    which all files become new. Where one cannot take its name, those that have give it back. Two commands that write
+    the same folder at once do so one after the other. Raises OSError, of the path that it names, where one cannot be
+    written.
     """
-    temporaries = {path: _beside(path) for path in contents}
-    older = {path: _beside(path) for path in contents if len(contents) > 1}
+    folders = {path.parent for path in contents}
+    if len(contents) == 1:
+        ((path, content),) = contents.items()
+        _refuse_folder(path)
+        write_bytes(path, content)
+        return
+    (folder,) = folders
+    with _alone(folder):
+        finish_together(folder)
+        _write_together(folder, {path.name: content for path, content in contents.items()})
+
+
+def _write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
+    new = {name: _beside(folder / name).name for name in contents}
+    older = {name: _beside(folder / name).name for name in contents}
+    forth, back = _beside(folder / UNFINISHED), _beside(folder / UNFINISHED)
     try:
-        for path, content in contents.items():
-            if path.is_dir() and not path.is_symlink():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-            with temporaries[path].open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        for path, kept in older.items():
-            _second_name(path, kept)
+        for name, content in contents.items():
+            _refuse_folder(folder / name)
+            _put_durably(folder / new[name], content)
+        there = {name: kept if _second_name(folder / name, folder / kept) else None for name, kept in older.items()}
+        _put_durably(forth, json.dumps(new).encode())
+        _put_durably(back, json.dumps(there).encode())
         with _uninterrupted():
-            _rename_together(temporaries, older)
+            try:
+                forth.replace(folder / UNFINISHED)
+                finish_together(folder)
+            except BaseException:
+                back.replace(folder / UNFINISHED)
+                finish_together(folder)
+                raise
     finally:
-        for temporary in (*temporaries.values(), *older.values()):
+        for temporary in (forth, back, *(folder / name for name in (*new.values(), *older.values()))):
             with contextlib.suppress(OSError):
                 temporary.unlink()  # gone already, unless something failed
+
+
+def finish_together(folder: Path) -> None:
+    """Bring to an end what a note in ``folder`` says was begun; nothing where there is none. Raises OSError.
+
+    The note leads nowhere else: it names files of this folder, and such as only :func:`write_together` leaves there.
+    """
+    note = folder / UNFINISHED
+    try:
+        moves = json.loads(note.read_bytes()) if note.is_file() and not note.is_symlink() else {}
+    except ValueError:
+        moves = {}
+    for name, temporary in moves.items() if isinstance(moves, dict) else ():
+        if _plain(name) and temporary is None:
+            (folder / name).unlink(missing_ok=True)
+        elif _plain(name) and _is_beside(temporary, name) and os.path.lexists(folder / temporary):
+            (folder / temporary).replace(folder / name)
+    note.unlink(missing_ok=True)
+
+
+def unfinished(folder: Path) -> bool:
+    """Whether a command died while it put new files into ``folder``; one that is still at it is waited for."""
+    note = folder / UNFINISHED
+    if not note.is_file():
+        return False
+    with _alone(folder):
+        return note.is_file()
+
+
+def _plain(name: str) -> bool:
+    return name not in ("", ".", "..") and not set(name) & {"/", "\\", "\0"}
+
+
+def _is_beside(temporary: object, name: str) -> bool:
+    return (
+        isinstance(temporary, str) and re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}\.tmp", temporary) is not None
+    )
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+
+
+def _put_durably(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other command is in such a block for ``folder``; where the system cannot lock a folder, nobody waits."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -96,31 +187,17 @@ def _uninterrupted() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def _second_name(path: Path, kept: Path) -> None:
-    """What is at ``path``, where anything is, also at ``kept``."""
+def _second_name(path: Path, kept: Path) -> bool:
+    """What is at ``path``, where anything is, also at ``kept``; whether anything is."""
     if not os.path.lexists(path):
-        return
+        return False
     try:
         os.link(path, kept, follow_symlinks=False)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
             raise
         shutil.copy2(path, kept, follow_symlinks=False)  # a file system without links
-
-
-def _rename_together(temporaries: Mapping[Path, Path], older: Mapping[Path, Path]) -> None:
-    named = []
-    try:
-        for path, temporary in temporaries.items():
-            temporary.replace(path)
-            named.append(path)
-    except BaseException:
-        for path in named:
-            if os.path.lexists(older[path]):
-                older[path].replace(path)
-            else:
-                path.unlink()
-        raise
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

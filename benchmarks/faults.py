@@ -1,6 +1,7 @@
 """Commands that die, or are refused a file, at every point where they change one.
 
-    python -m benchmarks.faults [report history simulate pack] [--kills N] [--seed 0]
+    python -m benchmarks.faults [report history simulate pack calibrate train score evaluate]
+                                [--kills N] [--points N] [--pairs N] [--seed 0]
 
 Each command runs once undisturbed, in a forked process whose audit hook counts what it does to files: opening one for
 writing, renaming, removing, making folders. Then, for each of these points, it runs again on a fresh copy and
@@ -10,14 +11,20 @@ writing, renaming, removing, making folders. Then, for each of these points, it 
   code other than 1 and 3 and a message, leave what was there before or what it makes when all is well, file by file of
   the same run, and no temporary file; and repeated, the same bytes as undisturbed.
 
-``--kills N`` adds N runs of each command that SIGKILL ends at a random moment, inside writes too. Temporary files of a
+``--points N`` tries N of the points, evenly spread, where a command has more. ``--kills N`` adds N runs of each command
+that SIGKILL ends at a random moment, inside writes too. ``--pairs N`` starts N times two commands that write the same
+place at once: what is there then is of one, or of both one after the other, and never a mixture. Temporary files of a
 process that was killed stay where they are and are never read. Needs ``os.fork``.
+
+Files that belong together may be of two runs only while the note that the next command finishes lies beside them.
+train, score and evaluate need torch, and evaluate lm-eval; their model is made from a configuration, and tiny.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import errno
 import os
 import random
@@ -28,35 +35,22 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
 
-from collapse_audit import api
-from collapse_audit.cli import main as audit_main
-from collapse_audit.lineage_cli import main as lineage_main
+from benchmarks.fault_models import MODELS
+from benchmarks.fault_scenarios import TEXTS, Scenario, within
+from collapse_audit import api, atomic
 
 _CHANGES = frozenset(
     {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink", "shutil.rmtree"}
 )
 _TEMPORARY = re.compile(r"(^|/)\.[^/]+\.tmp(/|$)")
 KILLED = 137
+SCENARIOS = {**TEXTS, **MODELS}
 Contents = dict[str, bytes]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scenario:
-    """A command that changes files."""
-
-    make: Callable[[Path], None]
-    """Fills an empty folder with what the command starts from."""
-    run: Callable[[], int]
-    """Runs it in that folder; returns its exit code."""
-    together: tuple[str, ...] = ()
-    """Files that are of one run, or of none."""
-    drawn: tuple[str, ...] = ()
-    """Files that are never twice the same: there or not is all that is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +71,20 @@ class _Noon(datetime):
         return datetime(2026, 1, 1, 12, tzinfo=tz)
 
 
-def forked(scenario: Scenario, folder: Path, *, at: int = 0, fault: int = 0, after: float = 0.0) -> Ended:
+def forked(
+    scenario: Scenario, folder: Path, *, at: int = 0, fault: int = 0, after: float = 0.0, told: str = "told"
+) -> Ended:
     """Run the scenario in a child. ``at``: the point (from 1) where it dies, or gets the error number ``fault``.
 
-    ``after``: seconds after which SIGKILL ends it.
+    ``after``: seconds after which SIGKILL ends it. ``told``: ends the name of the file that holds what it says.
     """
-    told = folder.with_name(f"{folder.name}.told")
+    said = folder.with_name(f"{folder.name}.{told}")
     counts, into = os.pipe()
     child = os.fork()
     if child == 0:
         code = KILLED
         try:
-            code = _child(scenario, folder, told, into, at=at, fault=fault)
+            code = _child(scenario, folder, said, into, at=at, fault=fault)
         except BaseException:
             traceback.print_exc()
             code = 3
@@ -103,7 +99,7 @@ def forked(scenario: Scenario, folder: Path, *, at: int = 0, fault: int = 0, aft
     with os.fdopen(counts, "rb") as reader:
         events = reader.read()
     _, status = os.waitpid(child, 0)
-    return Ended(os.waitstatus_to_exitcode(status), events, told.read_text("utf-8", "replace") if told.exists() else "")
+    return Ended(os.waitstatus_to_exitcode(status), events, said.read_text("utf-8", "replace") if said.exists() else "")
 
 
 def _child(scenario: Scenario, folder: Path, told: Path, into: int, *, at: int, fault: int) -> int:
@@ -161,24 +157,28 @@ def temporaries(folder: Path) -> list[str]:
 class Trial:
     """One scenario, made once and copied for every run."""
 
-    def __init__(self, name: str, home: Path) -> None:
-        self.scenario, self._home = SCENARIOS[name], home
+    def __init__(self, scenario: Scenario, home: Path) -> None:
+        self.scenario, self._home = scenario, home
+        self._of_rival: Contents | None = None
         self._start = home / "start"
         self._start.mkdir()
         self.scenario.make(self._start)
         self.before = contents(self._start)
-        with self.copy() as folder, _in(folder), contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
-            self.scenario.run()  # so that no child imports anything
+        with self.copy() as folder, within(folder), contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
+            self.scenario.warm()  # so that no child imports anything
         with self.copy() as folder:
+            began = time.monotonic()
             self.whole = forked(self.scenario, folder)
+            self.seconds = time.monotonic() - began
             self.after = contents(folder)
         if self.whole.code in (1, 3) or self.after == self.before:
-            raise RuntimeError(f"{name} does not run: exit {self.whole.code}\n{self.whole.said}")
+            raise RuntimeError(f"it does not run: exit {self.whole.code}\n{self.whole.said}")
 
-    @property
-    def points(self) -> range:
-        """Where it may die, counted from 1."""
-        return range(1, len(self.whole.events) + 1)
+    def points(self, most: int | None = None) -> list[int]:
+        """Where it may die, counted from 1; ``most`` of them, evenly spread."""
+        count = len(self.whole.events)
+        chosen = count if most is None else min(most, count)
+        return sorted({1 + round(number * (count - 1) / max(chosen - 1, 1)) for number in range(chosen)})
 
     @contextlib.contextmanager
     def copy(self) -> Iterator[Path]:
@@ -189,7 +189,8 @@ class Trial:
             yield folder
         finally:
             shutil.rmtree(folder)
-            folder.with_name("here.told").unlink(missing_ok=True)
+            for told in self._home.glob("here.*"):
+                told.unlink()
 
     def killed(self, at: int, after: float = 0.0) -> str:
         """What is wrong once the command died at a point and was repeated; empty where nothing is."""
@@ -197,6 +198,8 @@ class Trial:
             dead = forked(self.scenario, folder, at=at, after=after)
             if at and dead.code != KILLED:
                 return f"exit {dead.code} where it was to die"
+            if told := self._mixed(contents(folder)):
+                return told
             return self._repeated(folder)
 
     def refused(self, at: int, fault: int) -> str:
@@ -210,10 +213,46 @@ class Trial:
                 return f"exit {ended.code} and no message"
             if temporaries(folder) and self.whole.events[at - 1 : at] != b"r":  # or it was not let take them away
                 return f"left {temporaries(folder)}"
-            mixed = {after.get(name) == self.after.get(name) for name in self.scenario.together}
-            if len(mixed) > 1:
-                return "some files of this run and some of the one before"
+            if told := self._mixed(after):
+                return told
             return self._repeated(folder)
+
+    def at_once(self, delay: float) -> str:
+        """What is wrong once two commands wrote the same place, the second ``delay`` seconds later."""
+        rival = self.scenario.rival
+        assert rival is not None
+        with self.copy() as folder:
+            other = os.fork()
+            if other == 0:
+                time.sleep(delay)
+                # Its own child tells into a file of its own, beside this one's.
+                os._exit(forked(dataclasses.replace(self.scenario, run=rival), folder, told="rival").code % 256)
+            ended = forked(self.scenario, folder)
+            code = os.waitstatus_to_exitcode(os.waitpid(other, 0)[1])
+            after = contents(folder)
+            wrong = [each for each in (ended.code, code) if each in (1, 3, 253) or each < 0]
+            if wrong or "Traceback" in ended.said:
+                return f"two at once end with {ended.code} and {code}: {ended.said.strip()[-300:]}"
+            return self.scenario.fits(after, self.after, self._rivals())
+
+    def _rivals(self) -> Contents:
+        """What the other command of two leaves where it is alone."""
+        if self._of_rival is None:
+            assert self.scenario.rival is not None
+            with tempfile.TemporaryDirectory(dir=self._home) as home:
+                folder = Path(home) / "here"
+                shutil.copytree(self._start, folder, symlinks=True)
+                forked(dataclasses.replace(self.scenario, run=self.scenario.rival), folder)
+                self._of_rival = contents(folder)
+        return self._of_rival
+
+    def _mixed(self, after: Contents) -> str:
+        """Of files that belong together, some of this run and some of the one before; empty where a note says so."""
+        mixed = {after.get(name) == self.after.get(name) for name in self.scenario.together}
+        folders = {Path(name).parent for name in self.scenario.together}
+        if len(mixed) > 1 and not any((folder / atomic.UNFINISHED).as_posix() in after for folder in folders):
+            return "some files of this run and some of the one before"
+        return ""
 
     def _repeated(self, folder: Path) -> str:
         again = forked(self.scenario, folder)
@@ -227,93 +266,30 @@ class Trial:
         return f"repeated it leaves other bytes in {differ}" if differ else ""
 
 
-def _lineage(folder: Path, name: str = "runs", seed: int = 0) -> Path:
-    root = folder / name
-    root.mkdir()
-    for index in range(2):
-        draw = random.Random(seed + index)
-        lines = (" ".join(draw.choices("abcdefghijklmnop", k=12)) for _ in range(100))
-        records = "".join(f'{{"text": "{line}", "label": "{k % 3}"}}\n' for k, line in enumerate(lines))
-        (root / f"gen_{index}.jsonl").write_text(records, encoding="utf-8")
-    return root
-
-
-@contextlib.contextmanager
-def _in(folder: Path) -> Iterator[None]:
-    here = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(here)
-
-
-_QUIET = ("--independent", "--evidence", "none", "-k", "length")
-
-
-def _report() -> int:
-    return audit_main(["runs", *_QUIET, "--report", "report"])
-
-
-def _make_report(folder: Path) -> None:
-    _lineage(folder)
-    (folder / "report").mkdir()
-    for name in ("report.json", "report.html", "report.md", "junit.xml"):
-        (folder / "report" / name).write_text("of the run before\n", encoding="utf-8")
-
-
-def _history() -> int:
-    return audit_main(["runs", *_QUIET, "--history", "history.jsonl"])
-
-
-def _make_history(folder: Path) -> None:
-    _lineage(folder)
-    _lineage(folder, "other", seed=10)
-    with _in(folder), contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
-        audit_main(["other", *_QUIET, "--history", "history.jsonl"])
-
-
-def _simulate() -> int:
-    return lineage_main(["simulate", "wright-fisher", "--out", "made", "--generations", "1", "--documents", "20"])
-
-
-def _pack() -> int:
-    return lineage_main(["pack", "runs", "--out", "pack.npz", "--block-size", "5"])
-
-
-def _make(folder: Path) -> None:
-    _lineage(folder)
-
-
-SCENARIOS = {
-    "report": Scenario(
-        make=_make_report,
-        run=_report,
-        together=tuple(f"report/{name}" for name in ("report.json", "report.html", "report.md", "junit.xml")),
-    ),
-    "history": Scenario(make=_make_history, run=_history),
-    "simulate": Scenario(make=_make, run=_simulate),
-    "pack": Scenario(make=_make, run=_pack, drawn=("pack.npz",)),
-}
-
-
-def main(chosen: list[str], kills: int, seed: int) -> int:
+def main(chosen: list[str], options: argparse.Namespace) -> int:
     """Every point of the chosen commands, and random moments; 1 where anything was lost."""
     lost = 0
     for name in chosen:
         with tempfile.TemporaryDirectory() as home:
             began = time.monotonic()
-            trial = Trial(name, Path(home))
-            points = trial.points
+            trial = Trial(SCENARIOS[name], Path(home))
+            points = trial.points(options.points)
             found = [(f"killed at {at}", trial.killed(at)) for at in points]
             for fault in (errno.ENOSPC, errno.EROFS):
                 found += [(f"{errno.errorcode[fault]} at {at}", trial.refused(at, fault)) for at in points]
-            draw, seconds = random.Random(seed), time.monotonic() - began
-            usual = seconds / max(len(found) * 2, 1)
-            found += [("killed at random", trial.killed(0, draw.uniform(0.0, 1.2) * usual)) for _ in range(kills)]
+            draw, usual = random.Random(options.seed), trial.seconds
+            found += [
+                ("killed at random", trial.killed(0, draw.uniform(0.0, 1.2) * usual)) for _ in range(options.kills)
+            ]
+            pairs = options.pairs if trial.scenario.rival is not None else 0
+            found += [("two at once", trial.at_once(draw.uniform(0.0, 0.3) * usual)) for _ in range(pairs)]
         wrong = [(what, told) for what, told in found if told]
         lost += len(wrong)
-        print(f"{name}: {len(points)} points, {kills} random kills, {len(found)} runs, {len(wrong)} wrong", flush=True)
+        print(
+            f"{name}: {len(points)} of {len(trial.whole.events)} points, {options.kills} random kills, {pairs} pairs, "
+            f"{len(found)} runs in {time.monotonic() - began:.0f} s, {len(wrong)} wrong",
+            flush=True,
+        )
         for what, told in wrong[:20]:
             print(f"  {what}: {told}", flush=True)
     return 1 if lost else 0
@@ -323,6 +299,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("commands", nargs="*", default=list(SCENARIOS), help="which (default: all)")
     parser.add_argument("--kills", type=int, default=0, help="runs of each that SIGKILL ends at a random moment")
+    parser.add_argument("--points", type=int, help="points of each at which it dies (default: all)")
+    parser.add_argument("--pairs", type=int, default=0, help="times that two write the same place at once")
     parser.add_argument("--seed", type=int, default=0, help="of these moments")
-    options = parser.parse_args()
-    raise SystemExit(main(options.commands, options.kills, options.seed))
+    arguments = parser.parse_args()
+    raise SystemExit(main(arguments.commands, arguments))

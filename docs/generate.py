@@ -246,9 +246,10 @@ COLLAPSE_AUDIT_LIMITS=line=1e8,ratio=2000 collapse-audit runs/latest
 ```
 """
 _FIXED = """
-Two limits cannot be raised. Labels are at most 100,000: name coarser ones. A pattern for labels has
-at most 10,000 characters, and RE2 holds it to 8 MB of automaton. A tokenizer's file is read by a process of its own,
-with bounded memory and time.
+Some limits cannot be raised. Labels are at most 100,000: name coarser ones. A pattern for labels has
+at most 10,000 characters and 100 groups, and RE2 holds it to 8 MB of automaton. At most 1,000,000 permutations are
+drawn, and no more than 2 GB of memory holds. A tokenizer's file is read by a process of its own, with bounded memory
+and time.
 """
 
 

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import jsonschema
 
+from collapse_audit.atomic import UNFINISHED, unfinished
 from collapse_audit.errors import InputError, Problem
 from collapse_audit.reports.adding_up import added_up, fail_on_change
 from collapse_audit.reports.document import (
@@ -63,6 +64,14 @@ def schema() -> Mapping[str, Any]:
 
 def read(path: Path) -> AuditReport:
     """The report in the file ``path``. Raises InputError, listing every problem, for anything but a valid report."""
+    if path.is_file() and unfinished(path.parent):
+        again = f"those of one run: run the audit again with --report {path.parent}, or remove {UNFINISHED} from there"
+        _refuse(
+            str(path),
+            found="reports that were being replaced by a command that died",
+            expected=again,
+            slug="report-unfinished",
+        )
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

@@ -174,6 +174,10 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "unlike": ("the two lineages are not audited alike", "set the same labels, tokens and margins for both"),
         "same-seeds": ("two seeds of a lineage are the same texts", "remove the copy"),
         "report-unreadable": ("a report cannot be read", "name a `report.json`, or the folder it is in"),
+        "report-unfinished": (
+            "a command died while it put new reports into the folder",
+            "run the audit again with the same `--report`: it finishes or replaces them",
+        ),
         "report-json": ("a report is no strict JSON", "write it again"),
         "report-version": ("a newer version wrote the report", "upgrade collapse-audit"),
         "report-schema": ("a report does not fit its schema", "write it again; do not edit reports"),

@@ -168,11 +168,11 @@ def _same_bytes(lineage: Lineage, entry: GenerationEntry) -> tuple[str, ...]:
     """Corpora of the reference, of earlier generations, and of the same or earlier ones of earlier seeds, whose files
     equal one of the entry's own."""
     own = {corpus.digest for corpus in (entry.texts, entry.holdout) if corpus is not None}
-    seeds = lineage.seeds
+    turn = {seed: number for number, seed in enumerate(lineage.seeds)}
     earlier = [lineage.reference, lineage.reference_holdout]
     for other in lineage.generations:
         before = other.seed == entry.seed and other.index < entry.index
-        if before or seeds.index(other.seed) < seeds.index(entry.seed):
+        if before or turn[other.seed] < turn[entry.seed]:
             earlier += [other.texts, other.holdout]
     return tuple(corpus.shown for corpus in earlier if corpus is not None and corpus.digest in own)
 

@@ -41,7 +41,7 @@ from collapse_audit.run.reading import label_rule_of, read_side
 from collapse_audit.run.second_look import finer, looked_at_again
 from collapse_audit.settings.config import AuditConfig
 from collapse_audit.settings.merged import GateSettings
-from collapse_audit.verdicts.sequential import can_reject, permutations_for
+from collapse_audit.verdicts.sequential import can_reject, check_room, permutations_for
 
 T = TypeVar("T")
 Progress = Callable[[str], None]
@@ -98,13 +98,14 @@ class SeedAudit:
         self.rule = label_rule_of(self.config, self.plan, self.samples[decisive.baseline.corpus])
         self._check_labels()
         size = sum(self._tests(comparison) for comparison in self.comparisons if comparison.gating)
+        check_room(self.config.permutations, self._most_documents())
         least = max(self.config.permutations, 20 * size)
         permutations = permutations_for(size, self.config.alpha, least=least, blocks=self._most_documents())
         if not can_reject(size, self.config.alpha, permutations):
             self.notes.append(
                 f"no p-value can be significant: {size} findings at alpha = {self.config.alpha:.3g} need more than the "
-                f"{permutations:,} permutations that memory holds; audit fewer generations (--generation last), lower "
-                "max_documents, or start a new history"
+                f"{permutations:,} permutations that are drawn at most; audit fewer generations (--generation last), "
+                "lower max_documents, or start a new history"
             )
         if permutations > self.config.permutations:
             self.notes.append(f"{permutations:,} permutations were drawn, as {size} gating findings need")

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.files.schema import Misfit, near
 from collapse_audit.probes.statistics.readings import Gate
+from collapse_audit.probes.text.labels import label_rule
 from collapse_audit.probes.types import Probe, leading_gate
 from collapse_audit.settings.schema import AUTO, checker
 from collapse_audit.verdicts.waivers import Waiver, read_waivers
@@ -68,8 +70,20 @@ class Merged:
             self.fields |= {name: (path,) if isinstance(path, str) else tuple(path) for name, path in value.items()}
         elif key == "fail_on_change" and not isinstance(value, bool):
             return self._fail_on_change(origin, value)
+        elif key == "labels":
+            return self._labels(origin, value)
         else:
             self.plain[key] = float(value) if key == "alpha" else value
+        return []
+
+    def _labels(self, origin: str, rule: str) -> list[str]:
+        """A rule that is none is a mistake of the source that brings it, whichever source wins in the end."""
+        if rule != "auto":
+            try:
+                label_rule(rule)
+            except UsageError as error:
+                return [f"{origin}: {error}"]
+        self.plain["labels"] = rule
         return []
 
     def _fail_on_change(self, origin: str, asked: Iterable[str]) -> list[str]:

@@ -10,10 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from collapse_audit.errors import UsageError
+
 HORIZON = 100
 """Looks among which the first half of alpha is shared out equally."""
 _MEMORY = 1 << 31
 """Bytes that the relabellings of one comparison may take: one a block and permutation."""
+_LEAST = 999
+"""Permutations that any audit draws."""
+_MOST = 1_000_000
+"""Permutations that a small alpha may ask for: more take minutes a comparison however few blocks there are."""
 
 
 def alpha_at(look: int, alpha: float) -> float:
@@ -53,10 +59,23 @@ def permutations_for(size: int, alpha: float, *, least: int, blocks: int) -> int
     """How many permutations a family of ``size`` tests needs at ``alpha``, with ``blocks`` blocks in a comparison.
 
     The smallest p-value that B permutations can give is 1 / (B + 1), and Holm's first step multiplies it by ``size``:
-    from B = size / alpha on, a change that no permutation reaches is significant. At least ``least``; at most what
-    fits into memory, and then :func:`can_reject` may be False.
+    from B = size / alpha on, a change that no permutation reaches is significant. At least ``least``; at most a
+    million and what fits into memory, and then :func:`can_reject` may be False.
     """
-    return min(max(least, math.ceil(size / alpha)), max(least, _MEMORY // max(blocks, 1)))
+    most = min(_MOST, _MEMORY // max(blocks, 1))
+    return min(max(least, math.ceil(size / alpha)), max(least, most))
+
+
+def check_room(asked: int, blocks: int) -> None:
+    """Raises UsageError where a user asks for more permutations of ``blocks`` blocks than memory holds.
+
+    The least that may be asked for are drawn whatever they take.
+    """
+    if asked > max(_LEAST, _MEMORY // max(blocks, 1)):
+        raise UsageError(
+            f"permutations = {asked:,}: for {blocks:,} documents memory holds {_MEMORY // blocks:,}; lower "
+            "permutations, or max_documents"
+        )
 
 
 def can_reject(size: int, alpha: float, permutations: int) -> bool:

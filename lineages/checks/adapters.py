@@ -210,10 +210,11 @@ def read_adapter(folder: Path, *, where: str) -> Adapter | None:
     path = folder / WEIGHTS
     if not path.is_file():
         _refuse_missing(folder, where)
-    shown = f"{where}/{WEIGHTS}"
-    with reading(shown, "an adapter in safetensors, as peft writes it", "adapter"):
-        for name in (WEIGHTS, CONFIG):
+    expected = "an adapter in safetensors, as peft writes it"
+    for name in (WEIGHTS, CONFIG):
+        with reading(f"{where}/{name}", expected, "adapter"):
             stay_inside(folder / name, folder)
+    with reading(f"{where}/{WEIGHTS}", expected, "adapter"):
         return _read(folder, where=where)
 
 

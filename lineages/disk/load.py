@@ -11,7 +11,7 @@ from typing import Any
 from collapse_audit.errors import InputError, Problem
 from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.disk.folder import NAMES, scan_folder
-from collapse_audit.lineages.disk.manifest import MANIFEST, Manifest, read_manifest
+from collapse_audit.lineages.disk.manifest import MANIFEST, Manifest, read_manifest, too_many
 from collapse_audit.lineages.disk.opener import Opener
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import json_digest
@@ -102,6 +102,7 @@ def _describe(root: Path, where: str) -> Manifest:
         found = f"a folder that cannot be read ({error.strerror})"
         raise InputError([problem(where, found, "a readable folder", "unreadable")]) from None
     _raise(problems)
+    _raise(too_many(data.get("generation", []), where))
     return Manifest(data=data, where=where, notes=tuple(notes))
 
 

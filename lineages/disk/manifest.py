@@ -79,6 +79,14 @@ def parse_manifest(text: str, *, where: str = MANIFEST) -> Manifest:
     return Manifest(data=data, text=text, where=where)
 
 
+def too_many(entries: object, where: str) -> tuple[Problem, ...]:
+    """What is wrong with more generations than the limit."""
+    if not isinstance(entries, list) or len(entries) <= limits().generations:
+        return ()
+    expected = f"at most {limits().generations:,}; {raised('generations')}"
+    return (problem(where, f"{len(entries):,} generations", expected, "too-many-generations"),)
+
+
 def check_manifest(manifest: Mapping[str, Any], *, where: str = MANIFEST, text: str = "") -> None:
     """Raises InputError with everything that is wrong; ``text``, where it is given, supplies the lines."""
     problems = ProblemList(where)
@@ -87,12 +95,8 @@ def check_manifest(manifest: Mapping[str, Any], *, where: str = MANIFEST, text: 
         line = line_of(text, ("format",))
         problems.add(found, "format 1; a newer collapse-audit wrote this file", "manifest-format", line=line)
         raise InputError(problems.as_tuple())
-    entries = manifest.get("generation", [])
-    if isinstance(entries, list) and len(entries) > limits().generations:
-        found = f"{len(entries):,} generations"
-        expected = f"at most {limits().generations:,}; {raised('generations')}"
-        problems.add(found, expected, "too-many-generations")
-        raise InputError(problems.as_tuple())
+    if more := too_many(manifest.get("generation"), where):
+        raise InputError(more)
     complaints = list(_SCHEMA.complaints(manifest)) or list(_sense_complaints(manifest))
     complaints.sort(key=lambda complaint: line_of(text, complaint[0]) or 0)
     for path, found, expected, slug in complaints:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,12 @@ PREFIX = "sha256:"
 
 
 def file_digest(path: Path) -> str:
-    """Digest of the file's bytes, read in blocks. Raises OSError where the file cannot be read."""
-    with path.open("rb") as file:
+    """Digest of the file's bytes, read in blocks. Raises OSError where it cannot be read, or is no regular file."""
+    # Not blocking: a FIFO that nobody writes to would be waited for without end, and a device has none.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "neither a file nor a folder, but a device or a pipe", str(path))
         return PREFIX + hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -25,7 +25,7 @@ from collapse_audit.errors import InputError
 from collapse_audit.lineages.checks.adapters import WEIGHTS
 from collapse_audit.lineages.checks.safetensors import is_pointer
 from collapse_audit.lineages.files.digest import file_digest
-from collapse_audit.lineages.files.door import Refused, limits, parse_json, read_bytes
+from collapse_audit.lineages.files.door import Refused, limits, parse_json, read_bytes, stay_inside
 from collapse_audit.lineages.files.problems import ProblemList, problem, shorten
 from collapse_audit.lineages.model.lineage import GenerationEntry
 from collapse_audit.probes.models.contexts import Contexts
@@ -99,10 +99,12 @@ def asked_of(entry: GenerationEntry, root: Path) -> Contexts | None:
 
 def _digest_on_disk(entry: GenerationEntry) -> str | None:
     """Of the adapter's weights; None where they are not at hand."""
-    path = None if entry.adapter is None else entry.adapter / WEIGHTS
+    if entry.adapter is None or not (path := entry.adapter / WEIGHTS).is_file():
+        return None
     try:
-        return None if path is None or is_pointer(path) else file_digest(path)
-    except OSError:  # no such file, or no permission: integrity tells it
+        stay_inside(path, entry.adapter)
+        return None if is_pointer(path) else file_digest(path)
+    except (Refused, OSError):  # a link that leads out, or no permission: integrity tells it
         return None
 
 

@@ -80,7 +80,7 @@ def _copied(path: Path, shown: str, files: Sequence[Found]) -> str:
     for other in neighbours(path):
         try:
             theirs = _files(list(_results_files(other, other.name)))
-        except InputError:
+        except (InputError, Refused, OSError):
             continue  # named when that generation is read
         for task in shared(own, theirs):
             where = f"{other.parent.name}/{other.name}"
@@ -120,7 +120,8 @@ def _results_files(path: Path, shown: str) -> Iterator[Found]:
     if not files:
         _refuse(shown, "a folder without results", "results_<date>.json, as lm_eval --output_path writes it", "lm-eval")
     for file in files:
-        stay_inside(file, path)
+        with reading(_named(shown, path, file), "a results file of lm-evaluation-harness 0.4", "lm-eval"):
+            stay_inside(file, path)
         yield file, _content(file, _named(shown, path, file))
 
 

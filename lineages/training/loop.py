@@ -368,7 +368,10 @@ class _Generation:
 def _tidy(folder: Path) -> None:
     """Remove what only an unfinished generation needs."""
     for path in folder.glob(".*"):
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():  # a process was killed while it wrote an adapter
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def degenerate(run: Run) -> list[str]:

@@ -19,6 +19,8 @@ from collapse_audit.probes.text.eu_tirads import CATEGORIES, UNLABELLED_MENTION,
 
 _LONGEST_PATTERN = 10_000
 """Characters of a regular expression for labels."""
+_MOST_GROUPS = 100
+"""Groups of it: RE2 keeps track of all of them at every character, in time that grows with their square."""
 AUTO_SHARE = 0.05
 """``auto`` takes EU-TIRADS where at least this share of the baseline's texts mention it."""
 
@@ -142,6 +144,11 @@ def _pattern(text: str) -> Callable[[str], set[str]]:
             f"labels = {'regex:' + text!r}: not a regular expression that RE2 knows: {_said(error)}; it is plain, "
             "without look-around (?=…) and back references \\1"
         ) from None
+    if pattern.groups > _MOST_GROUPS:
+        raise UsageError(
+            f"labels = regex: a pattern of {pattern.groups:,} groups; allowed are {_MOST_GROUPS}, the first is the "
+            "label: write (?:…) for the others"
+        )
     group = min(pattern.groups, 1)
 
     def extract(text: str) -> set[str]:

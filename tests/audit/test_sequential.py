@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collapse_audit.errors import UsageError
 from collapse_audit.verdicts.rule import holm
 from collapse_audit.verdicts.sequential import (
     HORIZON,
@@ -15,6 +16,7 @@ from collapse_audit.verdicts.sequential import (
     alpha_for,
     bound,
     can_reject,
+    check_room,
     number_of,
     permutations_for,
 )
@@ -88,7 +90,7 @@ def test_new_inputs_take_the_next_number() -> None:
 # -------------------------------------------------------------------------------------------------------- permutations
 
 
-@given(st.integers(1, 200), st.floats(1e-5, 0.2))
+@given(st.integers(1, 200), st.floats(2e-4, 0.2))
 def test_as_many_permutations_are_drawn_as_holm_needs(size: int, alpha: float) -> None:
     permutations = permutations_for(size, alpha, least=1, blocks=1)
     assert can_reject(size, alpha, permutations)
@@ -113,4 +115,15 @@ def test_what_memory_does_not_hold_is_not_drawn() -> None:
     assert permutations_for(13, 0.00001, least=999, blocks=40_000) == 53_687
     assert not can_reject(13, 0.00001, 53_687)
     assert permutations_for(13, 0.00025, least=999, blocks=40_000) == 52_000
+
+
+def test_more_than_memory_holds_is_refused_where_a_user_asks_for_it() -> None:
+    check_room(53_687, 40_000)
+    check_room(999, 40_000_000)
+    with pytest.raises(UsageError, match="for 40,000 documents memory holds 53,687; lower permutations"):
+        check_room(53_688, 40_000)
+
+
+def test_a_tiny_alpha_asks_for_no_more_than_a_million() -> None:
+    assert permutations_for(20, 1e-300, least=999, blocks=50) == 1_000_000
     assert permutations_for(1000, 0.00001, least=20_000, blocks=1_000_000) == 20_000  # the setting wins over memory
