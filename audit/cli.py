@@ -81,11 +81,12 @@ def _judge(options: Namespace) -> int:
 def _judged(options: Namespace, engine: Engine) -> int:
     from collapse_audit.commands.sources import of_data, sources
 
-    if of_data(options):
-        prepared = [_prepare_data(options, engine)]
-    else:
-        named = sources(options.lineages, options.generations)
-        prepared = [_prepare(options, source, engine) for source in named]
+    with _fetching(options):
+        if of_data(options):
+            prepared = [_prepare_data(options, engine)]
+        else:
+            named = sources(options.lineages, options.generations)
+            prepared = [_prepare(options, source, engine) for source in named]
     several = len(prepared)
     if options.collect_only:
         return _collect_only(prepared)
@@ -110,6 +111,15 @@ def _judged(options: Namespace, engine: Engine) -> int:
         together = _together(reports, several, code)
         write(inert(together) if options.github_annotations else together)
     return code
+
+
+def _fetching(options: Namespace) -> AbstractContextManager[object]:
+    """Says that files elsewhere are read for their digests, where there are any: that may take a while."""
+    from collapse_audit.lineages.files.urls import is_url
+
+    named = [*options.lineages, *options.generations, options.baseline, options.data, options.reference]
+    elsewhere = any(is_url(name) for name in named if name)
+    return status("fetching, for digests") if elsewhere and not options.no_progress else nullcontext()
 
 
 def _together(reports: Sequence[AuditReport], lineages: int, code: int) -> str:

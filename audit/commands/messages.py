@@ -192,6 +192,16 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "pack-foreign": ("the file is no reference pack", "make one with `collapse-lineage pack`"),
         "pack-format": ("a newer version wrote the pack", "upgrade collapse-audit"),
         "pack-damaged": ("the pack is not as it was written", "copy it again from where it was made"),
+        "pack-key": (
+            "there is no private key, or it is too short to be one",
+            "make one once, and give it to all shards: `head -c 32 /dev/urandom > house.key`",
+        ),
+        "pack-sealed": (
+            "a part of a pack was sealed by another key, or is damaged",
+            "name the key that it was made with, or make the part again",
+        ),
+        "pack-parts": ("parts of a pack do not belong together", "make all parts alike, and name each once"),
+        "no-parts": ("what seals parts is not installed", "run the pip command that the message names"),
         "pack-pickle": ("the file holds a pickle, which is never opened", "make the pack with `collapse-lineage pack`"),
     },
     "Comparing": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,3 +73,35 @@ def limited(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     yield monkeypatch
     monkeypatch.undo()
     door.limits_of.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def bucket(folder: Path) -> Iterator[str]:
+    """The files of the folder in a bucket, under their names."""
+    import boto3
+    import fsspec
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    before = dict(os.environ)
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "geheim",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    try:
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="texts")
+        for path in folder.rglob("*"):
+            if path.is_file():
+                client.upload_file(str(path), "texts", path.relative_to(folder).as_posix())
+        yield "s3://texts"
+    finally:
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+        os.environ.clear()
+        os.environ |= before
+        server.stop()

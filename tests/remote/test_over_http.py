@@ -53,9 +53,7 @@ def test_what_can_be_streamed_is_never_written_to_the_disk(
         texts(f"{web.url}/plain/before.parquet")
 
 
-def test_a_copy_is_gone_when_the_file_has_been_read(
-    web: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_copy_is_gone_when_the_file_has_been_read(web: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert len(texts(f"{web.url}/plain/before.parquet")) == 180
     assert not list(tmp_path.iterdir())

@@ -4,52 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hubs import hub, storage
 
-from collapse_audit import audit
 from collapse_audit.cli import main
 from collapse_audit.errors import InputError
 from collapse_audit.lineages.corpora.named import open_named
 
-boto3 = pytest.importorskip("boto3")
-moto = pytest.importorskip("moto.server")
-pytest.importorskip("s3fs")
-
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-
-
-@pytest.fixture(scope="module")
-def bucket(folder: Path) -> Iterator[str]:
-    """The files of the folder in a bucket, under their names."""
-    import fsspec
-
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    before = dict(os.environ)
-    os.environ |= {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "geheim",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    try:
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="texts")
-        for path in folder.rglob("*"):
-            if path.is_file():
-                client.upload_file(str(path), "texts", path.relative_to(folder).as_posix())
-        yield "s3://texts"
-    finally:
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
-        os.environ.clear()
-        os.environ |= before
-        server.stop()
 
 
 def read(name: str) -> list[Any]:
@@ -118,3 +85,48 @@ def test_without_credentials_it_is_said_where_they_are_looked_for(
             open_named(f"{bucket}/before.jsonl")
     finally:
         fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+READ = """
+import json, sys
+from collapse_audit.lineages.corpora.named import open_named
+for name in sys.argv[1:]:
+    corpus = open_named(name)
+    print(json.dumps([corpus.digest, sum(len(batch) for batch in corpus.batches())]))
+"""
+
+
+def read_elsewhere(names: list[str], **environment: str) -> list[Any]:
+    """Digest and number of records of each corpus, as a process of its own finds them: libraries read their
+    environment when they are imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", READ, *names],
+        env={**os.environ, "no_proxy": "127.0.0.1", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+FILES = ("before.jsonl", "before.parquet", "before/*.jsonl.gz", "before/set-00000-of-00003.parquet")
+
+
+def here(folder: Path) -> list[Any]:
+    return [[open_named(f"{folder}/{name}").digest, 180] for name in FILES]
+
+
+def test_a_data_set_on_a_hub_is_the_folder_on_disk(folder: Path) -> None:
+    with hub(folder) as server:
+        names = [f"hf://datasets/somebody/texts/{name}" for name in FILES]
+        told = read_elsewhere(names, HF_ENDPOINT=server.url, HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_XET="1")
+    assert told == here(folder)
+
+
+def test_a_bucket_of_google_is_the_folder_on_disk(folder: Path) -> None:
+    with storage(folder) as server:
+        names = [f"gs://texts/{name}" for name in FILES]
+        options = {"STORAGE_EMULATOR_HOST": server.url, "FSSPEC_GS_TOKEN": "anon"}
+        told = read_elsewhere(names, **options, GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT="false")
+    assert told == here(folder)

@@ -19,8 +19,8 @@ class Web(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, folder: Path, handler: type[BaseHTTPRequestHandler] | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), handler or Handler)
         self.folder = folder
         self.asked: list[tuple[str, Mapping[str, str]]] = []
         self.redirects: dict[str, str] = {}
@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass
 
-    def do_GET(self) -> None:  # noqa: N802 - as the library calls it
+    def do_GET(self) -> None:
         self.server.asked.append((self.path, dict(self.headers)))
         how, _, name = unquote(urlsplit(self.path).path).lstrip("/").partition("/")
         getattr(self, f"_{how}", self._nothing)(name)
@@ -140,9 +140,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Web]:
+def running(server: Web) -> Iterator[Web]:
     """The server, in a thread of this process."""
-    with Web(folder) as server:
+    with server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:
@@ -150,3 +150,10 @@ def serving(folder: Path) -> Iterator[Web]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Web]:
+    """A web server over the folder."""
+    with running(Web(folder)) as server:
+        yield server
