@@ -299,5 +299,7 @@ def baseline_path(config: AuditConfig) -> str | None:
     if name in ("generation-0", "reference", "previous"):
         return None
     if not (is_url(name) or is_pattern(name) or Path(name).exists()):
-        raise UsageError(f"baseline = {name!r}: not a file; allowed: generation-0, reference, previous, or a corpus")
+        raise UsageError(
+            f"baseline = {name!r}: not a file; allowed: generation-0, reference, previous, or a corpus file"
+        )
     return name

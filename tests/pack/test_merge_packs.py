@@ -80,9 +80,7 @@ def test_any_split_into_shards_merges_to_the_pack_of_the_whole(
 def test_another_key_makes_another_pack_of_the_same_texts(tmp_path: Path) -> None:
     write_corpus(tmp_path / "a.jsonl", records(200, 1))
     corpus = open_corpus(tmp_path / "a.jsonl")
-    one, again, other = (
-        packed(drawn_by_key(corpus, key, most=0), tmp_path / "p.npz") for key in (KEY, KEY, OTHER)
-    )
+    one, again, other = (packed(drawn_by_key(corpus, key, most=0), tmp_path / "p.npz") for key in (KEY, KEY, OTHER))
     assert one == again != other
 
 
@@ -167,9 +165,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("damage", REFUSED)
-def test_what_does_not_belong_together_is_refused(
-    house: Path, capsys: pytest.CaptureFixture[str], damage: str
-) -> None:
+def test_what_does_not_belong_together_is_refused(house: Path, capsys: pytest.CaptureFixture[str], damage: str) -> None:
     parts, key = parts_of(house), house / "house.key"
     content = parts[0].read_bytes()
     if damage == "another key":
