@@ -103,6 +103,7 @@ def _pack(args: argparse.Namespace) -> int:
         return _by_chance(args, lineage, corpus, held_out)
     from collapse_audit.lineages.corpora.by_key import drawn_by_key
     from collapse_audit.lineages.disk.pack_part import About, read_key, write_part
+    from collapse_audit.lineages.files.problems import printable
 
     key = read_key(args.key)
     about = About(
@@ -117,7 +118,7 @@ def _pack(args: argparse.Namespace) -> int:
         return _by_key(args, drawn, about, shown)
     with _writing(args.out):
         write_part(args.out, drawn, about, key)
-    taken = f"{len(drawn.table):,} of {drawn.n_read:,} documents of {shown}"
+    taken = f"{len(drawn.table):,} of {drawn.n_read:,} documents of {printable(shown)}"
     stdout().print(f"{args.out}: {taken}, sealed; texts are in it: it stays where the key is, until it is merged")
     return ExitCode.PASS
 
