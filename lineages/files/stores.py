@@ -156,7 +156,7 @@ def _over_http(url: Url) -> Fetched:
         url.scheme,
         skip_instance_cache=True,
         get_client=client,
-        encoded=True,
+        encoded=url.full.isascii(),  # a signed URL must stay as it is; other letters have to be encoded
         client_kwargs={
             "timeout": aiohttp.ClientTimeout(total=None, connect=seconds, sock_connect=seconds, sock_read=seconds),
             "auto_decompress": False,

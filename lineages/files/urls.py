@@ -110,7 +110,7 @@ def _complaint(name: str) -> tuple[str, str] | None:
         _ = parts.port if scheme in OVER_HTTP else None
     except ValueError:
         return "what is no URL", f"a URL that begins with {ALLOWED_SCHEMES}"
-    if not _HOST.fullmatch(host):
+    if not host or (scheme in OVER_HTTP and not _HOST.fullmatch(host)):
         return "a URL without a server or a bucket", f"{scheme}://{'HOST' if scheme in OVER_HTTP else 'BUCKET'}/PATH"
     if scheme in STORES and "@" in parts.netloc:
         return "credentials in the URL of a store", "credentials in the environment, as the store's own tools take them"

@@ -44,6 +44,12 @@ def test_a_file_on_a_server_is_the_file_on_disk(web: Web, folder: Path, how: str
     assert [batch.to_pylist() for batch in there.batches()] == [batch.to_pylist() for batch in here.batches()]
 
 
+@pytest.mark.parametrize("quoted", ["texte%20und%20%C3%BC.jsonl", "texte%20und%20ü.jsonl"])
+def test_names_of_other_letters_are_found(web: Web, folder: Path, quoted: str) -> None:
+    (folder / "texte und ü.jsonl").write_text('{"text": "a"}\n')
+    assert texts(f"{web.url}/plain/{quoted}") == ["a"]
+
+
 def test_what_can_be_streamed_is_never_written_to_the_disk(
     web: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -244,6 +250,12 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_redirect_of_a_real_server_is_held_to_the_rule(web: Web) -> None:
     web.redirects["away.jsonl"] = "ftp://127.0.0.1/a.jsonl"
     assert "[remote-redirect]" in refusal(f"{web.url}/moved/away.jsonl")
+
+
+def test_a_url_that_was_made_a_path_is_asked_for_as_a_string(web: Web, folder: Path) -> None:
+    with pytest.raises(InputError, match=r"a URL that was made a path; expected the URL as a string"):
+        audit(before=Path(both(web)[0]), after=folder / "after.jsonl")
+    assert not web.asked
 
 
 def test_a_lineage_names_no_url(web: Web, tmp_path: Path) -> None:

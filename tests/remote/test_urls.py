@@ -46,6 +46,23 @@ def test_what_is_no_url_that_is_read_is_refused(name: str) -> None:
     assert "word" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "https://h/a.jsonl",
+            "http://127.0.0.1:80/a.jsonl",
+            "https://[::1]:8080/a.jsonl",
+            "https://bücher.example/a.jsonl",
+        ),
+        *("s3://arn:aws:s3:eu-west-1:1:accesspoint/texts/a.jsonl", "hf://datasets/me/texts@main/a.jsonl"),
+        *("gs://bucket_1.example/a.jsonl", "S3://Bucket/a.jsonl"),
+    ],
+)
+def test_urls_that_are_read_are_let_in(name: str) -> None:
+    assert parse_url(name).name == "a.jsonl"
+
+
 def test_credentials_are_not_shown() -> None:
     url = parse_url("HTTPS://user:geheim@host:8080/a%20b/c.jsonl?token=geheim#geheim")
     assert url.shown == "https://host:8080/a%20b/c.jsonl"
