@@ -251,7 +251,8 @@ def _failure(error: BaseException, url: Url) -> Unreadable:
     if any(isinstance(each, FileNotFoundError) for each in _chain(error)) or status in (404, 410):
         return Unreadable("no file there", "the URL of a file", "missing-file")
     if status in (401, 403) or any(name in kinds for name in _DENIED):
-        expected = "credentials where the tools of that place look for them (a public bucket: FSSPEC_S3_ANON=true)"
+        public = " (a public bucket: FSSPEC_S3_ANON=true)" if url.scheme == "s3" else ""
+        expected = f"credentials where the tools of that place look for them{public}"
         return Unreadable("a place that does not let us in", expected, "remote-denied")
     if status:
         return Unreadable(f"the answer {status} of {url.host}", "the file", "remote-unreadable")

@@ -155,6 +155,16 @@ def test_what_goes_wrong_is_one_message_with_a_slug(web: Web, path: str) -> None
     assert "geheim" not in told
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "jsonl.zst", "parquet"])
+def test_a_connection_that_is_lost_at_the_second_reading_is_said_so(web: Web, ending: str) -> None:
+    assert "a file that ends before its end" in refusal(f"{web.url}/dies/before.{ending}")
+
+
+@pytest.mark.parametrize("ending", ["jsonl.gz", "jsonl.zst", "parquet"])
+def test_a_packed_file_that_changed_is_said_so(web: Web, ending: str) -> None:
+    assert "[remote-changed]" in refusal(f"{web.url}/twice/before.{ending}")
+
+
 def test_nobody_listening_is_one_message() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -36,7 +36,7 @@ class Web(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     """``/plain/F``: no ranges; ``/range/F``: with ranges; ``/redirect/F``, ``/short/F``, ``/slow/F``, ``/gzip/F``,
-    ``/status/403``, ``/endless/F``, ``/moved/KEY``."""
+    ``/status/403``, ``/endless/F``, ``/moved/KEY``, and more."""
 
     server: Web
 
@@ -134,6 +134,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _status(self, code: str) -> None:
         self._answer(int(code.partition("/")[0]), b"geheim")
+
+    def _dies(self, name: str) -> None:
+        """Whole at the first request, and cut off at all others."""
+        again = sum(path == self.path for path, _ in self.server.asked) > 1
+        (self._short if again else self._plain)(name)
 
     def _twice(self, name: str) -> None:
         """Another content at the second request."""
