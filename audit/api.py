@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,11 +12,14 @@ from typing import Any, Unpack
 
 from collapse_audit.engines.engine import LOCAL, Engine, engine_of
 from collapse_audit.errors import UsageError
+from collapse_audit.lineages.corpora.named import is_pattern
 from collapse_audit.lineages.corpora.readers.fields import FIELDS, Reading
 from collapse_audit.lineages.disk.listed import listed_lineage
 from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.disk.pack import open_baseline
 from collapse_audit.lineages.files.digest import json_digest
+from collapse_audit.lineages.files.remote import fetching
+from collapse_audit.lineages.files.urls import is_url
 from collapse_audit.lineages.model.lineage import Lineage
 from collapse_audit.probes.registry import BUILTIN, DATA, all_probes
 from collapse_audit.probes.text.labels import label_rule
@@ -140,6 +143,7 @@ def prepare(
     generations: str | Sequence[Any] | None = None,
     config_file: str | os.PathLike[str] | None = None,
     sets: Iterable[str] = (),
+    engine: Engine | None = None,
     **settings: Unpack[Settings],
 ) -> Prepared:
     """Find the lineage and lay out its audit; see :func:`audit` for the arguments."""
@@ -148,7 +152,7 @@ def prepare(
     keep = keyword(select) if select is not None else lambda _: True
     known = (*all_probes(Path(file) for file in probe_files), *probes)
     source = _Source.of(path, before, after, generations)
-    opened = source.open(Reading())
+    opened = source.open(Reading(), engine)
     config = load_config(
         opened,
         (*known, *DATA),
@@ -159,8 +163,9 @@ def prepare(
     if config.labels != "auto":
         label_rule(config.labels, classes=opened.label_classes)  # a rule that makes no sense is refused here, not later
     if config.reading != Reading():
-        opened = source.open(config.reading)
+        opened = source.open(config.reading, engine)
     elsewhere = baseline_path(config)
+    beside = None if elsewhere is None else replace(open_baseline(elsewhere, engine), reading=config.reading)
     opened = replace(opened, independent=config.independent)
     if elsewhere is None and opened.reference is None and len({entry.index for entry in opened.generations}) == 1:
         source.complain_of_one()
@@ -170,7 +175,7 @@ def prepare(
         known,
         generations=generation,
         keep=keep,
-        baseline_corpus=None if elsewhere is None else replace(open_baseline(elsewhere), reading=config.reading),
+        baseline_corpus=beside,
     )
     if select is not None:
         known_names(select, described(opened, known))
@@ -188,13 +193,14 @@ def prepare_data(
     select: str | None = None,
     config_file: str | os.PathLike[str] | None = None,
     sets: Iterable[str] = (),
+    engine: Engine | None = None,
     **settings: Unpack[Settings],
 ) -> Prepared:
     """Open training data and what they are held against, and lay out their audit; see :func:`audit`."""
     keep = keyword(select) if select is not None else lambda _: True
     known = (*all_probes(Path(file) for file in probe_files), *probes)
     asked = (*DATA, *(each for each in known if each not in BUILTIN))
-    corpora = files.open(Reading())
+    corpora = files.open(Reading(), engine)
     config = load_config(
         corpora.lineage,
         (*known, *DATA),
@@ -204,7 +210,7 @@ def prepare_data(
         defaults=_OF_DATA,
     )
     if config.reading != Reading():
-        corpora = files.open(config.reading)
+        corpora = files.open(config.reading, engine)
     config = replace(config, baseline=NO_REFERENCE if corpora.reference is None else "reference", labels="none")
     found = corpora.lineage
     laid_out = data_plan(corpora, found, config, asked, keep=keep)
@@ -231,16 +237,17 @@ class _Source:
         if generations is not None:
             return cls(listed=list(generations))
         if not pair:
-            return cls(path=path)
+            elsewhere = isinstance(path, str) and (is_url(path) or is_pattern(path))
+            return cls(listed=[path]) if elsewhere else cls(path=path)
         if before is None or after is None:
             missing = "before" if before is None else "after"
             raise UsageError(f"{missing} is not given; before and after are compared with each other")
         return cls(listed=[before, after], names=("before", "after"))
 
-    def open(self, reading: Reading) -> Lineage:
-        """Raises InputError where it cannot be read."""
+    def open(self, reading: Reading, engine: Engine | None = None) -> Lineage:
+        """Raises InputError where it cannot be read. ``engine``: who reads URLs for their digests (None: here)."""
         if self.path is None:
-            return listed_lineage(self.listed, names=self.names, reading=reading)
+            return listed_lineage(self.listed, names=self.names, reading=reading, engine=engine)
         lineage = load_lineage(self.path, needs_comparison=False)
         return lineage if reading == Reading() else lineage.read_as(reading)
 
@@ -296,8 +303,9 @@ def audit(
 ) -> AuditReport:
     """Audit a lineage: a folder, two corpora, or any number of them in their order; or training data.
 
-    A corpus is a path (a file, or a folder of shards or documents), or texts in memory: a list of strings or of
-    records, a pandas or polars frame, an Arrow table, a Hugging Face data set.
+    A corpus is a path (a file, or a folder of shards or documents), a pattern of files (``"gen_3/*.jsonl.gz"``), a URL
+    (``https://``, ``s3://``, ``gs://``, ``hf://``; patterns of the last three), or texts in memory: a list of strings
+    or of records, a pandas or polars frame, an Arrow table, a Hugging Face data set.
 
     ::
 
@@ -327,13 +335,15 @@ def audit(
     common: dict[str, Any] = {"probe_files": probe_files, "probes": probes, "select": select}
     common |= {"config_file": config_file, "sets": sets, **settings}
     named = {"path": path, "before": before, "after": after, "generations": generations, "generation": generation}
-    if data is not None:
-        if taken := [name for name, value in named.items() if value is not None]:
-            raise UsageError(f"data and {', '.join(taken)}; training data are no lineage, name the one or the other")
-        prepared = prepare_data(DataFiles(data=data, **beside), **common)
-    elif alone := [name for name, value in beside.items() if value is not None]:
+    if data is not None and (taken := [name for name, value in named.items() if value is not None]):
+        raise UsageError(f"data and {', '.join(taken)}; training data are no lineage, name the one or the other")
+    if data is None and (alone := [name for name, value in beside.items() if value is not None]):
         raise UsageError(f"{', '.join(alone)} without data; name the training data, too")
-    else:
-        prepared = prepare(**named, **common)
-    with engine_of(engine) as reader, nullcontext() if history is None else open_history(Path(history)) as opened:
-        return prepared.run(history=opened, today=today, engine=reader)
+    with ExitStack() as open_while_it_runs:
+        open_while_it_runs.enter_context(fetching())
+        common["engine"] = open_while_it_runs.enter_context(engine_of(engine))
+        prepared = (
+            prepare(**named, **common) if data is None else prepare_data(DataFiles(data=data, **beside), **common)
+        )
+        opened = None if history is None else open_while_it_runs.enter_context(open_history(Path(history)))
+        return prepared.run(history=opened, today=today, engine=common["engine"])

@@ -59,24 +59,34 @@ def _run(argv: Sequence[str]) -> int:
     except CollapseAuditError as error:
         message = with_commands(error, argv)
         if options.github_annotations:
+            from collapse_audit.lineages.files.urls import redacted
             from collapse_audit.reports import as_annotations
 
-            write(as_annotations.refusal(str(message)))
+            write(as_annotations.refusal(redacted(str(message))))
         raise message from error
 
 
 def _judge(options: Namespace) -> int:
     """What ``run`` was asked for, once its arguments are known."""
     from collapse_audit.commands.arrow import do_without_pandas
-    from collapse_audit.commands.sources import of_data, sources
     from collapse_audit.engines.engine import engine_of
+    from collapse_audit.lineages.files.remote import fetching
 
     if not options.probes:  # whose code may be given frames
         do_without_pandas()
-    if of_data(options):
-        prepared = [_prepare_data(options)]
-    else:
-        prepared = [_prepare(options, source) for source in sources(options.lineages, options.generations)]
+    with fetching(), engine_of(options.engine) as engine:
+        return _judged(options, engine)
+
+
+def _judged(options: Namespace, engine: Engine) -> int:
+    from collapse_audit.commands.sources import of_data, sources
+
+    with _fetching(options):
+        if of_data(options):
+            prepared = [_prepare_data(options, engine)]
+        else:
+            named = sources(options.lineages, options.generations)
+            prepared = [_prepare(options, source, engine) for source in named]
     several = len(prepared)
     if options.collect_only:
         return _collect_only(prepared)
@@ -84,7 +94,7 @@ def _judge(options: Namespace) -> int:
     # First all audits, then all reports, then what is shown: a lineage that turns out to be unreadable leaves nothing
     # behind, and a verdict is on the last line only if everything that was asked for has been done.
     reports: list[AuditReport] = []
-    with engine_of(options.engine) as engine, _history(options) as history:
+    with _history(options) as history:
         for job in prepared:
             reports.append(_audited(job, options, history, engine))
             if options.exitfirst and reports[-1].exit_code == ExitCode.COLLAPSE:
@@ -101,6 +111,15 @@ def _judge(options: Namespace) -> int:
         together = _together(reports, several, code)
         write(inert(together) if options.github_annotations else together)
     return code
+
+
+def _fetching(options: Namespace) -> AbstractContextManager[object]:
+    """Says that files elsewhere are read for their digests, where there are any: that may take a while."""
+    from collapse_audit.lineages.files.urls import is_url
+
+    named = [*options.lineages, *options.generations, options.baseline, options.data, options.reference]
+    elsewhere = any(is_url(name) for name in named if name)
+    return status("fetching, for digests") if elsewhere and not options.no_progress else nullcontext()
 
 
 def _together(reports: Sequence[AuditReport], lineages: int, code: int) -> str:
@@ -123,7 +142,7 @@ def _check_writable(options: Namespace) -> None:
         require(options.log_to)
 
 
-def _prepare(options: Namespace, source: str | list[str]) -> Prepared:
+def _prepare(options: Namespace, source: str | list[str], engine: Engine) -> Prepared:
     from collapse_audit.api import prepare
 
     return prepare(
@@ -135,18 +154,19 @@ def _prepare(options: Namespace, source: str | list[str]) -> Prepared:
         embed=options.embed,
         independent=options.independent,
         gate_trend=options.gate_trend,
+        engine=engine,
         **_common(options),
     )
 
 
-def _prepare_data(options: Namespace) -> Prepared:
+def _prepare_data(options: Namespace, engine: Engine) -> Prepared:
     from collapse_audit.api import prepare_data
     from collapse_audit.run.data_plan import DataFiles
 
     files = DataFiles(
         data=options.data, reference=options.reference, evaluation=options.evaluation, labelled=options.labelled
     )
-    return prepare_data(files, phrases=options.phrases, **_common(options))
+    return prepare_data(files, phrases=options.phrases, engine=engine, **_common(options))
 
 
 def _common(options: Namespace) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from collapse_audit.commands.console import Parser, exit_with, stdout
 from collapse_audit.commands.cures import add_cures
 from collapse_audit.commands.describe import add_describe
 from collapse_audit.commands.evaluate import add_evaluate
-from collapse_audit.commands.pack import add_pack
+from collapse_audit.commands.pack import add_merge_packs, add_pack
 from collapse_audit.commands.prepare import add_prepare
 from collapse_audit.commands.redecode import add_redecode
 from collapse_audit.commands.score import add_score
@@ -197,6 +197,7 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
     add_redecode,
     add_evaluate,
     add_pack,
+    add_merge_packs,
     _add_completion,
 )
 

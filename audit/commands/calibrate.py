@@ -230,11 +230,11 @@ def _permutations(probes: Sequence[Probe], config: AuditConfig) -> int:
 
 
 def _plan(lineage: Lineage, config: AuditConfig, probes: tuple[Probe, ...]) -> Plan:
-    from collapse_audit.lineages.corpora.corpus import open_corpus
+    from collapse_audit.lineages.corpora.named import open_named
     from collapse_audit.run.plan import baseline_path, plan
 
     elsewhere = baseline_path(config)
-    corpus = None if elsewhere is None else open_corpus(elsewhere)
+    corpus = None if elsewhere is None else open_named(elsewhere)
     return plan(lineage, config, probes, baseline_corpus=corpus)
 
 

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from collapse_audit.commands.github_runner import FLAG, inert
 from collapse_audit.errors import CollapseAuditError, UsageError
+from collapse_audit.lineages.files.urls import redacted
 from collapse_audit.verdicts.exit_codes import ExitCode
 
 _PAUSE = 2.0
@@ -29,7 +30,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(ExitCode.USAGE, f"{self.prog}: error: {message}{self._meant(message)}\n")
+        self.exit(ExitCode.USAGE, f"{self.prog}: error: {redacted(message)}{self._meant(message)}\n")
 
     def _meant(self, message: str) -> str:
         """The option that an unknown one was probably meant to be."""
@@ -104,6 +105,10 @@ def exit_with(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, 
     _never_refuse_characters()
     argv = sys.argv[1:] if argv is None else argv
     shown: Callable[[str], str] = inert if FLAG in argv else str
+
+    def told(text: str) -> str:  # a URL may hold a password
+        return shown(redacted(text))
+
     try:
         try:
             return int(main(argv))
@@ -111,7 +116,7 @@ def exit_with(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, 
             if sys.stdout is not None:
                 sys.stdout.flush()
     except CollapseAuditError as error:
-        print(shown(f"{prog}: error: {error}"), file=sys.stderr)  # noqa: T201
+        print(told(f"{prog}: error: {error}"), file=sys.stderr)  # noqa: T201
         return int(error.exit_code)
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)  # noqa: T201
@@ -122,7 +127,7 @@ def exit_with(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, 
     except (SystemExit, GeneratorExit):
         raise
     except BaseException:  # a panic of a native library is no Exception, and Python's own code for it would be 1
-        print(shown(traceback.format_exc()), file=sys.stderr)  # noqa: T201
+        print(told(traceback.format_exc()), file=sys.stderr)  # noqa: T201
         print(  # noqa: T201
             f"{prog}: internal error: this is a defect of collapse-audit, not of your data; "
             "please report it with the lines above",

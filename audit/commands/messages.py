@@ -17,6 +17,10 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "history": ("the history file cannot be opened or locked", "name a file in a folder where you may write"),
         "history-unreadable": ("the history is there and cannot be read", "restore the file's permissions"),
         "history-line": ("a line of the history is not one", "restore the file from a backup; never edit it by hand"),
+        "no-remote": (
+            "the libraries that fetch a URL are not installed",
+            "run the pip command that the message names",
+        ),
         "no-tracker": ("what `--log-to` needs is not installed", "run the pip command that the message names"),
         "state": (
             "the file of finished trials is another calibration's, damaged or not writable",
@@ -71,6 +75,27 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "path-outside": ("a path leads out of the folder", "copy the file into the folder"),
         "link-outside": ("a link leads out of the folder", "copy the file into the folder instead of linking it"),
         "unreadable": ("a file or folder cannot be read", "restore its permissions"),
+        "no-match": ("no file matches a pattern, or there is no list to match", "correct it, or name the files"),
+    },
+    "Texts that are not local": {
+        "bad-url": ("a URL is none of those that are read", "write it as the message says is expected"),
+        "url-in-lineage": (
+            "a lineage names a URL, which only who starts an audit may",
+            "name the corpora yourself: `collapse-audit --generations URL URL …`, or fetch them first",
+        ),
+        "remote-denied": (
+            "a server or a store does not let us read a file",
+            "give credentials where its own tools look for them; `FSSPEC_S3_ANON=true` reads a public bucket",
+        ),
+        "remote-redirect": (
+            "a server sends us to where we do not follow",
+            "name the URL of the file itself, if you trust it",
+        ),
+        "remote-changed": ("a file changed while it was audited", "run again when nobody writes to it"),
+        "remote-unreadable": (
+            "a file cannot be fetched",
+            "look at the server and the connection; `COLLAPSE_AUDIT_LIMITS=silence=SECONDS` waits longer",
+        ),
     },
     "The manifest": {
         "manifest": ("a value in `lineage.toml` is not allowed", "write what the message says is expected"),
@@ -167,6 +192,16 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "pack-foreign": ("the file is no reference pack", "make one with `collapse-lineage pack`"),
         "pack-format": ("a newer version wrote the pack", "upgrade collapse-audit"),
         "pack-damaged": ("the pack is not as it was written", "copy it again from where it was made"),
+        "pack-key": (
+            "there is no private key, or it is too short to be one",
+            "make one once, and give it to all shards: `head -c 32 /dev/urandom > house.key`",
+        ),
+        "pack-sealed": (
+            "a part of a pack was sealed by another key, or is damaged",
+            "name the key that it was made with, or make the part again",
+        ),
+        "pack-parts": ("parts of a pack do not belong together", "make all parts alike, and name each once"),
+        "no-parts": ("what seals parts is not installed", "run the pip command that the message names"),
         "pack-pickle": ("the file holds a pickle, which is never opened", "make the pack with `collapse-lineage pack`"),
     },
     "Comparing": {

@@ -38,7 +38,7 @@ def run_parser() -> Parser:
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    text = "a folder: generations and what they wrote; or two or more files of texts, in their order"
+    text = "a folder: generations and what they wrote; or two or more files of texts (also patterns and URLs), in order"
     parser.add_argument("lineages", nargs="*", metavar="LINEAGE", help=text)
     parser.add_argument("--version", action="version", version=f"collapse-audit {__version__}")
     _what_to_audit(parser)
@@ -59,7 +59,7 @@ def _what_to_audit(parser: Parser) -> None:
     what.add_argument(
         "--baseline",
         metavar="BASE",
-        help="generation-0 (default), reference, previous, a corpus file or a reference pack",
+        help="generation-0 (default), reference, previous, a corpus (a file, a pattern, a URL) or a reference pack",
     )
     what.add_argument("--labels", metavar="RULE", help="auto (default), eu-tirads, field, regex:PATTERN or none")
     what.add_argument("--tokens", metavar="TOKENS", help="words (default) or hf:FILE, a Hugging Face tokenizer.json")

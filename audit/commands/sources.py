@@ -10,6 +10,8 @@ from pathlib import Path
 from collapse_audit.errors import UsageError
 
 _BESIDE_DATA = ("reference", "evaluation", "labelled", "phrases")
+_ELSEWHERE = frozenset(":*?[")
+"""What a URL or a pattern holds, and hardly any folder's name."""
 _OF_LINEAGES = ("lineages", "generations", "generation", "baseline", "labels", "independent")
 
 
@@ -42,7 +44,7 @@ def sources(paths: Sequence[str], generations: Sequence[str]) -> list[str | list
         return [list(generations)]
     if not paths:
         raise UsageError("no lineage; name a folder, or two files: collapse-audit BEFORE AFTER")
-    if len(paths) == 1 and not Path(paths[0]).is_file():
+    if len(paths) == 1 and not Path(paths[0]).is_file() and not _ELSEWHERE & {*paths[0]}:
         return list(paths)
     from collapse_audit.lineages.disk.listed import is_corpus
 
@@ -51,7 +53,7 @@ def sources(paths: Sequence[str], generations: Sequence[str]) -> list[str | list
         return [list(paths)]
     if not any(corpora):
         return list(paths)
-    if not all(Path(path).exists() for path in paths):
+    if not all(corpus or Path(path).exists() for path, corpus in zip(paths, corpora, strict=True)):
         return [list(paths)]  # which says of every one what is wrong with it
     files = [path for path, corpus in zip(paths, corpora, strict=True) if corpus]
     folders = [path for path, corpus in zip(paths, corpora, strict=True) if not corpus]

@@ -30,9 +30,11 @@ from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.errors import CollapseAuditError, UsageError
 from collapse_audit.in_training.look import LookResult, take_look
 from collapse_audit.lineages.corpora.corpus import open_corpus
+from collapse_audit.lineages.corpora.drawn import drawn_from
 from collapse_audit.lineages.training.guards import keep_gradients
 from collapse_audit.lineages.training.randomness import TEXTS, derived_seed
-from collapse_audit.probes.text.sample import Sample, read_sample
+from collapse_audit.probes.text.sample import Sample
+from collapse_audit.probes.text.sample import sample_of as drawn_sample
 from collapse_audit.probes.text.tokens import WORDS
 from collapse_audit.reports.document import Verdict
 from collapse_audit.settings.config import AuditConfig
@@ -210,12 +212,10 @@ def _context(model: Any) -> int | None:
 
 def _read(baseline: Sequence[str] | str | os.PathLike[str]) -> Sample:
     if isinstance(baseline, str | os.PathLike):
+        settings = AuditConfig()
         corpus = open_corpus(Path(baseline))
-        name = corpus.shown
-        most = AuditConfig().max_documents
-        return read_sample(
-            corpus.batches(), name=name, digest=corpus.digest, tokenizer=WORDS, max_documents=most, seed=0
-        )  # fmt: skip
+        found = drawn_from(corpus, most=settings.max_documents, seed=settings.seed, tokens=settings.tokens)
+        return drawn_sample(found.draw, name=corpus.shown, digest=corpus.digest, tokenizer=WORDS)
     return sample_of(list(baseline), name="baseline")
 
 

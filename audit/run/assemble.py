@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from collapse_audit.lineages.files.urls import redacted
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.types import Probe
 from collapse_audit.reports.adding_up import added_up
@@ -63,7 +64,7 @@ def assembled(
             "scheme": lineage.scheme,
             "seeds": [seed for seed in lineage.seeds if seed is not None],
             "generations": [] if plan.data else sorted({entry.index for entry in lineage.generations}),
-            "baseline": config.baseline,
+            "baseline": redacted(config.baseline),
             "tokens": tokens,
             "labels": ", ".join(labels) or "none",
             "text": plan.text,

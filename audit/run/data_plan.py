@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from collapse_audit.engines.engine import Engine
 from collapse_audit.errors import UsageError
 from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.corpora.memory import InMemory
@@ -39,10 +40,12 @@ class DataFiles:
     evaluation: Any = None
     labelled: Any = None
 
-    def open(self, reading: Reading) -> DataCorpora:
-        """Raises InputError with the problems of all files together, UsageError where two are one and the same."""
+    def open(self, reading: Reading, engine: Engine | None = None) -> DataCorpora:
+        """``engine``: who reads URLs for their digests (None: here).
+
+        Raises InputError with the problems of all files together, UsageError where two are one and the same."""
         named = {name: value for name in _NAMES if (value := getattr(self, name)) is not None}
-        found = listed_lineage(list(named.values()), names=list(named), reading=reading)
+        found = listed_lineage(list(named.values()), names=list(named), reading=reading, engine=engine)
         corpora = dict(zip(named, (entry.texts for entry in found.generations), strict=True))
         data, reference = corpora["data"], corpora.get("reference")
         if reference is not None and reference.digest == data.digest:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from collapse_audit.errors import UsageError
 from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.corpora.named import is_pattern
 from collapse_audit.lineages.files.problems import printable
+from collapse_audit.lineages.files.urls import is_url
 from collapse_audit.lineages.model.ancestry import trained_on
 from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 from collapse_audit.probes.types import Probe
@@ -291,13 +293,13 @@ def _check_range(lineage: Lineage, expression: str | None) -> None:
         raise UsageError(f"--generation {expression}: the lineage has no generation {lacking}; it has {have}")
 
 
-def baseline_path(config: AuditConfig) -> Path | None:
-    """The corpus file that ``config.baseline`` names, if it is none of the three words."""
-    if config.baseline in ("generation-0", "reference", "previous"):
+def baseline_path(config: AuditConfig) -> str | None:
+    """The corpus (a path, a pattern or a URL) that ``config.baseline`` names, if it is none of the three words."""
+    name = config.baseline
+    if name in ("generation-0", "reference", "previous"):
         return None
-    path = Path(config.baseline)
-    if not path.exists():
+    if not (is_url(name) or is_pattern(name) or Path(name).exists()):
         raise UsageError(
-            f"baseline = {config.baseline!r}: not a file; allowed: generation-0, reference, previous, or a corpus file"
+            f"baseline = {name!r}: not a file; allowed: generation-0, reference, previous, or a corpus file"
         )
-    return path
+    return name

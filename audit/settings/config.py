@@ -14,6 +14,7 @@ from collapse_audit.lineages.corpora.readers.fields import Reading, reading_of
 from collapse_audit.lineages.files.door import Refused, read_toml
 from collapse_audit.lineages.files.paths import locate
 from collapse_audit.lineages.files.schema import near
+from collapse_audit.lineages.files.urls import redacted
 from collapse_audit.lineages.model.lineage import Lineage
 from collapse_audit.probes.pairs.units import UnitSetting
 from collapse_audit.probes.statistics.readings import Gate
@@ -111,6 +112,7 @@ class AuditConfig:
             name: getattr(self, name)
             for name in ("alpha", "baseline", "labels", "tokens", "permutations", "max_documents", "unit", "evidence")
         }
+        plain["baseline"] = redacted(self.baseline)
         plain |= {name: getattr(self, name) for name in ("independent", "allow_inconclusive", "gate_trend", "anytime")}
         asked = self.fail_on_change
         plain["fail_on_change"] = asked if isinstance(asked, bool) else list(asked)

@@ -23,8 +23,9 @@ from collapse_audit.lineages.corpora.readers.shapes import is_gold
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.files.door import limits, reading
-from collapse_audit.lineages.files.opening import Unreadable, too_much
+from collapse_audit.lineages.files.failures import Unreadable, too_much
 from collapse_audit.lineages.files.problems import ProblemList, problem, shorten
+from collapse_audit.lineages.files.remote import Remote
 
 __all__ = ["RECORD_SCHEMA", "Corpus", "open_corpus"]
 
@@ -59,6 +60,8 @@ class Corpus:
     """The files that the corpus consists of, where it is more than one."""
     memory: InMemory | None = field(default=None, compare=False)
     """What the corpus holds, where it is no file at all."""
+    remote: Remote | None = None
+    """Where its one file is, if it is not at ``path``."""
     reading: Reading = field(default_factory=Reading)
     """What a user says of how it is to be read."""
 
@@ -153,7 +156,8 @@ class Corpus:
         elif self.files is not None:
             yield from self.files.blocks(block_bytes, self.reading)
         else:
-            yield from read_blocks(self.path, self.shown, block_bytes=block_bytes, reading=self.reading)
+            place = self.remote or self.path
+            yield from read_blocks(place, self.shown, block_bytes=block_bytes, reading=self.reading)
 
     def _blocks(self, how: Told | None = None) -> Iterator[Block]:
         """The records in the plain form. How they come to it is told by the first block, once for the whole corpus."""

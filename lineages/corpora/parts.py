@@ -13,9 +13,11 @@ from collapse_audit.lineages.corpora.readers.fields import Reading
 from collapse_audit.lineages.corpora.readers.formats import ALLOWED, DOCUMENTS, read_blocks, split_name
 from collapse_audit.lineages.corpora.readers.read_txt import whole_file
 from collapse_audit.lineages.files.broken import Broken
-from collapse_audit.lineages.files.digest import file_digest, json_digest
+from collapse_audit.lineages.files.digest import json_digest
+from collapse_audit.lineages.files.failures import Unreadable
 from collapse_audit.lineages.files.natural_order import natural_key
-from collapse_audit.lineages.files.opening import Unreadable, split_packing
+from collapse_audit.lineages.files.opening import split_packing
+from collapse_audit.lineages.files.remote import Place, digest_of
 
 _SHARD = re.compile(r"(.*)[-_.](\d{4,6})-of-(\d{4,6})")
 _NOT_TEXTS = re.compile(
@@ -32,7 +34,7 @@ _NOT_TEXTS = re.compile(
 class CorpusFolder:
     """The files of one corpus, in the order in which they are read."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[Place, ...]
     names: tuple[str, ...]
     """As messages call them."""
     documents: bool = False
@@ -66,8 +68,8 @@ _FILES_A_BLOCK = 256
 
 
 def folder_digest(folder: CorpusFolder) -> str:
-    """Of the names and contents of its files. Raises OSError."""
-    return json_digest([[path.name, file_digest(path)] for path in folder.paths])
+    """Of the names and contents of its files, wherever they are. Raises OSError."""
+    return json_digest([[path.name, digest_of(path)] for path in folder.paths])
 
 
 def corpus_folder(folder: Path, where: str, *, documents: str = "") -> CorpusFolder | Broken:
@@ -112,6 +114,16 @@ def shards_of(path: Path) -> list[Path] | None:
         return None
     name = re.compile(rf"{re.escape(match[1])}[-_.]\d{{4,6}}-of-{match[3]}{re.escape(parts[1])}")
     return sorted(other for other in path.parent.iterdir() if name.fullmatch(other.name))
+
+
+def shard_set(name: str) -> list[str]:
+    """All names of the set that ``name-00000-of-00003.parquet`` begins; none where the name is no such one."""
+    parts = split_name(name)
+    match = None if parts is None else _SHARD.fullmatch(parts[0])
+    if match is None or int(match[2]) != 0:
+        return []
+    first, rest = name[: match.start(2)], name[match.end(2) :]
+    return [f"{first}{number:0{len(match[2])}}{rest}" for number in range(int(match[3]))]
 
 
 def shard_stem(stem: str) -> tuple[str, int] | None:

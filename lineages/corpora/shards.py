@@ -15,6 +15,7 @@ from collapse_audit.lineages.corpora.corpus import Corpus, SeenIds, Told
 from collapse_audit.lineages.corpora.readers.formats import ALLOWED
 from collapse_audit.lineages.files.door import Limits, limits, reading
 from collapse_audit.lineages.files.problems import ProblemList
+from collapse_audit.lineages.files.remote import Place, Remote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +46,20 @@ def shards_of(corpus: Corpus) -> tuple[Shard, ...]:
     return tuple(
         Shard(
             number=number,
-            corpus=replace(corpus, path=path, shown=path.name, where=corpus.place(name) or name, files=None),
+            corpus=_one_file(corpus, place, name),
             told=told,
             limits=limits(),
         )
-        for number, (path, name) in enumerate(files)
+        for number, (place, name) in enumerate(files)
     )
+
+
+def _one_file(corpus: Corpus, place: Place, name: str) -> Corpus:
+    """One of the files of a corpus, as a corpus of its own."""
+    alone = replace(corpus, shown=place.name, where=corpus.place(name) or name, files=None)
+    if isinstance(place, Remote):
+        return replace(alone, remote=place)
+    return replace(alone, path=place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

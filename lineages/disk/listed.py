@@ -7,20 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from collapse_audit.engines.engine import Engine
 from collapse_audit.errors import InputError, Problem, UsageError
-from collapse_audit.lineages.corpora.corpus import Corpus, open_corpus
+from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.corpora.memory import in_memory
+from collapse_audit.lineages.corpora.named import is_pattern, open_named, redirections
 from collapse_audit.lineages.corpora.parts import corpus_folder
 from collapse_audit.lineages.corpora.readers.fields import Reading
 from collapse_audit.lineages.disk.folder import scan_folder
 from collapse_audit.lineages.disk.manifest import MANIFEST
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import json_digest
+from collapse_audit.lineages.files.urls import is_url
 from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 
 
 def is_corpus(path: str | os.PathLike[str]) -> bool:
-    """Whether the path is one corpus rather than a lineage: a file, or a folder that holds one and no generations."""
+    """Whether the path is one corpus rather than a lineage: a file, a URL, a pattern of either, or a folder that holds
+    one and no generations."""
+    if is_url(os.fspath(path)) or is_pattern(os.fspath(path)):
+        return True
     place = Path(path)
     if not place.is_dir():
         return place.is_file() and place.name != MANIFEST
@@ -36,12 +42,16 @@ def is_corpus(path: str | os.PathLike[str]) -> bool:
 
 
 def listed_lineage(
-    generations: Sequence[Any], *, names: Sequence[str] | None = None, reading: Reading | None = None
+    generations: Sequence[Any],
+    *,
+    names: Sequence[str] | None = None,
+    reading: Reading | None = None,
+    engine: Engine | None = None,
 ) -> Lineage:
-    """A lineage whose generation k is the k-th of ``generations``: paths, or what ``in_memory`` takes.
+    """A lineage whose generation k is the k-th of ``generations``: paths, URLs, patterns, or what ``in_memory`` takes.
 
-    ``names``: what those in memory are called. Raises InputError with the problems of all files together, UsageError
-    for what is neither a path nor texts.
+    ``names``: what those in memory are called. ``engine``: who reads URLs for their digests (None: here). Raises
+    InputError with the problems of all files together, UsageError for what is neither a path nor texts.
     """
     corpora: list[Corpus] = []
     problems: list[Problem] = []
@@ -49,7 +59,7 @@ def listed_lineage(
         name = names[index] if names is not None else f"generation {index}"
         try:
             if isinstance(texts, str | os.PathLike):
-                corpora.append(open_corpus(Path(texts), reading=reading))
+                corpora.append(open_named(texts, reading=reading, engine=engine))
             else:
                 corpora.append(_held(texts, name, reading))
         except InputError as error:
@@ -65,7 +75,10 @@ def listed_lineage(
         root=Path.cwd(),
         digest=json_digest({"format": 1, "generations": [corpus.digest for corpus in corpora]}),
         generations=entries,
-        notes=(f"generations as named: {', '.join(f'{index} = {name}' for index, name in enumerate(called))}",),
+        notes=(
+            f"generations as named: {', '.join(f'{index} = {name}' for index, name in enumerate(called))}",
+            *(note for corpus in corpora for note in redirections(corpus)),
+        ),
         folder=False,
     )
 

@@ -19,8 +19,10 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from collapse_audit.atomic import atomic_file
+from collapse_audit.engines.engine import Engine
 from collapse_audit.errors import InputError, UsageError
-from collapse_audit.lineages.corpora.corpus import Corpus, open_corpus
+from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.corpora.named import open_named
 from collapse_audit.lineages.disk.pack_format import (
     FORMAT,
     KIND,
@@ -33,6 +35,7 @@ from collapse_audit.lineages.disk.pack_format import (
 from collapse_audit.lineages.files.digest import PREFIX, canonical_json, file_digest
 from collapse_audit.lineages.files.door import reading
 from collapse_audit.lineages.files.problems import problem, shorten
+from collapse_audit.lineages.files.urls import is_url, shown_url
 from collapse_audit.probes.packs.pack import Pack, PackedLabels
 from collapse_audit.probes.packs.sketch import NLL_STEP, Collisions, Curve, Cut, Sketch, run_lengths
 
@@ -136,11 +139,16 @@ def is_pack(path: Path) -> bool:
     return path.suffix == SUFFIX
 
 
-def open_baseline(path: Path) -> Corpus:
-    """A corpus file or a pack outside any lineage (``--baseline PATH``). Raises InputError where there is none."""
+def open_baseline(name: str, engine: Engine | None = None) -> Corpus:
+    """A corpus (a path, a URL, a pattern) or a pack outside any lineage (``--baseline``); ``engine``: see
+    :func:`open_named`. Raises InputError where there is none."""
+    path = Path(name)
+    if is_pack(path) and is_url(name):
+        expected = "a local file; fetch the pack first, and check who signed it"
+        raise InputError([problem(shown_url(name), "a reference pack elsewhere", expected, "bad-url")])
     if not is_pack(path):
-        return open_corpus(path)
-    where = str(path)
+        return open_named(name, engine=engine)
+    where = name
     try:
         return Corpus(path=path.resolve(), shown=where, digest=file_digest(path), where=where)
     except OSError as error:

@@ -57,6 +57,12 @@ class Limits:
     """Columns of a table."""
     generations: int = 2000
     """Generations of a lineage, over all seeds."""
+    remote: int = 2**36
+    """Bytes of a file that a URL names."""
+    files: int = 10**5
+    """Files that a pattern or a set of shards names."""
+    silence: int = 60
+    """Seconds that a server may say nothing; after them it has to send a kilobyte a second."""
 
 
 _IN_FORCE: ContextVar[Limits | None] = ContextVar("_IN_FORCE", default=None)

@@ -17,22 +17,12 @@ from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
-from collapse_audit.lineages.files.broken import Broken
-from collapse_audit.lineages.files.door import limits, raised
+from collapse_audit.lineages.files.door import limits
+from collapse_audit.lineages.files.failures import Unreadable, check_ratio, too_much
+from collapse_audit.lineages.files.remote import Place, Remote, open_remote
 
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".xz": "xz"}
 """End of a name -> what the file is packed with."""
-LET_UNPACK = 2**28
-"""Bytes that any packed file may unpack to, however small it is: a model that writes one text for ever packs well."""
-
-
-class Unreadable(Exception):  # noqa: N818 - it is caught and reported, never shown as it is
-    """The rest of a file cannot be read; ``str`` of it is never shown."""
-
-    def __init__(self, found: str, expected: str, slug: str, *, line: int | None = None) -> None:
-        super().__init__(found)
-        self.broken = Broken(found=found, expected=expected, slug=slug)
-        self.line = line
 
 
 def split_packing(name: str) -> tuple[str, str]:
@@ -43,31 +33,30 @@ def split_packing(name: str) -> tuple[str, str]:
     return name, ""
 
 
-def too_much(what: str, limit: str, *, line: int | None = None) -> Unreadable:
-    """What is beyond the limit called ``limit``: what it is, how much is allowed, and how a user raises it."""
-    most = getattr(limits(), limit)
-    return Unreadable(f"{what} than {most:,}", f"at most {most:,}; {raised(limit)}", "limit-exceeded", line=line)
-
-
-def open_bytes(path: Path, *, packing: str = "") -> BinaryIO:
+def open_bytes(place: Place, *, packing: str = "") -> BinaryIO:
     """The file's bytes, unpacked; the caller closes it. ``packing``: a key of :data:`PACKINGS`, or empty.
 
-    Raises OSError, and Unreadable for what is no regular file.
+    Raises OSError, and Unreadable for what is no regular file and what cannot be fetched.
     """
+    file, size = (open_remote(place), place.size) if isinstance(place, Remote) else _open_local(place)
+    if packing == ".gz":
+        return cast(BinaryIO, _Unpacked(gzip.GzipFile(fileobj=file, mode="rb"), file, size))
+    if packing == ".xz":
+        return cast(BinaryIO, _Unpacked(lzma.open(file, "rb"), file, size))
+    if packing == ".zst":
+        return cast(BinaryIO, _Unpacked(pa.CompressedInputStream(pa.PythonFile(file), "zstd"), file, size))
+    return file
+
+
+def _open_local(path: Path) -> tuple[BinaryIO, int]:
+    """The file, and how many bytes it has."""
     # Not blocking: a FIFO that nobody writes to would be waited for without end.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise Unreadable("neither a file nor a folder, but a device or a pipe", "a regular file", "not-a-file")
-    file = os.fdopen(descriptor, "rb")
-    if packing == ".gz":
-        return cast(BinaryIO, _Unpacked(gzip.GzipFile(fileobj=file, mode="rb"), file, status.st_size))
-    if packing == ".xz":
-        return cast(BinaryIO, _Unpacked(lzma.open(file, "rb"), file, status.st_size))
-    if packing == ".zst":
-        return cast(BinaryIO, _Unpacked(pa.CompressedInputStream(pa.PythonFile(file), "zstd"), file, status.st_size))
-    return file
+    return os.fdopen(descriptor, "rb"), status.st_size
 
 
 class _Unpacked:
@@ -96,12 +85,6 @@ class _Unpacked:
             raise too_much("packed bytes that unpack to more bytes", "unpacked")
         check_ratio(self._packed, self._unpacked)
         return data
-
-
-def check_ratio(packed: int, unpacked: int) -> None:
-    """Raises Unreadable where so much comes of so little that the file was made for it."""
-    if unpacked > max(LET_UNPACK, limits().ratio * packed):
-        raise too_much(f"{packed:,} packed bytes that unpack to {unpacked:,} and more, more times", "ratio")
 
 
 def read_some(stream: BinaryIO, size: int, *, packing: str = "") -> bytes:

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from collapse_audit.lineages.files.broken import Broken
+from collapse_audit.lineages.files.urls import is_url, shown_url
 
 _INSIDE = "a path inside the lineage folder"
 
@@ -19,6 +20,9 @@ def locate(root: Path, name: str) -> Path | Broken:
     """
     if "\0" in name:
         return Broken(found="a path with a NUL character", expected=_INSIDE, slug="bad-path")
+    if is_url(name):
+        expected = f"{_INSIDE}; only who starts the audit may name a URL: collapse-audit --generations URL URL …"
+        return Broken(found=f'the URL "{shown_url(name)}"', expected=expected, slug="url-in-lineage")
     if Path(name).is_absolute() or Path(name).drive:
         return Broken(found=f'the absolute path "{name}"', expected=_INSIDE, slug="absolute-path")
     try:

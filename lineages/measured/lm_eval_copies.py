@@ -9,7 +9,7 @@ from pathlib import Path
 
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import file_digest, json_digest
-from collapse_audit.lineages.files.opening import Unreadable
+from collapse_audit.lineages.files.failures import Unreadable
 from collapse_audit.lineages.measured.lm_eval_older import sample_blocks
 
 _FOLDER = re.compile(r"gen_\d+")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from collapse_audit.lineages.files.broken import Broken
-from collapse_audit.lineages.files.opening import Unreadable
+from collapse_audit.lineages.files.failures import Unreadable
 from collapse_audit.lineages.files.problems import ProblemList
 from collapse_audit.lineages.measured.lm_eval_older import completed_rows, sample_blocks
 from collapse_audit.probes.models.task_results import Scores, TaskResult

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from collapse_audit.errors import InputError
-from collapse_audit.lineages.files.opening import PACKINGS, Unreadable, open_bytes, read_some, split_packing
+from collapse_audit.lineages.files.failures import Unreadable
+from collapse_audit.lineages.files.opening import PACKINGS, open_bytes, read_some, split_packing
 from collapse_audit.lineages.files.problems import problem, shorten
 from collapse_audit.lineages.preparation.decoding import decode_lines
 from collapse_audit.lineages.preparation.ledger import Ledger, Row

@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -84,9 +85,16 @@ class Pack:
         return float(self.counts.sum() / max(self.sketch.at[-1].tokens[: self.compared].sum(), 1))
 
 
+class Shuffle(Protocol):
+    """What puts documents into blocks: a generator of random numbers, or the order of a private key."""
+
+    def permutation(self, count: int, /) -> IntArray:
+        """The numbers below ``count`` in that order."""
+
+
 def make_pack(
     sample: Sample,
-    rng: np.random.Generator,
+    rng: np.random.Generator | Shuffle,
     *,
     tokens: str,
     held_out: bool,
@@ -127,12 +135,12 @@ def make_pack(
     )
 
 
-def independent(sample: Sample, rng: np.random.Generator) -> IntArray:
+def independent(sample: Sample, rng: np.random.Generator | Shuffle) -> IntArray:
     """Documents of ``sample`` in random order: all of them, or one of each group (or else prompt) where there are such.
 
     A block then holds as many independent documents as its size says, and "in 5 documents" means 5 patients.
     """
-    order = rng.permutation(len(sample))
+    order = np.asarray(rng.permutation(len(sample)))
     for keys in (sample.groups, sample.prompts):
         if keys is not None and len(keys.drop_null().unique()) >= 2:
             codes = keys.dictionary_encode().indices.fill_null(-1).to_numpy().astype(np.int64)

@@ -10,13 +10,26 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, betaln, logsumexp
 
-from collapse_audit.probes.statistics.design import BoolArray, Design, IntArray
+from collapse_audit.probes.statistics.design import BoolArray, Design, FloatArray, IntArray
 from collapse_audit.probes.statistics.estimates import ratio_of_sums, settling_n
 from collapse_audit.probes.statistics.readings import Estimate
 
 _ALPHA = 0.05
 LOST, DEPLETED = 0.25, 0.5
 """Retained shares: under a quarter is as good as lost, under half is depleted."""
+_FIRST_WIDTH = 1024
+"""Weights on either side of the largest that are looked at first."""
+_UNFELT = -50.0
+"""Logarithm of a share of a sum that double precision does not hold."""
+
+
+def _spent(chances: FloatArray) -> bool:
+    """Whether all weights before these come to nothing beside them.
+
+    Hypergeometric weights are log-concave: before the first one they fall at least as fast as from the second to it.
+    """
+    ratio = chances[0] - chances[1]
+    return bool(ratio < 0 and chances[0] - chances.max() - np.log(-np.expm1(ratio)) < _UNFELT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +66,23 @@ class Survival:
     def p_value(self) -> float:
         """Fisher's exact test, one-sided: so few carriers in the generation by chance?"""
         carriers = self.baseline + self.generation
-        fewer = np.arange(max(0, carriers - self.n_baseline), self.generation + 1)
-        chances = _log_choose(self.n_generation, fewer) + _log_choose(self.n_baseline, carriers - fewer)
-        log_p = logsumexp(chances) - _log_choose(self.n_generation + self.n_baseline, carriers)
+        log_p = logsumexp(self._log_chances()) - _log_choose(self.n_generation + self.n_baseline, carriers)
         return float(np.clip(np.exp(log_p), 1e-300, 1.0))
+
+    def _log_chances(self) -> FloatArray:
+        """Logarithms of the hypergeometric weights of as many carriers or fewer; those that no sum would feel are left
+        out, or there would be one for each of a hundred million texts."""
+        carriers, texts = self.baseline + self.generation, self.n_generation + self.n_baseline
+        lowest, highest = max(0, carriers - self.n_baseline), self.generation
+        likeliest = (carriers + 1) * (self.n_generation + 1) // (texts + 2)
+        centre = min(max(likeliest, lowest), highest)
+        width = _FIRST_WIDTH
+        while True:
+            fewer = np.arange(max(lowest, centre - width), min(highest, centre + width) + 1)
+            chances = _log_choose(self.n_generation, fewer) + _log_choose(self.n_baseline, carriers - fewer)
+            if (fewer[0] == lowest or _spent(chances)) and (fewer[-1] == highest or _spent(chances[::-1])):
+                return np.asarray(chances)
+            width *= 4
 
     @property
     def is_settled(self) -> bool:

@@ -243,7 +243,7 @@ def test_a_baseline_path_is_a_file_or_one_of_the_three_words(tmp_path: Path) -> 
         None
     ] * 3
     file = small_lineages.write(tmp_path / "approved.jsonl", ["text"])
-    assert baseline_path(AuditConfig(baseline=str(file))) == file
+    assert baseline_path(AuditConfig(baseline=str(file))) == str(file)
     with pytest.raises(UsageError) as error:
         baseline_path(replace(AuditConfig(), baseline="nowhere.jsonl"))
     assert str(error.value) == (

@@ -16,8 +16,9 @@ from collapse_audit.errors import InputError
 from collapse_audit.lineages.corpora.corpus import open_corpus
 from collapse_audit.lineages.corpora.readers import unpacked
 from collapse_audit.lineages.corpora.readers.read_parquet import parquet_blocks
-from collapse_audit.lineages.files import opening
+from collapse_audit.lineages.files import failures
 from collapse_audit.lineages.files.door import VARIABLE, limits_of
+from collapse_audit.lineages.files.opening import open_bytes
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,7 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         monkeypatch.setenv(VARIABLE, setting)
         limits_of.cache_clear()
 
-    monkeypatch.setattr(opening, "LET_UNPACK", 1024)
+    monkeypatch.setattr(failures, "LET_UNPACK", 1024)
     choose("line=2e6")
     return choose
 
@@ -159,6 +160,6 @@ def test_records_are_counted(tmp_path: Path, small_limits: Callable[[str], None]
 def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path, packing: str) -> None:
     path = tmp_path / "a.jsonl"
     os.mkfifo(path)
-    with pytest.raises(opening.Unreadable) as refused:
-        opening.open_bytes(path, packing=packing)
+    with pytest.raises(failures.Unreadable) as refused:
+        open_bytes(path, packing=packing)
     assert "a device or a pipe" in refused.value.broken.found

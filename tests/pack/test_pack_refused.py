@@ -211,9 +211,9 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(good: Path, monkeypatch:
 
 def test_a_baseline_elsewhere_is_a_pack_by_its_name(good: Path, tmp_path: Path) -> None:
     assert is_pack(good)
-    corpus = open_baseline(good)
+    corpus = open_baseline(str(good))
     assert (corpus.path, corpus.shown) == (good.resolve(), str(good))
     write_corpus(tmp_path / "texts.jsonl", [{"text": "a"}])
-    assert open_baseline(tmp_path / "texts.jsonl").shown == str(tmp_path / "texts.jsonl")
+    assert open_baseline(str(tmp_path / "texts.jsonl")).shown == str(tmp_path / "texts.jsonl")
     with pytest.raises(InputError, match="cannot be read"):
-        open_baseline(tmp_path / "none.npz")
+        open_baseline(str(tmp_path / "none.npz"))

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.door import limits
-from collapse_audit.lineages.files.opening import Unreadable, open_bytes, read_some, too_much
+from collapse_audit.lineages.files.failures import Unreadable, too_much
+from collapse_audit.lineages.files.opening import open_bytes, read_some
+from collapse_audit.lineages.files.remote import Place
 
 BLOCK_BYTES = 1024 * 1024
 BOM = b"\xef\xbb\xbf"
@@ -50,7 +51,7 @@ class Block:
         return zip(names, self.lines, self.records, strict=True)
 
 
-def raw_line_blocks(path: Path, *, packing: str, block_bytes: int) -> Iterator[bytes]:
+def raw_line_blocks(path: Place, *, packing: str, block_bytes: int) -> Iterator[bytes]:
     """The file's bytes in blocks that end at a line end (the last one may not), without a byte order mark.
 
     Raises Unreadable for a damaged packed file and for files that are plainly something else.

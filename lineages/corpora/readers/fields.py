@@ -20,7 +20,7 @@ from collapse_audit.lineages.corpora.readers.shapes import (
     is_gold,
 )
 from collapse_audit.lineages.files.broken import Broken
-from collapse_audit.lineages.files.opening import Unreadable
+from collapse_audit.lineages.files.failures import Unreadable
 from collapse_audit.lineages.files.problems import shorten
 
 FIELDS = ("text", "prompt", "label", "group")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from collapse_audit.lineages.corpora.readers.blocks import BLOCK_BYTES, Block
 from collapse_audit.lineages.corpora.readers.fields import Reading
@@ -13,7 +12,9 @@ from collapse_audit.lineages.corpora.readers.read_jsonl import jsonl_blocks
 from collapse_audit.lineages.corpora.readers.read_parquet import arrow_blocks, parquet_blocks
 from collapse_audit.lineages.corpora.readers.read_txt import txt_blocks
 from collapse_audit.lineages.files.broken import Broken
-from collapse_audit.lineages.files.opening import PACKINGS, Unreadable, split_packing
+from collapse_audit.lineages.files.failures import Unreadable
+from collapse_audit.lineages.files.opening import PACKINGS, split_packing
+from collapse_audit.lineages.files.remote import Place
 
 _JSON_LINES = (".jsonl", ".ndjson", ".jsonlines")
 SUFFIXES = (*_JSON_LINES, ".json", ".parquet", ".arrow", ".csv", ".tsv", ".txt")
@@ -40,7 +41,7 @@ def is_plain_text(name: str) -> bool:
 
 
 def read_blocks(
-    path: Path, name: str, *, block_bytes: int = BLOCK_BYTES, reading: Reading | None = None
+    path: Place, name: str, *, block_bytes: int = BLOCK_BYTES, reading: Reading | None = None
 ) -> Iterator[Block]:
     """The records of a corpus file in blocks. A failure of the whole file is a last record that is a Broken.
 
@@ -61,7 +62,7 @@ def read_blocks(
         yield Block(lines=[None], records=[Broken(found=found, expected=f"a whole {suffix} file", slug="unreadable")])
 
 
-def _blocks(path: Path, suffix: str, packing: str, block_bytes: int, reading: Reading) -> Iterator[Block]:
+def _blocks(path: Place, suffix: str, packing: str, block_bytes: int, reading: Reading) -> Iterator[Block]:
     if suffix in _JSON_LINES:
         yield from jsonl_blocks(path, packing=packing, block_bytes=block_bytes)
     elif suffix == ".json":

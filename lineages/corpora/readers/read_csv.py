@@ -14,20 +14,20 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from collapse_audit.lineages.corpora.readers.blocks import Block, bad_utf8, first_repeated, raw_line_blocks
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.door import limits
-from collapse_audit.lineages.files.opening import Unreadable, too_much
+from collapse_audit.lineages.files.failures import Unreadable, too_much
+from collapse_audit.lineages.files.remote import Place
 
 _ROWS_A_BLOCK = 4096
 _LOOKED_AT = 65536
 _ROWS_LOOKED_AT = 20
 
 
-def csv_blocks(path: Path, *, packing: str, block_bytes: int, tabs: bool = False) -> Iterator[Block]:
+def csv_blocks(path: Place, *, packing: str, block_bytes: int, tabs: bool = False) -> Iterator[Block]:
     """Blocks of one dict a row. Raises Unreadable for a header that does not fit.
 
     ``tabs``: cells are separated by tabs unless the first lines say otherwise.
@@ -77,7 +77,7 @@ def _numbered(rows: Any, header: list[str], source: _Lines, *, comma: bool) -> I
 class _Lines:
     """The file's lines as text for the csv module, remembering what could not be decoded since last asked."""
 
-    def __init__(self, path: Path, *, packing: str, block_bytes: int) -> None:
+    def __init__(self, path: Place, *, packing: str, block_bytes: int) -> None:
         self._blocks: Iterator[bytes] = raw_line_blocks(path, packing=packing, block_bytes=block_bytes)
         self._lines: Iterator[bytes] = iter(())
         self._broken: Broken | None = None

@@ -9,19 +9,20 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from collapse_audit.lineages.corpora.readers.blocks import BOM, Block, bad_utf8, refuse_other_formats
 from collapse_audit.lineages.corpora.readers.read_jsonl import DECODER, DuplicateKeyError, jsonl_blocks
 from collapse_audit.lineages.files.door import limits
-from collapse_audit.lineages.files.opening import Unreadable, open_bytes, read_some, too_much
+from collapse_audit.lineages.files.failures import Unreadable, too_much
+from collapse_audit.lineages.files.opening import open_bytes, read_some
+from collapse_audit.lineages.files.remote import Place
 
 _SPACE = " \t\r\n"
 _EXPECTED = "a JSON array of records, or an object that holds one"
 
 
-def json_blocks(path: Path, *, packing: str, block_bytes: int) -> Iterator[Block]:
+def json_blocks(path: Place, *, packing: str, block_bytes: int) -> Iterator[Block]:
     """Blocks of the elements of the array, each with the line that it begins on."""
     with open_bytes(path, packing=packing) as stream:
         text = _Text(stream, packing, block_bytes)

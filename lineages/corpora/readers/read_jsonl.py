@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from collapse_audit.lineages.corpora.readers.blocks import (
@@ -14,7 +13,8 @@ from collapse_audit.lineages.corpora.readers.blocks import (
     raw_line_blocks,
 )
 from collapse_audit.lineages.files.broken import Broken
-from collapse_audit.lineages.files.opening import Unreadable
+from collapse_audit.lineages.files.failures import Unreadable
+from collapse_audit.lineages.files.remote import Place
 
 _WHITE_SPACE = " \t\r"  # what JSON calls white space, and nothing that could be a text
 
@@ -33,7 +33,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
-def jsonl_blocks(path: Path, *, packing: str, block_bytes: int) -> Iterator[Block]:
+def jsonl_blocks(path: Place, *, packing: str, block_bytes: int) -> Iterator[Block]:
     """Blocks of parsed lines. Raises Unreadable where the file as a whole is something else."""
     line_number = 0
     decode_prefix = DECODER.raw_decode  # no white space around the value: the fast and the usual case

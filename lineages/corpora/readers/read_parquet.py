@@ -6,7 +6,8 @@ A packed Parquet file is unpacked in memory, because Parquet is read from its en
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,49 +20,52 @@ from collapse_audit.lineages.corpora.readers.shapes import ROOTS
 from collapse_audit.lineages.corpora.readers.unpacked import check_encoded, in_bearable_parts, sound
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.door import limits
-from collapse_audit.lineages.files.opening import Unreadable, open_bytes, read_some, too_much
+from collapse_audit.lineages.files.failures import Unreadable, too_much
+from collapse_audit.lineages.files.opening import open_bytes, read_some
+from collapse_audit.lineages.files.remote import Place, on_disk, size_of
 
 _MOST_ROWS = 8192
 
 
 def parquet_blocks(
-    path: Path, *, packing: str, block_bytes: int, fields: frozenset[str], named: tuple[str, ...] = ()
+    path: Place, *, packing: str, block_bytes: int, fields: frozenset[str], named: tuple[str, ...] = ()
 ) -> Iterator[Block]:
     """Blocks of one dict a row, of the columns in ``fields`` and those that are ``named`` (as paths).
 
     Raises Unreadable for a damaged file.
     """
-    try:
-        # Without these two a row group (often the whole file) would be fetched before its first row is given out.
-        with pq.ParquetFile(_source(path, packing=packing), pre_buffer=False, buffer_size=block_bytes) as file:
-            columns = _columns(file.schema_arrow.names, fields, named)
-            encoded = check_encoded(file.metadata, packed=path.stat().st_size, columns=columns)
-        # A value that many rows name stands in the file once: it stays so until it is known how large the rows are.
-        source = _source(path, packing=packing)
-        with pq.ParquetFile(source, pre_buffer=False, buffer_size=block_bytes, read_dictionary=encoded) as file:
-            rows = _rows_a_block(file, block_bytes)
-            batches = file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
-            first = 1
-            for part in in_bearable_parts(sound(batches), packed=path.stat().st_size):
-                yield Block(lines=range(first, first + part.num_rows), records=_records(part))
-                first += part.num_rows
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise Unreadable(f"a damaged Parquet file ({reason})", "a Parquet file", "broken-parquet") from None
+    with _readable(path, packing) as (source, size):
+        try:
+            # Without these two a row group (often the whole file) would be fetched before its first row is given out.
+            with pq.ParquetFile(source(), pre_buffer=False, buffer_size=block_bytes) as file:
+                columns = _columns(file.schema_arrow.names, fields, named)
+                encoded = check_encoded(file.metadata, packed=size, columns=columns)
+            # A value that many rows name stands in the file once: it stays so until it is known how large the rows are.
+            with pq.ParquetFile(source(), pre_buffer=False, buffer_size=block_bytes, read_dictionary=encoded) as file:
+                rows = _rows_a_block(file, block_bytes)
+                batches = file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
+                first = 1
+                for part in in_bearable_parts(sound(batches), packed=size):
+                    yield Block(lines=range(first, first + part.num_rows), records=_records(part))
+                    first += part.num_rows
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise Unreadable(f"a damaged Parquet file ({reason})", "a Parquet file", "broken-parquet") from None
 
 
 def arrow_blocks(
-    path: Path, *, packing: str, block_bytes: int, fields: frozenset[str], named: tuple[str, ...] = ()
+    path: Place, *, packing: str, block_bytes: int, fields: frozenset[str], named: tuple[str, ...] = ()
 ) -> Iterator[Block]:
     """As :func:`parquet_blocks`, of an Arrow file: a stream (as ``save_to_disk`` writes) or one with a footer."""
-    try:
-        with _opened(path, packing) as file:
-            batches = (batch.select(_columns(batch.schema.names, fields, named)) for batch in _batches(file))
-            parts = in_bearable_parts(sound(batches), packed=path.stat().st_size)
-            yield from reader_blocks(parts, block_bytes, fields=fields, named=named)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise Unreadable(f"a damaged Arrow file ({reason})", "an Arrow file", "broken-arrow") from None
+    with _readable(path, packing) as (source, size):
+        try:
+            with _opened(source()) as file:
+                batches = (batch.select(_columns(batch.schema.names, fields, named)) for batch in _batches(file))
+                parts = in_bearable_parts(sound(batches), packed=size)
+                yield from reader_blocks(parts, block_bytes, fields=fields, named=named)
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise Unreadable(f"a damaged Arrow file ({reason})", "an Arrow file", "broken-arrow") from None
 
 
 def reader_blocks(
@@ -78,8 +82,8 @@ def reader_blocks(
             first += part.num_rows
 
 
-def _opened(path: Path, packing: str) -> Any:
-    return _source(path, packing=packing) if packing else pa.OSFile(str(path), "rb")
+def _opened(source: Any) -> Any:
+    return pa.OSFile(str(source), "rb") if isinstance(source, Path) else source
 
 
 def _batches(file: Any) -> Iterator[pa.RecordBatch]:
@@ -92,11 +96,17 @@ def _batches(file: Any) -> Iterator[pa.RecordBatch]:
         yield from pa.ipc.open_stream(file)
 
 
-def _source(path: Path, *, packing: str) -> Any:
-    with open_bytes(path, packing=packing) as stream:
-        if not packing:
-            return path  # opened once all the same: what is no regular file goes no further
-        return pa.BufferReader(read_some(stream, -1, packing=packing))
+@contextmanager
+def _readable(place: Place, packing: str) -> Iterator[tuple[Callable[[], Any], int]]:
+    """What opens the file to be read from any place, once more each time, and the file's bytes as it is stored."""
+    if packing:
+        with open_bytes(place, packing=packing) as stream:
+            held = pa.py_buffer(read_some(stream, -1, packing=packing))
+        yield lambda: pa.BufferReader(held), size_of(place)
+        return
+    with on_disk(place) as path:
+        open_bytes(path).close()  # what is no regular file goes no further
+        yield lambda: path, path.stat().st_size
 
 
 def _columns(names: list[str], fields: frozenset[str], named: tuple[str, ...]) -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from collapse_audit.lineages.corpora.readers.blocks import (
@@ -22,12 +21,13 @@ from collapse_audit.lineages.corpora.readers.blocks import (
 )
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.opening import open_bytes, read_some
+from collapse_audit.lineages.files.remote import Place
 
 _PROSE = 20
 """So many lines are looked at before they are called no documents."""
 
 
-def txt_blocks(path: Path, *, packing: str, block_bytes: int, documents: str = "") -> Iterator[Block]:
+def txt_blocks(path: Place, *, packing: str, block_bytes: int, documents: str = "") -> Iterator[Block]:
     """Blocks of ``{"text": …}``. Raises Unreadable where the file is something else.
 
     ``documents``: ``lines`` (as is the empty string), ``paragraphs`` or ``files``.
@@ -39,7 +39,7 @@ def txt_blocks(path: Path, *, packing: str, block_bytes: int, documents: str = "
     yield from _paragraphs(blocks) if documents == "paragraphs" else blocks
 
 
-def _lines(path: Path, *, packing: str, block_bytes: int) -> Iterator[Block]:
+def _lines(path: Place, *, packing: str, block_bytes: int) -> Iterator[Block]:
     first = 1
     for raw in raw_line_blocks(path, packing=packing, block_bytes=block_bytes):
         lines = decode_lines(raw)
@@ -72,7 +72,7 @@ def _paragraphs(blocks: Iterator[Block]) -> Iterator[Block]:
         yield Block(lines=[begun], records=[{"text": " ".join(held)}])
 
 
-def whole_file(path: Path, *, packing: str) -> Any:
+def whole_file(path: Place, *, packing: str) -> Any:
     """The file as one document, without the line ends at its end; a Broken where it is not UTF-8."""
     with open_bytes(path, packing=packing) as stream:
         data = read_some(stream, -1, packing=packing)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from collapse_audit.lineages.files.door import limits
-from collapse_audit.lineages.files.opening import check_ratio, too_much
+from collapse_audit.lineages.files.failures import check_ratio, too_much
 
 _PART = 2**25
 """Bytes of rows that are held at once, where a row is no larger."""
