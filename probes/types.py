@@ -19,7 +19,9 @@ from collapse_audit.probes.statistics.readings import Estimate, Gate, Kind, NotM
 from collapse_audit.probes.trends.followed import Follow
 from collapse_audit.probes.trends.followed import mean_of_texts as followed_mean
 
-Need = Literal["text", "labels", "nll", "files", "tasks", "contexts", "prompts", "reference", "evaluation", "labelled"]
+Need = Literal[
+    "text", "labels", "nll", "files", "tasks", "contexts", "prompts", "reference", "evaluation", "labelled", "numeric"
+]
 Measure = Callable[[Pair], Reading | Iterable[Reading]]
 OfData = Callable[[TrainingData], Reading | Iterable[Reading]]
 Packed = Callable[[Asked, PackedPair], Reading | Iterable[Reading]]
