@@ -21,12 +21,12 @@ from collapse_audit.lineages.files.digest import json_digest
 from collapse_audit.lineages.files.remote import fetching
 from collapse_audit.lineages.files.urls import is_url
 from collapse_audit.lineages.model.lineage import Lineage
-from collapse_audit.probes.registry import BUILTIN, DATA, all_probes
+from collapse_audit.probes.registry import BUILTIN, DATA, NUMERIC, all_probes
 from collapse_audit.probes.text.labels import label_rule
 from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport
 from collapse_audit.run.data_plan import NO_REFERENCE, DataFiles, data_plan
-from collapse_audit.run.plan import Plan, baseline_path, described, id_part, plan
+from collapse_audit.run.plan import Plan, baseline_path, described, fits, fitting, id_part, named, plan
 from collapse_audit.run.runner import run
 from collapse_audit.run.seed_audit import Progress
 from collapse_audit.run.taken import corpora_of, taken_as_text
@@ -150,7 +150,7 @@ def prepare(
     if isinstance(generations, str):
         generation, generations = generations, None
     keep = keyword(select) if select is not None else lambda _: True
-    known = (*all_probes(Path(file) for file in probe_files), *probes)
+    known = (*all_probes(Path(file) for file in probe_files), *NUMERIC, *probes)
     source = _Source.of(path, before, after, generations)
     opened = source.open(Reading(), engine)
     config = load_config(
@@ -182,7 +182,9 @@ def prepare(
     taken = taken_as_text(corpora_of(laid_out))
     laid_out = replace(laid_out, text=taken.text_is, notes=(*opened.notes, *taken.notes, *laid_out.notes))
     asked_for = frozenset() if select is None else frozenset(names_in(select))
-    return Prepared(lineage=opened, config=config, probes=known, plan=laid_out, asked_for=asked_for)
+    laid_out = fitting(laid_out, numbers=taken.numbers, asked_for=asked_for)
+    fit = tuple(probe for probe in known if fits(probe, taken.numbers) or named(probe, asked_for))
+    return Prepared(lineage=opened, config=config, probes=fit, plan=laid_out, asked_for=asked_for)
 
 
 def prepare_data(

@@ -178,6 +178,7 @@ def _common(options: Namespace) -> dict[str, Any]:
         "prompt": options.prompt,
         "label": options.label,
         "group": options.group,
+        "numeric": options.numeric,
         "documents": options.documents,
         "config_file": options.config,
         "sets": options.sets,
@@ -315,11 +316,11 @@ def _add_probe_files(parser: Parser) -> None:
 def _list(argv: Sequence[str]) -> int:
     options = _list_parser().parse_args(argv)
     from collapse_audit.commands.explain import overview
-    from collapse_audit.probes.registry import DATA, all_probes
+    from collapse_audit.probes.registry import DATA, NUMERIC, all_probes
 
     console = stdout()
     with console.capture() as captured:
-        console.print(overview((*all_probes(Path(file) for file in options.probes), *DATA)))
+        console.print(overview((*all_probes(Path(file) for file in options.probes), *NUMERIC, *DATA)))
     write(captured.get())
     return ExitCode.PASS
 
@@ -336,10 +337,10 @@ def _explain(argv: Sequence[str]) -> int:
     options = _explain_parser().parse_args(argv)
     from collapse_audit.commands.explain import page
     from collapse_audit.commands.messages import message
-    from collapse_audit.probes.registry import DATA, all_probes, find
+    from collapse_audit.probes.registry import DATA, NUMERIC, all_probes, find
     from collapse_audit.settings.schema import EDITOR_SCHEMA
 
-    known = (*all_probes(Path(file) for file in options.probes), *DATA)
+    known = (*all_probes(Path(file) for file in options.probes), *NUMERIC, *DATA)
     if options.probe in {probe.name for probe in known}:
         write(page(find(options.probe, known)))
     elif options.probe == "settings":

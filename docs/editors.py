@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from collapse_audit.probes.registry import BUILTIN, DATA
+from collapse_audit.probes.registry import BUILTIN, DATA, NUMERIC
 from collapse_audit.probes.types import Probe
 from collapse_audit.settings.config import AuditConfig
 from collapse_audit.settings.schema import settings_schema
@@ -22,7 +22,7 @@ FILE = "collapse-audit.schema.json"
 
 def editor_schema(told: Mapping[str, str]) -> dict[str, Any]:
     """The schema; ``told`` holds the docs of each setting."""
-    schema = settings_schema((*BUILTIN, *DATA))
+    schema = settings_schema((*BUILTIN, *NUMERIC, *DATA))
     defaults = {item.name: item.default for item in dataclasses.fields(AuditConfig)}
     settings = {}
     for name in schema["properties"]:
@@ -31,7 +31,7 @@ def editor_schema(told: Mapping[str, str]) -> dict[str, Any]:
         if isinstance(defaults.get(name), str | int | float):
             setting["default"] = defaults[name]
         settings[name] = setting
-    for probe in (*BUILTIN, *DATA):
+    for probe in (*BUILTIN, *NUMERIC, *DATA):
         settings["probes"]["properties"][probe.name] |= {"description": _question(probe)}
         for gate in probe.gates:
             table = settings["probes"]["properties"][probe.name]["properties"][gate.statistic]

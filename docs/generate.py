@@ -23,7 +23,7 @@ from typing import Any
 
 import collapse_audit
 from collapse_audit.lineages.files.door import Limits
-from collapse_audit.probes.registry import BUILTIN, DATA
+from collapse_audit.probes.registry import BUILTIN, DATA, NUMERIC
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.types import Probe
 from collapse_audit.settings import config
@@ -39,7 +39,7 @@ _MADE = "<!-- Made by docs/generate.py: edit the code that it reads, not this pa
 
 def pages() -> dict[str, str]:
     """Every generated page: path below docs/ -> its text."""
-    made = {f"probes/{probe.name}.md": probe_page(probe) for probe in (*BUILTIN, *DATA)}
+    made = {f"probes/{probe.name}.md": probe_page(probe) for probe in (*BUILTIN, *NUMERIC, *DATA)}
     made["probes/index.md"] = probes_page()
     made["reference/cli.md"] = commands_page()
     made["reference/config.md"] = config_page()
@@ -91,6 +91,12 @@ _PROBES = """\
 Each asks one question of a generation and its baseline. Its page says what is computed, in which unit, why that signals
 collapse, and when it misleads. `collapse-audit list` and `collapse-audit explain PROBE` show the same in the terminal.
 """
+_OF_NUMBERS = """\
+## Numbers
+
+These are asked of records that hold numbers in place of texts ([how](../how-to/watch-numbers-collapse.md)), with
+`integrity`; of texts they say nothing, and the probes above nothing of numbers.
+"""
 _OF_DATA = """\
 ## Training data
 
@@ -127,8 +133,9 @@ def probe_page(probe: Probe) -> str:
 
 def probes_page() -> str:
     """The overview of all probes, and their order in the sidebar."""
-    contents = block("{toctree}", "\n".join([":hidden:", "", *(probe.name for probe in (*BUILTIN, *DATA))]))
-    return "\n".join([_PROBES, _overview(BUILTIN), "", _OF_DATA, _overview(DATA), "", _CODES, contents, ""])
+    contents = block("{toctree}", "\n".join([":hidden:", "", *(probe.name for probe in (*BUILTIN, *NUMERIC, *DATA))]))
+    numbers, data = [_OF_NUMBERS, _overview(NUMERIC), ""], [_OF_DATA, _overview(DATA), ""]
+    return "\n".join([_PROBES, _overview(BUILTIN), "", *numbers, *data, _CODES, contents, ""])
 
 
 def _overview(probes: Sequence[Probe]) -> str:
@@ -227,7 +234,7 @@ def config_page() -> str:
     ]
     margins = [
         (f"`{probe.name}.{gate.statistic}`", _limit(gate), gate.unit, _range(gate), inline(gate.because))
-        for probe in (*BUILTIN, *DATA)
+        for probe in (*BUILTIN, *NUMERIC, *DATA)
         for gate in probe.gates
     ]
     rows = table(("setting", "default", "allowed", ""), settings)

@@ -12,7 +12,7 @@ from collapse_audit.probes.pairs.kinds import names
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import BoolArray
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading
-from collapse_audit.probes.statistics.survival import DEPLETED, LOST, Survival, by_text, by_unit, needed_of
+from collapse_audit.probes.statistics.survival import DEPLETED, LOST, Survival, by_text, by_unit, needed_of, worst_of
 from collapse_audit.probes.types import probe
 
 _WIDE = 0.15
@@ -147,17 +147,14 @@ def _kept(pair: Pair, table: Sequence[_Kind]) -> Reading:
     rows = [kind.kept for kind in table if kind.kept.baseline]
     if not rows:
         return NotMeasured(statistic="kinds-kept", reason="no kind of text stands in the baseline")
-    depleted = [row for row in rows if row.bounds[1] < DEPLETED]
-    worst = min(rows, key=lambda row: (row.bounds[1 if depleted else 0], row.retained, row.label))
-    p_value = min((row.p_value for row in depleted), default=worst.p_value)
+    worst, depleted, low, p_value = worst_of(rows)
     gone = max((-kind.change for kind in table if kind.kept in depleted), default=0.0)
-    low = min(row.bounds[0] for row in rows)
     came = _came(pair, table)
     replaced = _replaced(gone, came)
     return Estimate(
         statistic="kinds-kept",
         value=worst.retained,
-        low=min(low, worst.bounds[1]),
+        low=low,
         high=worst.bounds[1],
         method="exact conditional (Clopper-Pearson); the lower bound is the least of all kinds",
         p_value=min(1.0, len(table) * p_value),

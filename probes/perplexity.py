@@ -12,10 +12,11 @@ from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.prompts import compared
 from collapse_audit.probes.statistics.design import BoolArray, Design, FloatArray
+from collapse_audit.probes.statistics.distances import distance
 from collapse_audit.probes.statistics.equal_lengths import by_length, lengths_differ
-from collapse_audit.probes.statistics.estimates import estimate, permutation_p, settling_n
+from collapse_audit.probes.statistics.estimates import permutation_p
 from collapse_audit.probes.statistics.ranks import ranks
-from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, RawPanel, Z
+from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, RawPanel
 from collapse_audit.probes.statistics.tables import side_sums
 from collapse_audit.probes.text.sample import GENERATION_0
 from collapse_audit.probes.trends import followed
@@ -30,7 +31,6 @@ _OVERLAP = 0.2
 """Share of a side's texts that must have a counterpart of equal length: fewer speak for themselves alone."""
 _PORTION = 1 << 17
 """Cells of the cumulated labels in memory at once (1 MiB): what stays in the processor's cache costs a third."""
-_Raw = dict[str, float]
 
 
 @probe(
@@ -126,44 +126,16 @@ def perplexity(pair: Pair) -> Estimate | NotMeasured:
         explanations.append(
             "mass moved to both ends of the histogram: the signature of model collapse in Shumailov et al. 2024"
         )
-    return _distance(
-        x[matched.kept],
-        drawn,
+    w1 = wasserstein(x[matched.kept], drawn, matched)
+    return distance(
+        w1,
+        matched.standard_error(_influence(x[matched.kept], matched)),
         matched,
         kind="loss" if signed else None,
-        raw=shape,
+        raw={"w1": float(w1[0]), **shape},
         notes=tuple(notes),
         explanation="; ".join(explanations),
         evidence=tuple(_second_opinions(pair, matched, drawn)),
-    )
-
-
-def _distance(x: FloatArray, drawn: npt.NDArray[np.uint8], design: Design, *, raw: _Raw, **details: Any) -> Estimate:
-    """W1 of ``x``, shape (D,), its test and its bounds."""
-    w1 = wasserstein(x, drawn, design)
-    bias = float(w1[1:].mean())
-    distance = float(np.sqrt(max(w1[0] ** 2 - bias**2, 0.0)))
-    error = max(design.standard_error(_influence(x, design)), float(w1[1:].std()))
-
-    def needed(margin: float) -> float:
-        def settled(times: float) -> bool:
-            reach = (Z + Z_POWER) * error / np.sqrt(times)
-            return bool(np.hypot(distance, bias / np.sqrt(times)) + reach <= margin or distance - reach > margin)
-
-        return settling_n(min(map(design.documents, (False, True))), settled)
-
-    return estimate(
-        distance,
-        error,
-        scale="linear",
-        worse="higher",
-        p_value=permutation_p(w1, worse="higher"),
-        design=design,
-        method="influence function or permutation spread, normal",
-        high=max(float(w1[0]) + Z * error, distance),
-        n_needed=needed,
-        raw={"w1": float(w1[0]), **raw},
-        **details,
     )
 
 

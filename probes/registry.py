@@ -23,6 +23,11 @@ from collapse_audit.probes.length import length
 from collapse_audit.probes.machine_text import machine_text
 from collapse_audit.probes.mode_coverage import mode_coverage
 from collapse_audit.probes.numbers import numbers
+from collapse_audit.probes.numeric_mean import numeric_mean
+from collapse_audit.probes.numeric_modes import numeric_modes
+from collapse_audit.probes.numeric_spread import numeric_spread
+from collapse_audit.probes.numeric_tails import numeric_tails
+from collapse_audit.probes.numeric_wasserstein import numeric_wasserstein
 from collapse_audit.probes.perplexity import perplexity
 from collapse_audit.probes.prompt_diversity import prompt_diversity
 from collapse_audit.probes.prompts.compared import Compare
@@ -59,6 +64,9 @@ BUILTIN: tuple[Probe, ...] = (
 )
 """What is asked of a generation beside its baseline."""
 
+NUMERIC: tuple[Probe, ...] = (numeric_mean, numeric_spread, numeric_tails, numeric_wasserstein, numeric_modes)
+"""What is asked of a generation whose records hold numbers in place of texts."""
+
 DATA: tuple[Probe, ...] = (human_share, duplicates, contamination, tell_tale, burstiness, machine_text)
 """What is asked of training data before anything is trained on them."""
 
@@ -70,12 +78,12 @@ ENTRY_POINTS = "collapse_audit.probes"
 def all_probes(files: Iterable[Path] = ()) -> tuple[Probe, ...]:
     """The built-in probes of generations, then those of installed packages, then those of ``files``.
 
-    Names are unique, also among those of training data (:data:`DATA`).
+    Names are unique, also among those of numbers (:data:`NUMERIC`) and of training data (:data:`DATA`).
     """
     probes = [*BUILTIN, *_installed()]
     for file in files:
         probes.extend(from_file(file))
-    _unique((*probes, *DATA))
+    _unique((*probes, *NUMERIC, *DATA))
     return tuple(probes)
 
 
@@ -129,7 +137,9 @@ def from_file(file: Path) -> tuple[Probe, ...]:
     except (Exception, SystemExit) as error:  # a file that calls sys.exit(0) must not end the audit as a pass
         raise ProbeError(f"--probes {file}: {type(error).__name__}: {error}") from error
     mine = {id(value): value for value in vars(module).values() if isinstance(value, Probe)}
-    probes = tuple(value for value in mine.values() if all(value is not builtin for builtin in (*BUILTIN, *DATA)))
+    probes = tuple(
+        value for value in mine.values() if all(value is not builtin for builtin in (*BUILTIN, *NUMERIC, *DATA))
+    )
     if not probes:
         raise UsageError(f"--probes {file}: defines no probe; decorate a function with @collapse_audit.probe(…)")
     return probes

@@ -38,6 +38,7 @@ _NOTHING_TO_LOSE = "scores so little that a drop of the margin cannot be seen"
             worse="higher",
             margin=DROP,
             because="one answer in twenty that the baseline gave right is lost",
+            part="task",
             plain="task score",
             says="the score that fell most {drop} in {generation}",
         ),
@@ -225,8 +226,8 @@ def _worst(statistic: str, columns: Sequence[Column], pair: Pair, others: Sequen
         raw={"worst": able[worst].name, **_levels(able[worst], values[worst])},
         evidence=(
             *(
-                {"metric": column.name, **_levels(column, value), "documents": column.damage.size}
-                for column, value in zip(able, values, strict=True)
+                {"metric": column.name, **_levels(column, value), "documents": column.damage.size, **_bounds(low, high)}
+                for column, value, low, high in zip(able, values, lows, highs, strict=True)
             ),
             *(row for column in able for row in _parts(column)),
             *others,
@@ -270,6 +271,11 @@ def _formats(columns: Sequence[Column], values: Sequence[float], lows: Sequence[
 
 def _levels(column: Column, damage: float) -> dict[str, float]:
     return {"baseline": column.baseline, "generation": column.baseline + column.sign * damage}
+
+
+def _bounds(low: float, high: float) -> dict[str, float]:
+    """Of one metric's damage: the simultaneous lower bound and its own upper one, where it has one."""
+    return {"drop_low": float(low), "drop_high": float(high)} if math.isfinite(high) and math.isfinite(low) else {}
 
 
 def _alike(both: Differences) -> float:

@@ -31,6 +31,7 @@ Need = Literal[
     "reference",
     "evaluation",
     "labelled",
+    "numeric",
 ]
 Measure = Callable[[Pair], Reading | Iterable[Reading]]
 OfData = Callable[[TrainingData], Reading | Iterable[Reading]]

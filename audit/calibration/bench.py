@@ -307,6 +307,7 @@ def taken(sample: Sample, rows: IntArray, *, keys: IntArray | None = None) -> Sa
         n_read=rows.size,
         whole=None,
         texts=sample.texts.take(index),
+        numeric=None if sample.numeric is None else sample.numeric[rows],
         tokens=take(sample.tokens, rows),
         label_field=None if sample.label_field is None else sample.label_field.take(index),
         prompts=None if sample.prompts is None else sample.prompts.take(key_index),

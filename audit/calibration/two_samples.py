@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from collapse_audit.lineages.corpora.readers.columns import to_batch
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.registry import BUILTIN
 from collapse_audit.probes.statistics.readings import Estimate, Gate, Reading
@@ -50,6 +53,14 @@ def sample_of(
         digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
     batch = pa.RecordBatch.from_arrays(arrays, names=list(_TYPES))
     return read_sample([batch], name=name, digest=digest.hexdigest(), tokenizer=tokenizer, max_documents=0, seed=0)
+
+
+def numbers_of(numbers: npt.ArrayLike, *, name: str = "memory") -> Sample:
+    """A sample of N records of a number each, shape (N,), or of W, shape (N, W)."""
+    rows = np.asarray(numbers, dtype=np.float64)
+    batch = to_batch([{"numeric": row} for row in rows.tolist()])
+    digest = hashlib.sha256(name.encode() + rows.astype("<f8").tobytes()).hexdigest()
+    return read_sample([batch], name=name, digest=digest, tokenizer=WORDS, max_documents=0, seed=0)
 
 
 def trial(

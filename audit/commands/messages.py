@@ -155,6 +155,19 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "an `nll` is no finite number, 0 or more",
             "write nats per token, positive; leave it out if unknown",
         ),
+        "bad-numeric": (
+            "a `numeric` is no finite number and no list of such",
+            "correct it; texts stand in `text`",
+        ),
+        "missing-numeric": (
+            "a record lacks the field that was named for its numbers",
+            "correct the record, or name another field: `--numeric FIELD`",
+        ),
+        "numeric-size": (
+            "a record holds more or fewer numbers than the first one",
+            "write equally many numbers in every record of a file",
+        ),
+        "numeric-mixed": ("some records hold texts and some hold numbers", "put them into files of their own"),
         "bad-n_tokens": ("`n_tokens` is no whole number, 0 or more", "correct it, or leave it out"),
         "bad-split": ("a `split` is neither train nor holdout", "rename the field if it means something else"),
         "split-incomplete": ("some records have a `split` and some have none", "give one to every record or to none"),

@@ -125,7 +125,7 @@ def new_probe(argv: Sequence[str]) -> int:
     name = new_probe_parser().parse_args(argv).name
     if not re.fullmatch(r"[a-z]+(-[a-z]+)*", name):
         raise UsageError(f"NAME {name!r}: expected lower-case words with hyphens, such as mean-word-length")
-    from collapse_audit.probes.registry import DATA, all_probes
+    from collapse_audit.probes.registry import DATA, NUMERIC, all_probes
 
     taken = next((probe for probe in all_probes() if probe.name == name), None)
     if taken is not None:
@@ -136,7 +136,7 @@ def new_probe(argv: Sequence[str]) -> int:
         "question": f"Has the {name.replace('-', ' ')} changed",
         "question_lower": f"has the {name.replace('-', ' ')} changed",
         "since": ".".join(__version__.split(".")[:2]),
-        "code": _free_code([probe.code for probe in (*all_probes(), *DATA)]),
+        "code": _free_code([probe.code for probe in (*all_probes(), *NUMERIC, *DATA)]),
     }
     files = _built_in(words) if _REGISTRY.is_file() and "BUILTIN" in _REGISTRY.read_text("utf-8") else _own(words)
     for path in files:

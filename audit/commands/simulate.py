@@ -102,6 +102,13 @@ def _add_ngram(kinds: Any) -> None:
     add("--seeds", count, 1, "independent lineages side by side (default %(default)s)")
 
 
+def _add_discrete(kinds: Any) -> None:
+    summary = "numbers: states, each model the shares of what the one before drew"
+    add = _kind(kinds, "discrete", summary, "discrete --states 16 --samples 200", source=False)
+    add("--states", count, 16, "different numbers, their shares by Zipf's law (default %(default)s)")
+    _add_numbers(add, samples=200, refits=20)
+
+
 def _add_gaussian(kinds: Any) -> None:
     summary = "numbers: a Gaussian fitted to what the one before drew"
     add = _kind(kinds, "gaussian", summary, "gaussian --samples 20 --refits 20", source=False)
@@ -114,11 +121,27 @@ def _add_mixture(kinds: Any) -> None:
     _add_numbers(add, samples=40, refits=40)
 
 
-def _add_numbers(add: Callable[..., None], *, samples: int, refits: int) -> None:
+def _add_vae(kinds: Any) -> None:
+    summary = "pictures of digits: a variational autoencoder of what the one before drew (needs PyTorch, scikit-learn)"
+    add = _kind(kinds, "vae", summary, "vae --samples 600", source=False)
+    _add_numbers(add, samples=600, refits=1)
+
+
+def _add_clipped(kinds: Any) -> None:
+    summary = "numbers: a blog's simulation, which drops what lies beyond 2 and adds noise, by hand"
+    add = _kind(kinds, "clipped", summary, "clipped --samples 2000", source=False)
+    _add_rounds(add, samples=2000, refits=1)
+
+
+def _add_rounds(add: Callable[..., None], *, samples: int, refits: int) -> None:
     add("--samples", count, samples, "numbers that each model learns from (default %(default)s)")
-    add("--holdout", count, 500, "further numbers of each generation, to audit (default %(default)s)")
+    add("--holdout", count, 1000, "further numbers of each generation, to audit (default %(default)s)")
     add("--generations", count, 5, "generations after generation 0 (default %(default)s)")
     add("--refits", count, refits, "models from one generation to the next (default %(default)s)")
+
+
+def _add_numbers(add: Callable[..., None], *, samples: int, refits: int) -> None:
+    _add_rounds(add, samples=samples, refits=refits)
     add("--human", finite, 0.0, "alpha: share of the first numbers in what a model learns from (default %(default)s)")
     add("--earlier", finite, 0.0, "beta: share of what all models before the last drew (default %(default)s)")
 
@@ -156,8 +179,11 @@ KINDS: tuple[Callable[[Any], None], ...] = (
     _add_top_p,
     _add_wright_fisher,
     _add_ngram,
+    _add_discrete,
     _add_gaussian,
     _add_mixture,
+    _add_vae,
+    _add_clipped,
     _add_thyroid,
     _add_thyroid_table,
 )

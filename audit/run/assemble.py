@@ -16,6 +16,7 @@ from collapse_audit.reports.plain import plain
 from collapse_audit.run.along import followed_gates
 from collapse_audit.run.overview.baselines import with_losses
 from collapse_audit.run.overview.changed import moved
+from collapse_audit.run.overview.forgetting import forgotten
 from collapse_audit.run.overview.label_survival import survival
 from collapse_audit.run.overview.recipe_claims import recipe_claims
 from collapse_audit.run.overview.stage import overall_stage, stages
@@ -82,7 +83,7 @@ def assembled(
         **from_texts,
         summary=_summary(findings, verdict, code),
         findings=tuple(findings),
-        notes=tuple(dict.fromkeys([*moved(findings, gate_of), *notes, *log_notes])),
+        notes=tuple(dict.fromkeys([*forgotten(findings, gate_of), *moved(findings, gate_of), *notes, *log_notes])),
         environment=_environment(),
     )
 

@@ -114,6 +114,10 @@ def data_plan(
         probes=kept,
     )
     taken = taken_as_text(corpus for corpus in corpora.named().values() if corpus is not None)
+    if taken.numbers:
+        raise UsageError(
+            f"--data {corpora.data.shown}: the records hold numbers; training data are judged by their texts"
+        )
     beside = DataSources(
         reference=sides["reference"],
         evaluation=sides["evaluation"],

@@ -39,6 +39,12 @@ class Measured:
     again: bool | None = None
     """Whether this one was; None where nothing was."""
 
+    @property
+    def of_words(self) -> bool:
+        """Whether it is what a probe of files could only have said of words: of numbers that needs no mention."""
+        neutral = isinstance(self.reading, NotMeasured) and self.reading.neutral
+        return neutral and self.probe.needs == {"files"}
+
 
 def fails(measured: list[Measured], config: AuditConfig, size: int, today: date) -> bool:
     return any(f.gating and counted(f) is Outcome.FAIL for f in judged(measured, config, frozenset(), size, today))
@@ -103,6 +109,7 @@ def _finding(m: Measured, asked_for: frozenset[str], judgement: Judgement | None
         judged=common["judged"] or f"generation {m.comparison.generation}",
         baseline=m.comparison.baseline.name,
         units=m.units,
+        records="records" if "numeric" in m.probe.needs else "texts",
     )
     if m.units is not None:
         common |= {"n_units": m.units.count, "units": m.units.name}

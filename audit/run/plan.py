@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from collapse_audit.errors import UsageError
@@ -133,6 +133,26 @@ def plan(
                     )
                 )
     return Plan(lineage=lineage, comparisons=tuple(comparisons), notes=tuple(dict.fromkeys(notes)))
+
+
+def fits(probe: Probe, numbers: bool) -> bool:
+    """Whether ``probe`` has anything to say of records that hold numbers (else texts): what looks at files does, of
+    both."""
+    return ("numeric" in probe.needs) is numbers or probe.needs == {"files"}
+
+
+def fitting(plan: Plan, *, numbers: bool, asked_for: frozenset[str]) -> Plan:
+    """The plan without probes that have nothing to say of its records, unless the user named them."""
+    comparisons = (
+        replace(each, probes=tuple(p for p in each.probes if fits(p, numbers) or named(p, asked_for)))
+        for each in plan.comparisons
+    )
+    return replace(plan, comparisons=tuple(each for each in comparisons if each.probes))
+
+
+def named(probe: Probe, asked_for: frozenset[str]) -> bool:
+    """Whether the user asked for it by its name or its code."""
+    return not asked_for.isdisjoint({probe.name.lower(), probe.code.lower()})
 
 
 def described(lineage: Lineage, probes: tuple[Probe, ...]) -> tuple[str, ...]:

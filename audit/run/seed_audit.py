@@ -36,7 +36,7 @@ from collapse_audit.reports.document import UNIT_NOTE
 from collapse_audit.run.judge import Measured, fails
 from collapse_audit.run.measure import measured_by
 from collapse_audit.run.one_scorer import under_one_scorer
-from collapse_audit.run.plan import Comparison, Plan, Side, reference_side
+from collapse_audit.run.plan import Comparison, Plan, Side, fits, reference_side
 from collapse_audit.run.reading import label_rule_of, read_side
 from collapse_audit.run.second_look import finer, looked_at_again
 from collapse_audit.settings.config import AuditConfig
@@ -181,6 +181,9 @@ class SeedAudit:
     def _missing(self, probe: Probe, comparison: Comparison) -> NotMeasured | None:
         """What input of the probe is not there. What only one side has is no absence: it leaves the finding open."""
         sides = [self.samples[side.corpus] for side in (comparison.baseline, comparison.current)]
+        if not fits(probe, any(sample.numeric is not None for sample in sides)):
+            held = "texts and no numbers (numeric)" if "numeric" in probe.needs else "numbers and no texts"
+            return NotMeasured(reason=f"the records hold {held}")
         if "labels" in probe.needs:
             if self.rule is None:
                 return NotMeasured(reason="the records carry no labels and no label rule applies")
@@ -254,7 +257,7 @@ class SeedAudit:
             progress(f"{comparison.name}: {probe.name}")
             missing = self._missing(probe, comparison)
             measured += self._asked(probe, pair, missing, config, comparison=comparison, units=units)
-        return measured
+        return [m for m in measured if current.numeric is None or not m.of_words]
 
     @staticmethod
     def _asked(
@@ -310,7 +313,7 @@ class SeedAudit:
         for comparison in self.comparisons:
             current = self.samples.get(comparison.current.corpus)
             training = None if comparison.predecessor is None else self.samples.get(comparison.predecessor.corpus)
-            if current is not None and training is not None:
+            if current is not None and training is not None and current.numeric is None:
                 about = {"seed": comparison.seed, "generation": comparison.generation, "training": training.name}
                 facts.append(about | dataclasses.asdict(copied(current, training)))
         return facts

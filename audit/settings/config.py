@@ -71,8 +71,8 @@ class AuditConfig:
     documents: str = ""
     """What is a document of a plain text file: ``lines`` (as is the empty string), ``paragraphs`` or ``files``."""
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Where records have their ``text``, ``prompt``, ``label`` and ``group``: of several paths the first that is there.
-    """
+    """Where records have their ``text``, ``prompt``, ``label`` and ``group``, or in place of a text their numbers,
+    ``numeric``: of several paths the first that is there."""
     gates: Mapping[tuple[str, str], GateSettings] = field(default_factory=dict)
     """Margins that are not the default, by (probe, statistic)."""
     disabled: frozenset[str] = frozenset()
@@ -158,6 +158,8 @@ class Settings(TypedDict, total=False):
     prompt: str | Sequence[str] | None
     label: str | Sequence[str] | None
     group: str | Sequence[str] | None
+    numeric: str | Sequence[str] | None
+    """The field that holds a number, or a list of numbers, in place of a text."""
 
 
 def load_config(

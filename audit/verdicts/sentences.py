@@ -23,11 +23,18 @@ _ELSE = "a wider margin (collapse-audit calibrate proposes one) or another probe
 
 
 def sentence(
-    gate: Gate, reading: Estimate, judgement: Judgement, *, judged: str, baseline: str, units: Units | None = None
+    gate: Gate,
+    reading: Estimate,
+    judgement: Judgement,
+    *,
+    judged: str,
+    baseline: str,
+    units: Units | None = None,
+    records: str = "texts",
 ) -> str:
     """What an estimate says: its value against its margin, and where nobody can tell, what would help.
 
-    ``judged``: ``generation 4``, or ``the data``. ``units``: what is independent, where that is not texts.
+    ``judged``: ``generation 4``, or ``the data``. ``units``: what is independent, where that is not ``records``.
     """
     statement = _statement(gate, reading.value, judged, baseline)
     match judgement.outcome:
@@ -38,7 +45,7 @@ def sentence(
         case Outcome.CHANGED:
             return f"{statement}; {_limit(gate)}, and a move alone is no loss"
         case Outcome.INCONCLUSIVE:
-            return _open(gate, reading, judgement, statement, units)
+            return _open(gate, reading, judgement, statement, units, records)
         case _:
             return f"{statement}{_bound(gate, reading)}; {_limit(gate)}"
 
@@ -137,14 +144,16 @@ def _wanted(gate: Gate) -> str:
     return f"a change of {_shown(gate, abs(gate.margin), change=True)} in {name}"
 
 
-def _open(gate: Gate, reading: Estimate, judgement: Judgement, statement: str, units: Units | None) -> str:
+def _open(
+    gate: Gate, reading: Estimate, judgement: Judgement, statement: str, units: Units | None, records: str
+) -> str:
     if "prompts-inside" in reading.notes:
         return f"{statement}; {_INSIDE}"
     if not {"too-short", "range", "unknown"}.isdisjoint(reading.notes):
         return f"{statement}; {reading.explanation}"
     one_sided = "one-sided" in reading.notes or not reading.can_fail
     n = min(reading.n_baseline, reading.n_generation)
-    several = "texts" if units is None else f"texts ({count(units.count)} {units.name})"
+    several = records if units is None else f"{records} ({count(units.count)} {units.name})"
     open_sentence = f"{statement}; {count(n)} {several} a side cannot tell {_wanted(gate)} from chance"
     cure = _HELD_OUT if one_sided else _INDEPENDENT if units is not None and units.inferred else _ELSE
     needed = judgement.n_needed

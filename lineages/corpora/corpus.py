@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from collapse_audit.lineages.corpora.readers.columns import RECORD_SCHEMA, NotCl
 from collapse_audit.lineages.corpora.readers.fields import Extraction, Reading, extraction
 from collapse_audit.lineages.corpora.readers.formats import ALLOWED, is_plain_text, read_blocks, split_name
 from collapse_audit.lineages.corpora.readers.read_txt import prose
-from collapse_audit.lineages.corpora.readers.records import check_record
+from collapse_audit.lineages.corpora.readers.records import check_record, is_numeric
 from collapse_audit.lineages.corpora.readers.shapes import is_gold
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import file_digest
@@ -38,6 +38,16 @@ class Told:
 
     extraction: Extraction | None
     """None: they have the plain form."""
+    width: int | None = None
+    """How many numbers a record holds in place of a text: 0 of texts; None where the first record does not tell."""
+
+    @classmethod
+    def of(cls, block: Block, reading: Reading) -> Told:
+        """By the first records of a corpus, as they stand. Raises Unreadable where they do not tell."""
+        how = extraction(block.records, reading)
+        plain = block if how is None else how.apply(block)
+        first = next((record for record in plain.records if isinstance(record, dict)), None)
+        return cls(how, None if first is None else width(first))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +96,11 @@ class Corpus:
 
         ``how``: as the first records of the whole corpus told. Raises InputError beyond the limit of records.
         """
-        for block in self._blocks(how):
+        for block, told in self._blocks(how):
             ids.add(block)
             if ids.records > limits().records:
                 raise InputError([self._problem(too_much("more records", "records"))])
-            batch = self._batch(block, problems)
+            batch = self._batch(block, problems, None if told is None else told.width)
             if batch is not None and batch.num_rows:
                 yield batch
 
@@ -113,7 +123,7 @@ class Corpus:
         with reading(self.where or self.shown, f"a corpus file ({ALLOWED})", "unreadable"):
             first = next((block for block in self._raw_blocks() if block.records), None)
             try:
-                return None if first is None else Told(extraction(first.records, self.reading))
+                return None if first is None else Told.of(first, self.reading)
             except Unreadable as failure:
                 raise InputError([self._problem(failure)]) from None
 
@@ -122,6 +132,11 @@ class Corpus:
         (empty where nothing does). Raises InputError where it cannot be told."""
         with reading(self.where or self.shown, f"a corpus file ({ALLOWED})", "unreadable"):
             return self._taken()
+
+    def width(self) -> int:
+        """How many numbers a record holds, 0 of texts, by the first one. Raises InputError where it cannot be told."""
+        told = self.told()
+        return 0 if told is None or told.width is None else told.width
 
     def _taken(self) -> tuple[str, str]:
         first = next(self._raw_blocks(_PEEK_BYTES), None)
@@ -136,9 +151,13 @@ class Corpus:
             doubt = f"each line is taken as a document, but there are {against}: see --documents" if against else ""
             return f"each {documents.removesuffix('s')}", doubt
         try:
-            how = extraction(first.records, self.reading)
+            told = Told.of(first, self.reading)
         except Unreadable as failure:
             raise InputError([self._problem(failure)]) from None
+        how = told.extraction
+        if told.width:
+            many = "1 number" if told.width == 1 else f"{told.width} numbers"
+            return f"{how.spelled if how else 'numeric'} ({many})", ""
         if how is None or not how.spelled:
             return "text", ""
         gold = is_gold(how.text)
@@ -159,25 +178,28 @@ class Corpus:
             place = self.remote or self.path
             yield from read_blocks(place, self.shown, block_bytes=block_bytes, reading=self.reading)
 
-    def _blocks(self, how: Told | None = None) -> Iterator[Block]:
+    def _blocks(self, how: Told | None = None) -> Iterator[tuple[Block, Told | None]]:
         """The records in the plain form. How they come to it is told by the first block, once for the whole corpus."""
         for block in self._raw_blocks():
             if how is None and block.records:
                 try:
-                    how = Told(extraction(block.records, self.reading))
+                    how = Told.of(block, self.reading)
                 except Unreadable as failure:
-                    yield Block(lines=[failure.line], records=[failure.broken])
+                    yield Block(lines=[failure.line], records=[failure.broken]), None
                     return
-            yield block if how is None or how.extraction is None else how.extraction.apply(block)
+            yield (block if how is None or how.extraction is None else how.extraction.apply(block)), how
 
-    def _batch(self, block: Block, problems: ProblemList) -> pa.RecordBatch | None:
-        """This corpus' part of the block as columns, or None after adding what is wrong with it (or was before)."""
+    def _batch(self, block: Block, problems: ProblemList, numbers: int | None) -> pa.RecordBatch | None:
+        """This corpus' part of the block as columns, or None after adding what is wrong with it (or was before).
+        ``numbers``: as many stand in every record (0: texts; None: that is not known)."""
         classes = None if self.classes is None else frozenset(self.classes)
         try:
             batch = to_batch(block.records, classes=classes)
         except NotClean:
             self._word(block, classes, problems)
         self._check_split(block, problems)
+        if numbers is not None and (numbers or len(problems) or batch["numeric"].null_count < len(batch)):
+            self._check_width(block, problems, numbers)
         if len(problems):
             return None
         if self.split is not None:
@@ -206,6 +228,19 @@ class Corpus:
                 expected = "a split in every record of the file, or in none"
                 problems.add(found, expected, "split-incomplete", line=line, where=self.place(file))
 
+    def _check_width(self, block: Block, problems: ProblemList, numbers: int | None) -> None:
+        """Texts, or equally many numbers, in all records: nothing else can be compared."""
+        for file, line, record in block.places():
+            if not isinstance(record, dict) or (here := width(record)) == numbers:
+                continue
+            place: dict[str, Any] = {"line": line, "where": self.place(file)}
+            if here and numbers:
+                expected = f"{numbers}, as in the first record"
+                problems.add(f"{here} numbers in numeric", expected, "numeric-size", **place)
+            elif here or "text" in record:
+                found = "numbers in a file of texts" if here else "a text in a file of numbers"
+                problems.add(found, "texts in all records, or numbers in all", "numeric-mixed", **place)
+
     def place(self, file: str | None) -> str | None:
         """A file of a corpus that has several, as messages name it."""
         if file is None or self.files is None:
@@ -215,7 +250,7 @@ class Corpus:
     def _name_repeated_ids(self, hashes: frozenset[int], hashed: Callable[[str], int], problems: ProblemList) -> None:
         """A second pass over the file, only where two ids have the same hash: exact, with both places."""
         first: dict[str, int | None] = {}
-        for block in self._blocks():
+        for block, _ in self._blocks():
             for line, name in _ids(block):
                 if hashed(name) not in hashes:
                     continue
@@ -224,6 +259,13 @@ class Corpus:
                     problems.add(found, "each id once", "duplicate-id", line=line)
                 else:
                     first[name] = line
+
+
+def width(record: Mapping[str, Any]) -> int:
+    """How many numbers stand in place of a text; 0 where one does, or should."""
+    if not is_numeric(record):
+        return 0
+    return len(record["numeric"]) if isinstance(record["numeric"], list) else 1
 
 
 def _ids(block: Block) -> Iterator[tuple[int | None, str]]:

@@ -33,7 +33,7 @@ class InMemory:
             return
         for start in range(0, len(self.held), _A_BLOCK):
             part = self.held[start : start + _A_BLOCK]
-            records = [{"text": record} if isinstance(record, str) else record for record in part]
+            records = [_as_record(record) for record in part]
             yield Block(lines=range(start + 1, start + 1 + len(records)), records=records)
 
     def digest(self) -> str:
@@ -60,11 +60,24 @@ def in_memory(texts: Any, *, what: str) -> InMemory:
         kind = type(texts).__name__
         raise UsageError(f"{what}: {kind}; allowed: a path, or a list, data frame, table or data set of texts")
     records = [dict(record) if isinstance(record, Mapping) else record for record in texts]
+    records = [record.tolist() if hasattr(record, "tolist") else record for record in records]  # of numpy
     for number, record in enumerate(islice(records, len(records))):
-        if not isinstance(record, str | dict):
+        if not isinstance(record, str | dict | float | int | list | tuple):
             kind = type(record).__name__
-            raise UsageError(f"{what}: item {number} is a {kind}; allowed: strings, or records such as {{'text': …}}")
+            raise UsageError(
+                f"{what}: item {number} is a {kind}; allowed: strings, numbers, lists of numbers, or records such as "
+                "{'text': …}"
+            )
     return InMemory(records)
+
+
+def _as_record(value: Any) -> Any:
+    """A string is a record that is its text, a number or a list of them one that holds numbers."""
+    if isinstance(value, str):
+        return {"text": value}
+    if isinstance(value, list | tuple):
+        return {"numeric": list(value)}
+    return {"numeric": value} if isinstance(value, int | float) else value
 
 
 def _from_stream(texts: Any, what: str) -> InMemory:

@@ -5,8 +5,8 @@ Three families, by what generations are made of:
 * ``healthy``, ``label-loss``, ``duplicate``, ``loop``, ``perplexity-shift``: the source's own documents, split at
   random so that no two corpora share one (planted.py).
 * ``sharpen``, ``top-p``: words drawn from one model of the whole source (drawn.py).
-* ``wright-fisher``, ``ngram``: each generation learns from what the one before wrote (trained.py); so do ``gaussian``
-  and ``mixture``, whose texts are numbers (numbered.py).
+* ``wright-fisher``, ``ngram``: each generation learns from what the one before wrote (trained.py); so do ``discrete``,
+  ``gaussian``, ``mixture`` and ``vae``, which write numbers; of ``clipped`` a rule is all there is (numbered.py).
 
 And two that make no generation: ``thyroid``, the texts that a first model is to be trained on (thyroid.py), and
 ``thyroid-table``, the same as a clinic's table with all that can be wrong in one (thyroid_table.py).
@@ -15,7 +15,7 @@ The damage itself, as functions from texts to texts, is in damage.py, chain.py, 
 wright_fisher.py. Every generation has held-out texts. The same seed gives the same files.
 
 >>> sorted(KINDS)[:3]
-['duplicate', 'healthy', 'label-loss']
+['clipped', 'discrete', 'duplicate']
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from collapse_audit.lineages.simulation.drawn import simulate_sharpen, simulate_top_p
-from collapse_audit.lineages.simulation.numbered import simulate_gaussian, simulate_mixture
+from collapse_audit.lineages.simulation.numbered import (
+    simulate_clipped,
+    simulate_discrete,
+    simulate_gaussian,
+    simulate_mixture,
+    simulate_vae,
+)
 from collapse_audit.lineages.simulation.output import Output
 from collapse_audit.lineages.simulation.planted import (
     simulate_duplicate,
@@ -50,11 +56,14 @@ KINDS: Mapping[str, Callable[..., Path]] = {
     "top-p": simulate_top_p,
     "wright-fisher": simulate_wright_fisher,
     "ngram": simulate_ngram,
+    "discrete": simulate_discrete,
     "gaussian": simulate_gaussian,
     "mixture": simulate_mixture,
+    "vae": simulate_vae,
+    "clipped": simulate_clipped,
 }
-"""Kind to function: ``(source, output, **parameters)``, without a source for ``wright-fisher``,
-``gaussian`` and ``mixture``; returns the folder."""
+"""Kind to function: ``(source, output, **parameters)``, without a source for ``wright-fisher``
+and those that write numbers; returns the folder."""
 
 REFERENCES: Mapping[str, Callable[..., Path]] = {"thyroid": simulate_thyroid, "thyroid-table": simulate_thyroid_table}
 """Kinds that write a reference, or a table to make one of, and no generation: ``(output, **parameters)``; returns the

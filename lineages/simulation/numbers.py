@@ -1,4 +1,5 @@
-"""Models of numbers that learn from what they wrote themselves: a Gaussian, a mixture, and a blog's clipped normal.
+"""Models of numbers that learn from what they wrote themselves: a table of states, a Gaussian, a mixture, and a blog's
+clipped normal.
 
 Shumailov et al. 2024 prove collapse where a model cannot be simpler: fit a Gaussian to N numbers, draw N from it, fit
 again (Theorem 3.1). With unbiased estimators, in one dimension::
@@ -20,10 +21,11 @@ import numpy.typing as npt
 from collapse_audit.errors import UsageError
 
 FloatArray = npt.NDArray[np.float64]
+"""Numbers, shape (N,), or records of several, shape (N, W)."""
 Draw = Callable[[int, np.random.Generator], FloatArray]
 """A model: (how many, rng) to so many numbers."""
 Fit = Callable[[FloatArray], Draw]
-"""How a model is learned from numbers, shape (N,)."""
+"""How a model is learned from numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,25 @@ class Gaussian:
 def gaussian(numbers: FloatArray) -> Gaussian:
     """The normal law with the numbers' mean and unbiased variance."""
     return Gaussian(float(numbers.mean()), float(numbers.std(ddof=1)))
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """A discrete law. Of a chain of such models every state that no sample caught is gone for good, and one state alone
+    is absorbing: it draws itself for ever (Shumailov et al. 2024, discrete distributions with exact approximation)."""
+
+    values: FloatArray
+    shares: FloatArray
+    """Shape (M,), which sum to 1."""
+
+    def __call__(self, count: int, rng: np.random.Generator) -> FloatArray:
+        return np.asarray(rng.choice(self.values, count, p=self.shares), np.float64)
+
+
+def states(numbers: FloatArray) -> States:
+    """The shares of the values that the numbers have: nothing is approximated."""
+    values, counts = np.unique(numbers, return_counts=True)
+    return States(values, counts / counts.sum())
 
 
 def mixture(components: int = 2) -> Fit:
@@ -93,11 +114,11 @@ ALONE = Mix()
 def generations(
     original: FloatArray, fit: Fit, rounds: int, rng: np.random.Generator, *, mix: Mix = ALONE
 ) -> Iterator[Draw]:
-    """Models 0 to ``rounds``: model 0 learns from ``original``, shape (N,), every other from N numbers by ``mix``."""
+    """Models 0 to ``rounds``: model 0 learns from ``original``, N records, every other from N records by ``mix``."""
     model = fit(original)
     yield model
     drawn: list[FloatArray] = []
-    size = original.size
+    size = len(original)
     for _ in range(rounds):
         drawn.append(model(size, rng))
         model = fit(_mixed(original, drawn, mix, rng))
@@ -108,7 +129,7 @@ def _mixed(original: FloatArray, drawn: list[FloatArray], mix: Mix, rng: np.rand
     """N numbers without replacement; before there is anything earlier, its share is the newest's."""
     if mix == ALONE:
         return drawn[-1]
-    size = original.size
+    size = len(original)
     human = round(mix.original * size)
     before = round(mix.earlier * size) if len(drawn) > 1 else 0
     parts = [rng.choice(original, human, replace=False), rng.choice(drawn[-1], size - human - before, replace=False)]

@@ -27,7 +27,7 @@ from collapse_audit.probes.statistics import estimates, tables
 from collapse_audit.probes.statistics.all_documents import compare_means
 from collapse_audit.probes.statistics.design import Design, FloatArray, IntArray, by_document, by_key
 from collapse_audit.probes.statistics.lengths import matched_length
-from collapse_audit.probes.statistics.readings import Reading, Worse
+from collapse_audit.probes.statistics.readings import NotMeasured, Reading, Worse
 from collapse_audit.probes.text.census import Census, TextCounts
 from collapse_audit.probes.text.labels import LabelRule, Labels
 from collapse_audit.probes.text.ngrams import take, truncated
@@ -177,6 +177,19 @@ class Pair:
         """Which of the D documents are of which of M nested kinds of text; shape (D, M)."""
         return kinds(self.tokens, *self._folded)
 
+    @cached_property
+    def numeric(self) -> FloatArray | NotMeasured:
+        """The numbers of the D documents of the design, shape (D, W), or why the two sides have none to compare."""
+        baseline, generation = self.baseline.numeric, self.generation.numeric
+        if baseline is None or generation is None:
+            neutral = baseline is None and generation is None
+            return NotMeasured(reason="the records hold no numbers (numeric)", neutral=neutral)
+        widths = baseline.shape[1], generation.shape[1]
+        if widths[0] != widths[1]:
+            reason = f"a record of the baseline holds {widths[0]} numbers, one of the generation {widths[1]}"
+            return NotMeasured(reason=reason, neutral=False)
+        return np.asarray(np.concatenate((baseline, generation))[self.design.kept])
+
     def spelled(self, ids: IntArray) -> str:
         """Token ids of this pair as text."""
         return " ".join(self.tokens.vocabulary[int(i)].as_py() for i in ids)
@@ -230,6 +243,8 @@ class Pair:
     def openings(self) -> Openings | None:
         """Openings that pair texts of the two sides, where no field tells the prompts of both."""
         if self.baseline.prompts is not None and self.generation.prompts is not None:
+            return None
+        if self.baseline.numeric is not None or self.generation.numeric is not None:
             return None
         return shared_openings(self.tokens, self.design.side[self.design.block])
 

@@ -22,7 +22,7 @@ from collapse_audit.probes.statistics.design import MIN_UNITS, IntArray, Kind
 from collapse_audit.probes.text.ngrams import recoded
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import Tokens
-from collapse_audit.probes.text.views import views
+from collapse_audit.probes.text.views import Features, views
 
 UnitSetting = Literal["auto", "group", "prompt", "run", "document"]
 UNITS: tuple[UnitSetting, ...] = ("auto", "group", "prompt", "run", "document")
@@ -98,6 +98,8 @@ def _choose(samples: list[Sample], setting: UnitSetting, seed: int) -> Unit:
         return _runs(samples, [neighbours_of(sample, seed) for sample in samples], forced=True)
     if min(sizes) < 2 * MIN_UNITS:
         return Unit(kind="document")
+    if any(sample.numeric is not None for sample in samples):  # equal numbers are no copies of each other
+        return _ordered(samples, seed)
     neighbours = [_ordered(samples, seed), _clumped(samples, seed)]
     return min(neighbours, key=lambda unit: _units(unit, sizes))
 
@@ -201,7 +203,7 @@ def _same_order(samples: list[Sample], seed: int) -> Unit | None:
     if count < 2:
         return None
     rng = _stream(samples, seed, "order")
-    same, start, here = views(joined(samples), rng), 0, []
+    same, start, here = _views(samples, rng), 0, []
     for sample in samples:
         here.append(start + (np.arange(least) * len(sample) + len(sample) // 2) // least)
         start += len(sample)
@@ -248,8 +250,18 @@ def neighbours_of(sample: Sample, seed: int) -> Neighbours:
     """What the order of one file says; computed once a sample."""
     if seed not in sample.order:
         rng = _stream([sample], seed, "neighbours")
-        sample.order[seed] = neighbours(views(sample.tokens, rng), rng)
+        sample.order[seed] = neighbours(_views([sample], rng), rng)
     return sample.order[seed]
+
+
+def _views(samples: Sequence[Sample], rng: np.random.Generator) -> dict[str, Features]:
+    """What records of all samples resemble each other by: their words, or their numbers."""
+    numbers = [sample.numeric for sample in samples if sample.numeric is not None]
+    if len(numbers) < len(samples) or len({each.shape[1] for each in numbers}) > 1:
+        return views(joined(samples), rng)
+    columns = np.concatenate(numbers)
+    spread = columns.std(axis=0)
+    return {"numeric": ((columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1.0)).astype(np.float32)}
 
 
 def in_runs(sample: Sample, seed: int) -> Sample:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from collapse_audit.errors import ProbeError
 
 Worse = Literal["higher", "lower"]
-Part = Literal["tail", "bulk"]
+Part = Literal["tail", "bulk", "task"]
 Mechanism = Literal["sharpening", "drift"]
 Kind = Literal["loss", "move"]
 """What lies beyond a margin: damage (less tail, fewer types, more loops), or only another distribution. A richer or a
@@ -56,7 +56,8 @@ class Gate:
     because: str
     """Why this margin; echoed in every report."""
     part: Part | None = None
-    """What its failure says was lost: something rare, or the bulk of the text; None: damage without a stage."""
+    """What its failure says was lost: something rare, or the bulk of the text, which have a stage, or a task,
+    which has none; None: damage without a stage."""
     late: float | None = None
     """Where the interval's end that is kinder to the model lies beyond this, the bulk is gone; None: wherever a gate of
     the bulk fails."""

@@ -152,6 +152,15 @@ def by_unit(carried: BoolArray, unit: IntArray) -> BoolArray:
     return any_of
 
 
+def worst_of(rows: Sequence[Survival]) -> tuple[Survival, list[Survival], float, float]:
+    """The category that stands worst, those that are depleted, the least lower bound of all, and Fisher's p of it
+    before it is corrected for how many there are."""
+    depleted = [row for row in rows if row.bounds[1] < DEPLETED]
+    worst = min(rows, key=lambda row: (row.bounds[1 if depleted else 0], row.retained, row.label))
+    p_value = min((row.p_value for row in depleted), default=worst.p_value)
+    return worst, depleted, min(min(row.bounds[0] for row in rows), worst.bounds[1]), p_value
+
+
 def needed_of(table: Sequence[Survival]) -> float:
     """Texts a side at which every category would be told present or depleted, were its shares to stay as they are."""
     n = max(table[0].n_baseline, table[0].n_generation)

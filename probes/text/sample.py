@@ -57,6 +57,8 @@ class Sample:
     """Shape (N,): mean negative log-likelihood under generation 0, nats a token; NaN where a record has none."""
     n_tokens: FloatArray | None = None
     """Shape (N,): length in the model's own tokens; NaN where a record has none."""
+    numeric: FloatArray | None = None
+    """Shape (N, W): the numbers that stand in place of texts; the texts are then these numbers. None of texts."""
     scores: Mapping[str, FloatArray] = field(default_factory=dict)
     """Likelihoods that lie beside the corpus, by scorer (``name@digest``); each of shape (N,), as ``nll``."""
 
@@ -187,6 +189,7 @@ def sample_of(drawn: Draw, *, name: str, digest: str, tokenizer: Tokenizer, whol
         groups=_present(columns["group"]),
         nll=_numbers(nll),
         n_tokens=_numbers(_one(table["n_tokens"])) if "n_tokens" in table.column_names else None,
+        numeric=_rows(_one(table["numeric"])) if "numeric" in table.column_names else None,
         scores={
             name.removeprefix(SCORES): numbers
             for name in table.column_names
@@ -200,6 +203,13 @@ def _numbers(column: pa.Array) -> FloatArray | None:
     if column.null_count == len(column):
         return None
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _rows(column: pa.Array) -> FloatArray | None:
+    """Lists of equally many numbers as a table."""
+    if column.null_count:
+        return None
+    return np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=np.float64).reshape(len(column), -1)
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

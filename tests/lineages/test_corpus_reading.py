@@ -37,6 +37,7 @@ FULL = {
     "group": "patient 7",
     "nll": 2.5,
     "n_tokens": 3,
+    "numeric": None,
 }
 BARE = dict.fromkeys(FULL) | {"text": ""}
 

@@ -14,10 +14,23 @@ import pytest
 from scipy.special import psi
 from scipy.stats import norm
 
+from collapse_audit import audit
 from collapse_audit.errors import UsageError
 from collapse_audit.lineage_cli import main
 from collapse_audit.lineages.disk.load import load_lineage
-from collapse_audit.lineages.simulation.numbers import Gaussian, Mix, clipped, gaussian, generations, mixture
+from collapse_audit.lineages.simulation.autoencoder import autoencoder, digits
+from collapse_audit.lineages.simulation.numbers import (
+    Gaussian,
+    Mix,
+    States,
+    clipped,
+    gaussian,
+    generations,
+    mixture,
+    states,
+)
+from collapse_audit.lineages.simulation.wright_fisher import zipf
+from collapse_audit.probes.registry import NUMERIC
 
 N, ROUNDS, PATHS = 20, 10, 2000
 C4 = sqrt(2 / (N - 1)) * exp(lgamma(N / 2) - lgamma((N - 1) / 2))
@@ -126,7 +139,7 @@ def test_the_blogs_variance_settles_far_from_zero_while_its_numbers_run_out() ->
     assert variances[-1] > 0.5
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "mixture"])
+@pytest.mark.parametrize("kind", ["discrete", "gaussian", "mixture"])
 def test_a_lineage_of_numbers_is_whole_and_repeatable(kind: str, tmp_path: Path) -> None:
     for name, more in (("a", ()), ("b", ()), ("mixed", ("--human", "0.25", "--earlier", "0.25"))):
         assert (
@@ -143,9 +156,11 @@ def test_a_lineage_of_numbers_is_whole_and_repeatable(kind: str, tmp_path: Path)
         ("reference", "gen_0/texts.jsonl"),
         ("reference", "gen_0/texts.jsonl", "gen_1/texts.jsonl"),
     ]
-    held = [json.loads(line)["text"] for line in (tmp_path / "a/gen_1/holdout.jsonl").read_text("utf-8").splitlines()]
-    assert len(held) == 500
-    assert all(np.isfinite(float(text)) for text in held)
+    held = [
+        json.loads(line)["numeric"] for line in (tmp_path / "a/gen_1/holdout.jsonl").read_text("utf-8").splitlines()
+    ]
+    assert len(held) == 1000
+    assert np.isfinite(held).all()
 
 
 def test_sizes_that_cannot_be_fitted_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,3 +179,89 @@ def test_what_is_held_out_is_drawn_anew_also_where_it_is_as_many(tmp_path: Path)
 def test_shares_that_leave_nothing_to_the_newest_are_allowed(tmp_path: Path) -> None:
     argv = ["simulate", "gaussian", "--human", "0.9", "--earlier", "0.1", "--out", str(tmp_path / "a")]
     assert main(argv) == 0  # 1 - 0.9 - 0.1 is -2.8e-17 to a computer
+
+
+# States: statistics of Wright and Fisher's process, in closed form
+
+
+def test_states_that_no_sample_caught_are_gone_and_one_alone_is_absorbing() -> None:
+    rng = np.random.default_rng(3)
+    models = list(generations(rng.choice(5.0 + np.arange(6), 20), states, 200, rng))
+    alive = [set(model.values.tolist()) for model in models if isinstance(model, States)]
+    assert all(after <= before for before, after in pairwise(alive))
+    assert len(alive[-1]) == 1
+    assert set(models[-1](10, rng).tolist()) == alive[-1]
+
+
+def test_states_and_their_diversity_die_out_as_in_closed_form() -> None:
+    """E states = sum 1 - (1 - p)^N after one sample; E(1 - sum q^2) = (1 - 1/N)^k (1 - sum p^2) after k; E q = p."""
+    p, size, rounds, count = zipf(8), 15, 6, 3000
+    rng = np.random.default_rng(4)
+    seen, diversity, first = [], [], []
+    for _ in range(count):
+        start = rng.choice(np.arange(8.0), size, p=p)
+        models = [model for model in generations(start, states, rounds, rng) if isinstance(model, States)]
+        seen.append(len(models[0].values))
+        diversity.append(1 - (models[-1].shares ** 2).sum())
+        first.append(float(models[-1].shares[models[-1].values == 0].sum()))
+    assert agrees(np.array(seen), float((1 - (1 - p) ** size).sum()))
+    assert agrees(np.array(diversity), (1 - 1 / size) ** (rounds + 1) * (1 - (p**2).sum()))
+    assert agrees(np.array(first), float(p[0]))
+
+
+# Autoencoder
+
+
+def test_an_autoencoder_draws_pictures_that_look_like_what_it_learned() -> None:
+    """Two kinds of pictures, one dark above and one below: what is drawn is of both, and nearly nothing else."""
+    rng = np.random.default_rng(0)
+    top = np.repeat([[1.0, 0.0]], 32, axis=1)
+    pictures = np.concatenate((np.repeat(top, 150, axis=0), np.repeat(1 - top, 150, axis=0)))
+    drawn = autoencoder(0)(pictures)(400, rng)
+    assert drawn.shape == (400, 64)
+    assert ((drawn >= 0) & (drawn <= 1)).all()
+    upper = drawn[:, :32].mean(axis=1)
+    assert (np.abs(upper - 0.5) > 0.4).mean() > 0.5
+    assert 0.2 < (upper > 0.5).mean() < 0.8
+    again = autoencoder(0)(pictures)(400, np.random.default_rng(0))
+    assert again == pytest.approx(drawn)
+
+
+def test_peoples_digits_come_with_the_library() -> None:
+    assert digits().shape == (1797, 64)
+    assert (digits().min(), digits().max()) == (0, 1)
+
+
+def test_more_digits_than_there_are_cannot_be_learned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "vae", "--samples", "1798", "--out", str(tmp_path / "a")]) == 4
+    assert "1798 samples; there are 1,797 digits" in capsys.readouterr().err
+
+
+# Audited
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "failing", "options"),
+    [
+        ("discrete", "early", {"numeric-tails", "numeric-modes"}, ()),
+        ("gaussian", "late", {"numeric-spread"}, ("--refits", "60")),
+        ("mixture", "late", {"numeric-spread"}, ()),
+        ("vae", "late", {"numeric-spread"}, ("--samples", "200", "--holdout", "300")),
+        ("clipped", "early", {"numeric-tails"}, ("--refits", "5", "--holdout", "2000")),
+    ],
+)
+def test_the_five_lineages_are_red_and_of_the_right_stage(
+    kind: str, stage: str, failing: set[str], options: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert main(["simulate", kind, "--generations", "1", "--out", str(tmp_path / kind), *options]) == 0
+    report = audit(tmp_path / kind)
+    assert (report.verdict.value, report.stage.value) == ("collapse", stage)
+    assert failing <= {finding.probe for finding in report.findings if finding.outcome.value == "fail"}
+    assert {finding.probe for finding in report.findings} == {*(probe.name for probe in NUMERIC), "integrity"}
+
+
+@pytest.mark.parametrize("kind", ["discrete", "gaussian"])
+def test_models_of_the_first_numbers_alone_do_not_collapse(kind: str, tmp_path: Path) -> None:
+    argv = ["--human", "1", "--generations", "1", "--holdout", "2000", "--out", str(tmp_path / kind)]
+    assert main(["simulate", kind, *argv]) == 0
+    assert not [finding for finding in audit(tmp_path / kind).findings if finding.outcome.value in ("fail", "changed")]

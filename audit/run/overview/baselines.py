@@ -45,6 +45,8 @@ def baselines(
         sample, key = samples.get(comparison.baseline.corpus), (comparison.seed, comparison.baseline.name)
         if key in rows or not comparison.gating or sample is None or isinstance(sample, PackedSample):
             continue
+        if sample.numeric is not None:
+            continue  # numbers do not loop, and equal ones are no copies
         beside = (
             None if people is None or comparison.baseline.name.startswith("reference") else samples.get(people.corpus)
         )

@@ -15,7 +15,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from collapse_audit.lineages.corpora.readers.records import LOWEST_NLL, MOST_TOKENS, SPLITS
+from collapse_audit.lineages.corpora.readers.records import (
+    LOWEST_NLL,
+    MOST_TOKENS,
+    SPLITS,
+    is_finite,
+    is_numeric,
+)
+from collapse_audit.lineages.files.door import limits
 
 RECORD_SCHEMA = pa.schema(
     [
@@ -26,6 +33,7 @@ RECORD_SCHEMA = pa.schema(
         pa.field("group", pa.string()),
         pa.field("nll", pa.float64()),
         pa.field("n_tokens", pa.int64()),
+        pa.field("numeric", pa.list_(pa.float64())),
     ]
 )
 
@@ -35,11 +43,18 @@ class NotClean(Exception):  # noqa: N818 - a doubt, not an error: the slow check
 
 
 def to_batch(records: Sequence[Any], *, classes: frozenset[str] | None = None) -> pa.RecordBatch:
-    """The records as a batch of RECORD_SCHEMA (all columns, null where absent). Raises NotClean if any is bad."""
+    """The records as a batch of RECORD_SCHEMA (all columns, null where absent). Raises NotClean if any is bad.
+
+    The text of a record of numbers is the numbers, so that copies, files and draws of them are what they are of texts.
+    """
     _only(records, dict)
-    texts = [record.get("text") for record in records]
-    _only(texts, str)
     present = set(chain.from_iterable(records))
+    numeric = _numeric(records, present)
+    texts = [
+        record.get("text") if numbers is None else " ".join(map(repr, numbers))
+        for record, numbers in zip(records, numeric, strict=True)
+    ]
+    _only(texts, str)
     if "split" in present:
         splits = [record.get("split") for record in records]
         _only(splits, str, NoneType)
@@ -52,6 +67,7 @@ def to_batch(records: Sequence[Any], *, classes: frozenset[str] | None = None) -
         "group": _names(records, present, "group"),
         "nll": _nll(records, present),
         "n_tokens": _n_tokens(records, present),
+        "numeric": pa.array(numeric, RECORD_SCHEMA.field("numeric").type),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in RECORD_SCHEMA.names], schema=RECORD_SCHEMA)
 
@@ -124,6 +140,18 @@ def _nll(records: Sequence[Any], present: set[str]) -> pa.Array:
         raise NotClean from None
     _require(all(value is None or (math.isfinite(value) and value >= LOWEST_NLL) for value in numbers))
     return pa.array(numbers, pa.float64())
+
+
+def _numeric(records: Sequence[Any], present: set[str]) -> list[list[float] | None]:
+    """The numbers of every record that holds some in place of a text."""
+    if "numeric" not in present:
+        return [None] * len(records)
+    found = [record["numeric"] if is_numeric(record) else None for record in records]
+    lists = [value if type(value) is list or value is None else [value] for value in found]
+    _require(all(numbers is not None or "text" in record for numbers, record in zip(lists, records, strict=True)))
+    _require({len(numbers) for numbers in lists if numbers is not None} <= set(range(1, limits().columns + 1)))
+    _require(all(is_finite(number) for numbers in lists if numbers is not None for number in numbers))
+    return [None if numbers is None else [float(number) for number in numbers] for numbers in lists]
 
 
 def _n_tokens(records: Sequence[Any], present: set[str]) -> pa.Array:

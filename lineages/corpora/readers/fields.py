@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from collapse_audit.lineages.corpora.readers.blocks import Block
+from collapse_audit.lineages.corpora.readers.records import is_numeric
 from collapse_audit.lineages.corpora.readers.shapes import (
     GOLD,
     INSTEAD_OF,
@@ -23,7 +24,7 @@ from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.failures import Unreadable
 from collapse_audit.lineages.files.problems import shorten
 
-FIELDS = ("text", "prompt", "label", "group")
+FIELDS = ("text", "prompt", "label", "group", "numeric")
 """What a user may name a field for."""
 _LOOKED_AT = 100
 _KEPT = ("group", "nll", "n_tokens", "split")
@@ -40,13 +41,15 @@ class Reading:
     prompt: tuple[str, ...] = ()
     label: tuple[str, ...] = ()
     group: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    """Of numbers in place of a text."""
     documents: str = ""
     """Of plain text: ``lines``, ``paragraphs`` or ``files``."""
 
     @property
     def names_fields(self) -> bool:
         """Whether any field is named."""
-        return bool(self.text or self.prompt or self.label or self.group)
+        return bool(self.text or self.prompt or self.label or self.group or self.numeric)
 
 
 def reading_of(fields: Mapping[str, Any], documents: str = "") -> Reading:
@@ -63,6 +66,8 @@ class Extraction:
     prompt: tuple[tuple[str, ...], ...] = ()
     label: str = ""
     group: str = ""
+    numeric: str = ""
+    """The path of numbers, which stand in place of a text."""
     labels: bool = True
     """Whether ``label`` and ``labels`` beside the text are taken, where no field is named."""
     plain: bool = False
@@ -83,12 +88,17 @@ class Extraction:
         return Block(lines=lines, records=records, files=files if block.files is not None else None)
 
     def _documents(self, record: Mapping[str, Any]) -> Iterator[Any]:
-        texts = list(_at(record, self.text))
+        texts = list(_at(record, self.numeric or self.text))
         if not texts:
             keys = ", ".join(f'"{str(key)[:40]}"' for key in list(record)[:10]) or "none"
-            yield Broken(found=f'no "{self.text}" (keys: {keys})', expected="a text there", slug="missing-text")
+            path, what = (self.numeric, "a number, or a list of them,") if self.numeric else (self.text, "a text")
+            slug = "missing-numeric" if self.numeric else "missing-text"
+            yield Broken(found=f'no "{path}" (keys: {keys})', expected=f"{what} there", slug=slug)
             return
         shared = self._shared(record)
+        if self.numeric:
+            yield {**shared, "numeric": texts[0]}
+            return
         for value in texts:
             for document in _read(value):
                 if isinstance(document, Broken):
@@ -128,17 +138,26 @@ def extraction(records: Sequence[Any], reading: Reading) -> Extraction | None:
     known = [record for record in records if isinstance(record, dict)][:_LOOKED_AT]
     if not known or not (reading.names_fields or "text" not in known[0]):
         return None
-    text = _named("text", reading.text, known)
-    if text is None and "text" in known[0]:
-        made = Extraction(text="text", plain=True, prompt=(("prompt",),))
-    elif text is None:
-        shape = _recognised(known)
-        if shape is None:
-            return None
-        made = Extraction(text=shape.text, prompt=shape.prompt, labels=shape.labels)
-    else:
-        made = Extraction(text=text, prompt=PROMPTS, labels=text != "predict", plain=text == "text")
-    return _completed(made, reading, known)
+    made = _where(reading, known)
+    return None if made is None else _completed(made, reading, known)
+
+
+def _where(reading: Reading, known: Sequence[Mapping[str, Any]]) -> Extraction | None:
+    """Where the text, or what stands in its place, is; None where nothing is known to be."""
+    if reading.text and reading.numeric:
+        raise Unreadable("both --text and --numeric", "one of them", "ambiguous-text")
+    if numeric := _named("numeric", reading.numeric, known):
+        return Extraction(text="", numeric=numeric, prompt=(("prompt",),))
+    if text := _named("text", reading.text, known):
+        return Extraction(text=text, prompt=PROMPTS, labels=text != "predict", plain=text == "text")
+    if "text" in known[0]:
+        return Extraction(text="text", plain=True, prompt=(("prompt",),))
+    shape = _recognised(known)
+    if shape is not None:
+        return Extraction(text=shape.text, prompt=shape.prompt, labels=shape.labels)
+    if is_numeric(known[0]) and reading.names_fields:
+        return Extraction(text="", numeric="numeric", prompt=(("prompt",),))
+    return None
 
 
 def _completed(made: Extraction, reading: Reading, known: Sequence[Mapping[str, Any]]) -> Extraction:
@@ -146,7 +165,7 @@ def _completed(made: Extraction, reading: Reading, known: Sequence[Mapping[str, 
     prompt = _named("prompt", reading.prompt, known)
     prompts = made.prompt if prompt is None else ((prompt,),)
     prompts = tuple(fitting for fitting in prompts if fitting[0].split(".")[0] != made.text.split(".")[0])
-    words = _in_words(made.text, known)
+    words = _in_words(made.text, known) if made.text else _spelled(made.numeric)
     used = next(
         (fitting for fitting in prompts if any(_prompt(record, (fitting,)) is not None for record in known)), None
     )
@@ -158,6 +177,7 @@ def _completed(made: Extraction, reading: Reading, known: Sequence[Mapping[str, 
         prompt=() if used is None else (used,) if prompt is not None else prompts,
         label=_named("label", reading.label, known) or "",
         group=_named("group", reading.group, known) or "",
+        numeric=made.numeric,
         labels=made.labels,
         plain=made.plain,
         spelled=words,

@@ -22,7 +22,7 @@ ALLOWED = ".jsonl, .json, .parquet, .arrow, .csv, .tsv or .txt, each also with .
 DOCUMENTS = (".txt", ".md")
 """Ends of names of files that are a document each, in a folder of such."""
 
-RECORD_FIELDS = frozenset({"text", "id", "prompt", "label", "labels", "group", "nll", "n_tokens", "split"})
+RECORD_FIELDS = frozenset({"text", "id", "prompt", "label", "labels", "group", "nll", "n_tokens", "split", "numeric"})
 """What a record may say to the audit; other fields are allowed and not read."""
 
 
@@ -68,10 +68,11 @@ def _blocks(path: Place, suffix: str, packing: str, block_bytes: int, reading: R
     elif suffix == ".json":
         yield from json_blocks(path, packing=packing, block_bytes=block_bytes)
     elif suffix in (".csv", ".tsv"):
-        yield from csv_blocks(path, packing=packing, block_bytes=block_bytes, tabs=suffix == ".tsv")
+        tabs = suffix == ".tsv"
+        yield from csv_blocks(path, packing=packing, block_bytes=block_bytes, tabs=tabs, numeric=reading.numeric)
     elif suffix == ".txt":
         yield from txt_blocks(path, packing=packing, block_bytes=block_bytes, documents=reading.documents)
     else:
         blocks = parquet_blocks if suffix == ".parquet" else arrow_blocks
-        named = (*reading.text, *reading.prompt, *reading.label, *reading.group)
+        named = (*reading.text, *reading.prompt, *reading.label, *reading.group, *reading.numeric)
         yield from blocks(path, packing=packing, block_bytes=block_bytes, fields=RECORD_FIELDS, named=named)

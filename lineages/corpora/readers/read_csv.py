@@ -1,7 +1,7 @@
 """Reads ``.csv`` and ``.tsv``: double quotes, a header line; quoted cells may hold line ends.
 
 Cells are separated by commas, semicolons, tabs or bars: told from the first lines of the file. Where they are not
-separated by commas, a number may be written with one.
+separated by commas, a number may be written with one. A ``numeric`` cell is a number or a JSON list of numbers.
 
 An empty ``text`` cell is an empty document; any other empty cell says nothing (null). A ``labels`` cell is a JSON list
 (``["3", "4"]``), because any separator could stand inside a label; a ``label`` cell is one label as it stands.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -27,10 +27,13 @@ _LOOKED_AT = 65536
 _ROWS_LOOKED_AT = 20
 
 
-def csv_blocks(path: Place, *, packing: str, block_bytes: int, tabs: bool = False) -> Iterator[Block]:
+def csv_blocks(
+    path: Place, *, packing: str, block_bytes: int, tabs: bool = False, numeric: Sequence[str] = ()
+) -> Iterator[Block]:
     """Blocks of one dict a row. Raises Unreadable for a header that does not fit.
 
-    ``tabs``: cells are separated by tabs unless the first lines say otherwise.
+    ``tabs``: cells are separated by tabs unless the first lines say otherwise. ``numeric``: columns of numbers, besides
+    the one of that name.
     """
     # The csv module stops at 128 KiB a cell unless told otherwise. The limit still ends a quote that is never closed
     # before it swallows a huge file. It is a setting of the whole process, and only ever raised.
@@ -44,8 +47,9 @@ def csv_blocks(path: Place, *, packing: str, block_bytes: int, tabs: bool = Fals
     lines: list[int] = []
     records: list[Any] = []
     size = 0
+    convert = {**_CONVERT, **dict.fromkeys(numeric, _numbers)}
     try:
-        for line, record in _numbered(rows, header, source, comma=delimiter != ","):
+        for line, record in _numbered(rows, header, source, convert, comma=delimiter != ","):
             lines.append(line)
             records.append(record)
             size += source.take_size()
@@ -58,7 +62,9 @@ def csv_blocks(path: Place, *, packing: str, block_bytes: int, tabs: bool = Fals
     yield Block(lines=lines, records=records)
 
 
-def _numbered(rows: Any, header: list[str], source: _Lines, *, comma: bool) -> Iterator[tuple[int, Any]]:
+def _numbered(
+    rows: Any, header: list[str], source: _Lines, convert: _Converters, *, comma: bool
+) -> Iterator[tuple[int, Any]]:
     """Each row with the line that it begins on."""
     while True:
         line = rows.line_num + 1
@@ -69,7 +75,7 @@ def _numbered(rows: Any, header: list[str], source: _Lines, *, comma: bool) -> I
         if broken or isinstance(row, Broken):
             yield line, broken or row
         elif row:
-            yield line, _record(header, row, comma=comma)
+            yield line, _record(header, row, convert, comma=comma)
         elif len(header) == 1:
             yield line, _blank_in_one_column()
 
@@ -143,14 +149,14 @@ def _header(rows: Any, source: _Lines) -> list[str] | None:
 
 
 def _delimiter(start: str, *, tabs: bool) -> str:
-    """What separates the cells: the one under which a column is called ``text``, else the one that cuts the first
-    rows into the most cells, all alike."""
+    """What separates the cells: the one under which a column is called ``text`` (or ``numeric``, where it cuts the
+    first rows alike: decimal commas do not), else the one that cuts them into the most cells, all alike."""
     best, most = "\t" if tabs else ",", 1
     for delimiter in "\t,;|" if tabs else ",;\t|":
         rows = _rows(start, delimiter)
-        if rows and "text" in rows[0]:
-            return delimiter
         widths = {len(row) for row in rows if row}
+        if rows and ("text" in rows[0] or ("numeric" in rows[0] and len(widths) == 1)):
+            return delimiter
         if len(widths) == 1 and (width := widths.pop()) > most:
             best, most = delimiter, width
     return best
@@ -175,7 +181,7 @@ def _blank_in_one_column() -> Broken:
     )
 
 
-def _record(header: list[str], row: list[str], *, comma: bool) -> dict[str, Any] | Broken:
+def _record(header: list[str], row: list[str], converters: _Converters, *, comma: bool) -> dict[str, Any] | Broken:
     if len(row) != len(header):
         cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
         return Broken(found=cells, expected=f"{len(header)}, as in the header", slug="cell-count")
@@ -185,16 +191,23 @@ def _record(header: list[str], row: list[str], *, comma: bool) -> dict[str, Any]
             continue
         if cell == "":
             record[name] = None
-        elif name in _CONVERT:
-            record[name] = _convert(name, cell.replace(",", ".") if comma and name == "nll" else cell)
+        elif name in converters:
+            decimal_comma = comma and converters[name] in (float, _numbers) and not cell.startswith("[")
+            record[name] = _convert(converters[name], cell.replace(",", ".") if decimal_comma else cell)
     return record
 
 
-_CONVERT: dict[str, Callable[[str], Any]] = {"nll": float, "n_tokens": int, "labels": json.loads}
+def _numbers(cell: str) -> Any:
+    """A number, or a JSON list."""
+    return json.loads(cell) if cell.startswith("[") else float(cell)
 
 
-def _convert(name: str, cell: str) -> Any:
+_Converters = dict[str, Callable[[str], Any]]
+_CONVERT: _Converters = {"nll": float, "n_tokens": int, "labels": json.loads, "numeric": _numbers}
+
+
+def _convert(converter: Callable[[str], Any], cell: str) -> Any:
     try:
-        return cell if "_" in cell and name != "labels" else _CONVERT[name](cell)  # Python would read 1_000 as 1000
+        return cell if "_" in cell and converter is not json.loads else converter(cell)  # Python reads 1_000 as 1000
     except (ValueError, RecursionError):
         return cell  # the check of the records says what is wrong with it

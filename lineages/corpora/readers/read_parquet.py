@@ -120,7 +120,7 @@ def _columns(names: list[str], fields: frozenset[str], named: tuple[str, ...]) -
     repeated = first_repeated(present)
     if repeated is not None:
         raise Unreadable(f'two columns named "{repeated}"', "each column once", "duplicate-column")
-    if not set(present) & (ROOTS | {"text"} | (wanted - fields)):
+    if not set(present) & (ROOTS | {"text", "numeric"} | (wanted - fields)):
         raise Unreadable(*no_text(names, what="columns"), "missing-text")
     return present
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from collapse_audit.lineages.corpora.readers.shapes import LIKELY, is_gold
+from collapse_audit.lineages.files.door import limits, raised
 from collapse_audit.lineages.files.problems import shorten
 
 SPLITS = ("train", "holdout")
@@ -28,7 +29,7 @@ def check_record(record: Any, *, classes: frozenset[str] | None = None) -> Itera
     if not isinstance(record, dict):
         yield f"a JSON {_json_type(record)} ({shorten(record)})", "a JSON object with a text", "not-an-object"
         return
-    yield from _check_text(record)
+    yield from _check_numeric(record["numeric"]) if is_numeric(record) else _check_text(record)
     for name in ("id", "group"):
         value = record.get(name)
         if value is not None and not _is_integer(value):
@@ -45,6 +46,30 @@ def check_record(record: Any, *, classes: frozenset[str] | None = None) -> Itera
             '"train" or "holdout"; rename the field if it means something else',
             "bad-split",
         )
+
+
+def is_numeric(record: Mapping[str, Any]) -> bool:
+    """Whether a record holds numbers in place of a text. Beside a ``text`` a field of that name is none of ours."""
+    return "text" not in record and "numeric" in record
+
+
+def _check_numeric(value: Any) -> Iterator[Complaint]:
+    expected = "a finite number, or a list of them"
+    numbers = value if isinstance(value, list) else [value]
+    if value is None or not numbers:
+        yield _said("numeric", value), expected, "bad-numeric"
+    elif len(numbers) > limits().columns:
+        most = f"at most {limits().columns:,}; {raised('columns')}"
+        yield f"a numeric of {len(numbers):,} numbers", most, "limit-exceeded"
+    for number in numbers[: limits().columns]:
+        if value is not None and not is_finite(number):
+            yield _said("numeric", number), expected, "bad-numeric"
+            return
+
+
+def is_finite(value: Any) -> bool:
+    """Whether it is a number that 64 bits of floating point hold."""
+    return _is_number(value) and abs(value) < 2**1023
 
 
 def _check_text(record: Mapping[str, Any]) -> Iterator[Complaint]:
