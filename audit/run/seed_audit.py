@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any, TypeVar
 
@@ -35,8 +35,9 @@ from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import UNIT_NOTE
 from collapse_audit.run.judge import Measured, fails
 from collapse_audit.run.measure import measured_by
+from collapse_audit.run.not_carried import not_carried
 from collapse_audit.run.one_scorer import under_one_scorer
-from collapse_audit.run.plan import Comparison, Plan, Side, fits, reference_side
+from collapse_audit.run.plan import Comparison, Plan, Side, reference_side
 from collapse_audit.run.reading import label_rule_of, read_side
 from collapse_audit.run.second_look import finer, looked_at_again
 from collapse_audit.settings.config import AuditConfig
@@ -180,21 +181,10 @@ class SeedAudit:
 
     def _missing(self, probe: Probe, comparison: Comparison) -> NotMeasured | None:
         """What input of the probe is not there. What only one side has is no absence: it leaves the finding open."""
-        sides = [self.samples[side.corpus] for side in (comparison.baseline, comparison.current)]
-        if not fits(probe, any(sample.numeric is not None for sample in sides)):
-            held = "texts and no numbers (numeric)" if "numeric" in probe.needs else "numbers and no texts"
-            return NotMeasured(reason=f"the records hold {held}")
-        if "labels" in probe.needs:
-            if self.rule is None:
-                return NotMeasured(reason="the records carry no labels and no label rule applies")
-            if self.rule.extract is None:
-                absent = _absent("labels", [sample.label_field is not None for sample in sides])
-                if absent is not None:
-                    return absent
-            if not sides[0].labels(self.rule).labelled.any():
-                return NotMeasured(reason=f"no text of the baseline carries a label (labels = {self.rule.name})")
-        if "nll" in probe.needs:
-            return _absent("nll", [sample.nll is not None for sample in sides])
+        baseline, current = (self.samples[side.corpus] for side in (comparison.baseline, comparison.current))
+        missing = not_carried(probe, baseline, current, self.rule)
+        if missing is not None:
+            return missing
         if "embeddings" in probe.needs and self.embed is None:
             return NotMeasured(reason="no sentence-embedding model was named (--embed MODEL)")
         if "contexts" in probe.needs:
@@ -386,16 +376,3 @@ def _owner(plan: Plan, comparison: Comparison, corpus: Corpus) -> GenerationEntr
         if corpus in (entry.texts, entry.holdout):
             return entry
     return None
-
-
-def _absent(what: str, there: Sequence[bool]) -> NotMeasured | None:
-    """What to say of a field that the records of both sides, of one, or of neither carry."""
-    if all(there):
-        return None
-    if not any(there):
-        return NotMeasured(reason=f"the records carry no {what}")
-    side = "baseline" if there[1] else "generation"
-    return NotMeasured(
-        reason=f"the records of the {side} carry no {what}, and the other side's do: score or label both, or neither",
-        neutral=False,
-    )

@@ -19,10 +19,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import platform
 import shutil
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +54,7 @@ from collapse_audit.lineages.training.run import (
 from collapse_audit.lineages.training.schemes import mix
 from collapse_audit.lineages.training.score import add_nll
 from collapse_audit.lineages.training.selection import selected
+from collapse_audit.lineages.training.torch_setup import software
 
 _WORK = ".work.json"
 _WEIGHTS = "adapter_model.safetensors"
@@ -386,17 +385,3 @@ def degenerate(run: Run) -> list[str]:
 
 def _first(run: Run) -> list[GenerationEntry]:
     return [entry for seed in run.seeds if (entry := find(run.lineage(), seed, 0)) is not None]
-
-
-def software() -> dict[str, Any]:
-    """What the numbers depend on: versions, device, threads."""
-    import torch
-
-    packages = ("collapse-audit", "torch", "transformers", "peft", "bitsandbytes", "accelerate", "tokenizers")
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {platform.machine()}"
-    return {
-        **{name: version(name) for name in packages},
-        "python": platform.python_version(),
-        "device": where,
-        "threads": torch.get_num_threads(),
-    }

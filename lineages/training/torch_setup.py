@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +57,17 @@ def build_trainer(model: Any, arguments: Any, examples: Sequence[Example], *, pa
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def software() -> dict[str, Any]:
+    """What the numbers depend on: versions, device, threads."""
+    import torch
+
+    packages = ("collapse-audit", "torch", "transformers", "peft", "bitsandbytes", "accelerate", "tokenizers")
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {platform.machine()}"
+    return {
+        **{name: version(name) for name in packages},
+        "python": platform.python_version(),
+        "device": where,
+        "threads": torch.get_num_threads(),
+    }
