@@ -49,6 +49,8 @@ def stored(lineage: Path, kernel: str, out: Path) -> dict[str, Any] | str:
     report.pop("environment")
     for finding in report["findings"]:
         finding.pop("seconds", None)
+    names = (f"{one['probe']}/{one['statistic']} of {one['generation']}" for one in report["findings"])
+    report["findings"] = dict(zip(names, report["findings"], strict=True))
     return report
 
 
