@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collapse_audit.commands.console import Parser, exit_with, status, stderr, stdout, write
+from collapse_audit.commands.console import Parser, exit_with, status, stderr, stdout, visible, write
 from collapse_audit.commands.github_runner import guarded, inert
 from collapse_audit.commands.run_parser import run_parser
 from collapse_audit.commands.suggestions import with_commands
@@ -62,7 +62,7 @@ def _run(argv: Sequence[str]) -> int:
             from collapse_audit.lineages.files.urls import redacted
             from collapse_audit.reports import as_annotations
 
-            write(as_annotations.refusal(redacted(str(message))))
+            write(as_annotations.refusal(visible(redacted(str(message)))))
         raise message from error
 
 

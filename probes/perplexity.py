@@ -25,6 +25,8 @@ from collapse_audit.probes.types import probe
 _MISSING = 0.05
 """Share of texts without nll from which the others are not taken for all."""
 _QUANTILES = (0.05, 0.25, 0.50, 0.95, 0.99)
+_DECIMALS = 12
+"""Of W1, nats per token: the next ones hang on the order in which a processor sums."""
 _SIGNATURE = 0.05
 """Level at which both tails must have gained for a distance to be loss; the distance itself is still tested."""
 _OVERLAP = 0.2
@@ -126,7 +128,7 @@ def perplexity(pair: Pair) -> Estimate | NotMeasured:
         explanations.append(
             "mass moved to both ends of the histogram: the signature of model collapse in Shumailov et al. 2024"
         )
-    w1 = wasserstein(x[matched.kept], drawn, matched)
+    w1 = np.round(wasserstein(x[matched.kept], drawn, matched), _DECIMALS)
     return distance(
         w1,
         matched.standard_error(_influence(x[matched.kept], matched)),

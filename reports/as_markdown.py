@@ -114,7 +114,8 @@ def prose(text: object, *, limit: int = _PROSE) -> str:
     escaped = _ACTIVE.sub(lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"), visible)
     escaped = _LEADING.sub(r"\1\\\2", escaped)
     # A comment parts what GitHub would turn into a mention, an issue or a link; it is invisible when rendered.
-    return _NOTIFIES.sub(r"\g<0><!-- -->", escaped)
+    parted = _COMMIT.sub(lambda match: "<!-- -->".join(_FOUR.findall(match[0])), escaped)
+    return _NOTIFIES.sub(r"\g<0><!-- -->", parted)
 
 
 _ENTITIES = {"\\": "&#92;", "|": "&#124;", "<": "&lt;", "&": "&amp;"}
@@ -122,12 +123,11 @@ _ACTIVE = re.compile(r"[\\|<&`*~$#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])")
 """What acts anywhere in a sentence; a closing bracket only where a link or its definition would follow."""
 _LEADING = re.compile(r"^(\d*)([-+=>[]|(?<=\d)[.)](?=\s|$))")
 """What acts at the start of a line: list items, rules, headings, quotations, check boxes."""
-_NOTIFIES = re.compile(
-    r"(?:@|\\#)(?=\w)|:(?=//)|\bwww(?=\.)|(?<![^\W_])gh(?=-\d)|(?<![0-9a-z])[0-9a-f]{4}(?=[0-9a-f]{3,36}(?![0-9a-z]))",
-    re.IGNORECASE,
-)
-"""Where a comment breaks what GitHub would link: @name, #1, GH-1, addresses, and 7 to 40 hexadecimal digits (a
-commit)."""
+_NOTIFIES = re.compile(r"(?:@|\\#)(?=\w)|:(?=//)|\bwww(?=\.)|(?<![^\W_])gh(?=-\d)", re.IGNORECASE)
+"""Where a comment breaks what GitHub would link: @name, #1, GH-1, addresses."""
+_FOUR = re.compile(".{1,4}")
+_COMMIT = re.compile(r"(?<![0-9a-z])[0-9a-f]{7,40}(?![0-9a-z])", re.IGNORECASE)
+"""What GitHub links to a commit: parted every four digits, as a rest of seven would be a commit again."""
 
 
 def _entity(character: str) -> str:

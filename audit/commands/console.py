@@ -100,11 +100,20 @@ def _never_refuse_characters() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def visible(text: str) -> str:
+    """``text`` of which a terminal obeys nothing but line ends: all else that is not printed is its escape."""
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(
+        character if character == "\n" or character.isprintable() else ascii(character)[1:-1] for character in text
+    )
+
+
 def exit_with(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, *, prog: str) -> int:
     """Run ``main`` and turn whatever it raises into the documented exit code and one clear message."""
     _never_refuse_characters()
     argv = sys.argv[1:] if argv is None else argv
-    shown: Callable[[str], str] = inert if FLAG in argv else str
+    shown: Callable[[str], str] = (lambda text: inert(visible(text))) if FLAG in argv else visible
 
     def told(text: str) -> str:  # a URL may hold a password
         return shown(redacted(text))

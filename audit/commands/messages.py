@@ -289,6 +289,7 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "no-stop": ("generation 0 never ends a text", "give texts an end within the context, or raise max_new_tokens"),
         "nothing-written": ("a generation wrote nothing that can be learned", "this is collapse: audit what there is"),
         "memory": ("the memory is too small", "lower `batch_size`, set `gradient_checkpointing = true`"),
+        "unwritable": ("a lineage's folder may not be written to", "see to that, and run the same command again"),
         "disk": ("the disk is full", "free space and run the same command again: it goes on where it stopped"),
     },
     "Preparing and describing": {

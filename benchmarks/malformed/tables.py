@@ -57,7 +57,7 @@ def cases() -> Iterator[Case]:
     """Every case of this file."""
     for number, (what, array) in enumerate(_arrays().items()):
         for place, column in enumerate(("text", "id", "label", "group", "nll", "prompt")):
-            if (number + place) % 3 == 0 or column == "text":
+            if column == "text" or ((number + place) % 3 == 0 and what != "large text"):
                 table = pa.table({"text": _TEXTS} | {column: array})
                 yield _case(f"{column} of {what}", _parquet(table))
     for what, table in _odd_tables().items():
@@ -89,7 +89,7 @@ def _odd_tables() -> dict[str, pa.Table]:
         "2,000 columns": pa.table({"text": _TEXTS, **{f"c{k}": [k] * _N for k in range(2000)}}),
         "10 GB of one text": pa.table({"text": once}),
         "texts of which one is missing": pa.table({"text": [*_TEXTS[1:], None]}),
-        "texts of 20 MB": pa.table({"text": [*_TEXTS[1:], "ab cd " * 3_400_000]}),
+        "a text of 40 MB": pa.table({"text": ["ab cd " * 7_000_000]}),
     }
 
 

@@ -1,4 +1,4 @@
-"""What the machine says when it is too small, in words that help. The libraries raise it under many names."""
+"""What the machine says when it is too small, or may not be written to, in words that help: it has many names."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from collapse_audit.lineages.training.errors import TrainingError
 
 _MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 _DISK = ("no space left on device", "disk quota exceeded")
+_MAY_NOT = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+_READ_ONLY = ("read-only file system", "permission denied")
 _AGAIN = "What was finished is kept: run the same command again to go on"
 
 
 @contextmanager
 def explained(where: str) -> Iterator[None]:
-    """Turns errors about memory and disk into a TrainingError that says what to do; lets everything else through."""
+    """Turns errors of memory, disk and permission into a TrainingError that says what to do; lets all else through."""
     try:
         yield
     except TrainingError:
@@ -31,6 +33,9 @@ def explained(where: str) -> Iterator[None]:
             raise TrainingError(message, slug="disk") from error
         if any(part in words for part in _MEMORY):
             raise _memory(where) from error
+        if getattr(error, "errno", None) in _MAY_NOT or any(part in words for part in _READ_ONLY):
+            message = f"{where}: its folder cannot be written to ({error}). {_AGAIN} when it can"
+            raise TrainingError(message, slug="unwritable") from error
         raise
 
 

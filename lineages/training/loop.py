@@ -365,12 +365,9 @@ class _Generation:
 
 
 def _tidy(folder: Path) -> None:
-    """Remove what only an unfinished generation needs."""
-    for path in folder.glob(".*"):
-        if path.is_dir() and not path.is_symlink():  # a process was killed while it wrote an adapter
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    """Remove what only an unfinished generation needs, and what a process that was killed left of its own."""
+    for path in (folder / "checkpoints", *folder.glob(".*")):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def degenerate(run: Run) -> list[str]:

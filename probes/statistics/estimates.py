@@ -21,6 +21,8 @@ Scale = Literal["linear", "log"]
 
 _TIE = 1e-10
 """Relative slack within which a replicate counts as equal to the observed value: rounding must not make a test."""
+_ROUNDING = 1e-12
+"""Relative change that sums in another order may make."""
 _RULE_OF_THREE = -math.log(0.05)
 
 
@@ -189,6 +191,9 @@ def studentised(ratios: FloatArray, errors: FloatArray, *, scale: Scale, paired:
         if scale == "log":
             ratios, errors = np.log(ratios), errors / ratios
         change = ratios[1] - ratios[0]
+        # Where all values are alike, change and spread are what the sums rounded to, which hangs on the processor.
+        size = 1.0 if scale == "log" else np.abs(ratios).max(axis=0)
+        change = np.where(np.abs(change) <= _ROUNDING * size, 0.0, change)
         spread = np.ones_like(change) if paired else np.hypot(*errors)
         # A side with nothing has an infinite change and no spread: the change alone is what counts.
         usual = np.isfinite(change) & (change != 0)

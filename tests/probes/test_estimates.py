@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from collapse_audit.probes.statistics.estimates import (
     permutation_p,
     ratio_of_sums,
     rule_of_three,
+    studentised,
 )
 from collapse_audit.probes.statistics.readings import LEVEL, Z_POWER, Estimate, NotMeasured, Z
 
@@ -378,3 +379,11 @@ def test_the_design_says_what_was_resampled() -> None:
         estimate(0.0, 0.1, scale="linear", worse="higher", p_value=1.0, design=design, method="how").method
         == "how; documents"
     )
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+def test_what_sums_round_to_is_no_change_where_all_values_are_alike(scale: Literal["log", "linear"]) -> None:
+    """Two sides of one mean, apart by a last digit and with a spread of rounding: t would be any number."""
+    ratios = np.array([[20.0, 20.0], [20.0, np.nextafter(20.0, 21)]])
+    errors = np.full((2, 2), 1e-16)
+    assert studentised(ratios, errors, scale=scale).tolist() == [0.0, 0.0]

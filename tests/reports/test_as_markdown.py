@@ -120,10 +120,13 @@ def test_quoted_text_shows_exactly_what_it_says_in_a_cell(text: str) -> None:
         assert root.find(".//td/code").text_content() == inert(text)
 
 
-@pytest.mark.parametrize("text", ["GH-1", "see gh-12.", "at 0123abc", "f" * 40, "@org/team", "#1", "a/b#1"])
+@pytest.mark.parametrize(
+    "text", ["GH-1", "see gh-12.", "at 0123abc", "f" * 40, "00006d7851c", "@org/team", "#1", "a/b#1"]
+)
 def test_what_github_links_by_itself_is_parted_by_a_comment(text: str) -> None:
     made = prose(text)
     assert "<!-- -->" in made
+    assert not re.search(r"(?<![0-9a-z])[0-9a-f]{7,40}(?![0-9a-z])", made)
     assert made.replace("<!-- -->", "").replace("\\", "") == text
 
 
