@@ -37,9 +37,14 @@ def add_evaluate(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("lineage", metavar="LINEAGE", type=Path, help="a folder with lineage.toml, base and adapters")
-    text = "a task of lm-eval by name, or a task file; may be given several times (default: those that the text allows)"
+    parser.add_argument("lineage", metavar="LINEAGE", type=Path, help="a folder of generations with adapters")
+    text = (
+        "a task or a group of lm-eval by name, or a task file; may be given several times (default: those that the "
+        "text allows)"
+    )
     parser.add_argument("--task", metavar="NAME|FILE.yaml", action="append", default=[], help=text)
+    text = "the base of a lineage without a recipe: a folder or a hub id (default: LINEAGE/base, or what adapters name)"
+    parser.add_argument("--base", metavar="MODEL", help=text)
     parser.add_argument("--generation", metavar="G", help="3, 1-4 or last (default: all)")
     parser.add_argument("--seed", metavar="N", action="append", default=[], help="only this seed; may be repeated")
     parser.add_argument("--limit", metavar="N", type=_count, help="only the first N documents of each task")
@@ -75,9 +80,9 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     require_harness()
     from collapse_audit.lineages.evaluation.evaluate import Options, evaluate
-    from collapse_audit.lineages.training.run import open_run
+    from collapse_audit.lineages.training.without_recipe import open_models
 
-    run = open_run(args.lineage)
+    run = open_models(args.lineage, base=args.base)
     lineage = run.lineage()
     _require_seeds(args.seed, [str(seed) for seed in lineage.seeds], run.where)
     options = Options(

@@ -235,7 +235,10 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "training": ("a training cannot go on", "do what the message says"),
         "no-training-stack": ("PyTorch and its companions are not installed", "`pip install 'collapse-audit[train]'`"),
         "no-manifest": ("the folder has no `lineage.toml`", "write one with a `[recipe]`"),
-        "no-recipe": ("the manifest has no recipe of a trained lineage", "add `[recipe]`"),
+        "no-recipe": (
+            "the manifest has no recipe of a trained lineage, and no base is known",
+            "add `[recipe]`, or name the base of the adapters: `--base FOLDER`",
+        ),
         "no-reference": ("the manifest has no `[reference]`", "add the text that people wrote"),
         "no-scheme": ("the manifest has no scheme, or a blend without shares", "say what each generation learns from"),
         "no-partner": ("a scheme needs a partner, or a partner has no use", "set `partner`, or remove it"),

@@ -55,6 +55,8 @@ def add_score(commands: Any) -> None:
     where.add_argument("--in-place", action="store_true", help=text)
     text = f"instead: ask each generation's model at N contexts of held-out human text (default {_CONTEXTS})"
     where.add_argument("--contexts", metavar="N", type=int, nargs="?", const=_CONTEXTS, help=text)
+    text = "the base of a lineage without a recipe: a folder or a hub id (default: LINEAGE/base, or what adapters name)"
+    parser.add_argument("--base", metavar="MODEL", help=text)
     parser.add_argument("--batch-size", metavar="N", type=int, default=32, help="texts at a time (default 32)")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
     parser.set_defaults(handler=_score)
@@ -119,7 +121,7 @@ def _lineage(args: argparse.Namespace, shown: Any) -> int:
         scorers: dict[Corpus, Scorer] = {}
         another = None if args.scorer is None else _named(args.scorer, args.seed, lineage, where)
         for seed in _seeds(lineage, args.seed if args.scorer is None or not _is_lineage(args.scorer) else []):
-            scorer = another or _generation_0(lineage, where, seed)
+            scorer = another or _generation_0(lineage, where, seed, args.base)
             for corpus in corpora.corpora_of(lineage, seed):
                 path = path_of(lineage.root, scorer.identity.name, corpus)
                 what = f"{corpus.where}: scoring under {scorer.identity.name}"
@@ -152,7 +154,7 @@ def _contexts(args: argparse.Namespace, shown: Any) -> int:
     console = stdout()
     with scoring(args.target, where):
         lineage = load_lineage(args.target, needs_comparison=False)
-        models = models_of(lineage, where)
+        models = models_of(lineage, where, base=args.base)
         fixed = fixed_contexts(models, args.contexts)
         for seed in _seeds(lineage, args.seed):
             for entry in lineage.of_seed(seed):
@@ -183,10 +185,10 @@ def _is_lineage(name: str) -> bool:
     return (Path(name) / "lineage.toml").is_file()
 
 
-def _generation_0(lineage: Lineage, where: str, seed: str | None) -> Scorer:
+def _generation_0(lineage: Lineage, where: str, seed: str | None, base: str | None) -> Scorer:
     from collapse_audit.lineages.scoring.scorer import generation_0, models_of
 
-    return generation_0(models_of(lineage, where), seed)
+    return generation_0(models_of(lineage, where, base=base), seed)
 
 
 def _seeds(lineage: Lineage, asked: Sequence[str]) -> list[str | None]:

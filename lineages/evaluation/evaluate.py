@@ -33,6 +33,7 @@ from collapse_audit.lineages.training.run import Run
 from collapse_audit.probes.text.eu_tirads import CATEGORIES, eu_tirads
 
 RESULTS = "lm_eval.json"
+_PER_GROUP = ("results", "groups", "group_subtasks", "versions", "n-shot", "higher_is_better")
 _PER_TASK = ("results", "configs", "versions", "n-shot", "higher_is_better", "n-samples", "task_hashes")
 _FEWEST = 10
 """Classified descriptions without which the classification is not among the tasks by default."""
@@ -147,7 +148,10 @@ def _generation(
     keys = {task: _key(model, digest, loaded.settings) for task, digest in loaded.digests.items()}
     before = _ours(target, model)
     current = before.get(OURS, {}).get("tasks", {})
-    stale = [task for task, key in keys.items() if not _is_current(target, current.get(task), key)]
+    told = before.get("group_subtasks", {})
+    new = {task for group, members in loaded.groups.items() if group not in told for task in members}
+    stale = [task for task, key in keys.items() if task in new or not _is_current(target, current.get(task), key)]
+    stale = loaded.whole(stale)
     if not stale:
         return f"{name}: current"
     progress.start(f"{name}: {', '.join(stale)}", 1)
@@ -219,7 +223,18 @@ def _merged(before: Mapping[str, Any], made: dict[str, Any], current: Mapping[st
         old = before.get(table, {})
         made[table] = {**{task: old[task] for task in kept if task in old}, **made.get(table, {})}
     made[OURS]["tasks"] = {**kept, **made[OURS]["tasks"]}
+    groups = before.get("group_subtasks", {})
+    whole = [group for group in groups if group not in made.get("group_subtasks", {}) and _is_kept(group, groups, kept)]
+    for table in _PER_GROUP:
+        old = before.get(table, {})
+        if rows := {group: old[group] for group in whole if group in old}:
+            made[table] = {**rows, **made.get(table, {})}
     return made
+
+
+def _is_kept(name: str, groups: Mapping[str, Sequence[str]], kept: Mapping[str, Any]) -> bool:
+    """Whether a task, or every task of a group, is as it was."""
+    return all(_is_kept(part, groups, kept) for part in groups[name]) if name in groups else name in kept
 
 
 def _write(target: Path, results: Mapping[str, Any]) -> None:

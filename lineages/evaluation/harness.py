@@ -12,6 +12,7 @@ import importlib.metadata
 import io
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _PASSING = (
     "date", "start_time", "end_time", "total_evaluation_time_seconds", "pretty_env_info", "git_hash", "upper_git_hash",
 )  # fmt: skip
 """What a run leaves in its results that no other run of the same evaluation repeats."""
+
+_GROUP = re.compile(r"^group:\s*['\"]?([\w.\-]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,30 +68,49 @@ class Harness:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        names, folders = _of_groups(settings.tasks)
         own = {path.stem for path in TASKS.glob("*.yaml")}
         known = {f"collapse_{name}" for name in own}
         with quiet():
             from lm_eval.tasks import TaskManager
 
             self._manager = TaskManager(
-                include_path=str(TASKS),
-                include_defaults=not all(_is_file(name) or name in known for name in settings.tasks),
+                include_path=[str(TASKS), *folders],
+                include_defaults=not folders and not all(_is_file(name) or name in known for name in names),
                 metadata=dict(settings.metadata),
             )
-        self.digests = {name: _digest(task) for name, task in self._load(settings.tasks).items()}
+        self._names = names
+        tasks, groups = self._load(names)
+        self.digests = {name: _digest(task) for name, task in tasks.items()}
         """Every task by its name, with a digest of what it asks and how it counts."""
+        self.groups = {
+            name: tuple(task.config.task for task in group.get_all_tasks()) for name, group in groups.items()
+        }
+        """Every group of tasks (MMLU) by its name, with the names of its tasks."""
 
-    def _load(self, names: Sequence[str]) -> dict[str, Any]:
-        """Fresh tasks: an evaluation leaves its requests in them. Raises UsageError for what cannot be loaded."""
+    def whole(self, names: Sequence[str]) -> list[str]:
+        """``names`` and all tasks of the groups that any of them is of: the number of a group is that of all."""
+        wanted = set(names)
+        for members in self.groups.values():
+            wanted |= set(members) if wanted & set(members) else set()
+        return [name for name in self.digests if name in wanted]
+
+    def _load(self, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Fresh tasks and the groups of them: an evaluation leaves its requests in them.
+
+        Raises UsageError for what cannot be loaded.
+        """
         tasks: dict[str, Any] = {}
+        groups: dict[str, Any] = {}
         for name in names:
             with quiet():
                 try:
-                    loaded = self._manager.load([name])["tasks"]
+                    loaded = self._manager.load([name])
                 except Exception as error:  # a task file may fail in any way, and lm-eval adds its own
                     reason = str(error).strip().partition("\n")[0] or type(error).__name__
                     raise UsageError(f"--task {name}: lm-eval cannot load it ({reason})", slug="task") from error
-            tasks |= loaded
+            tasks |= {task.config.task: task for task in loaded["tasks"].values()}
+            groups |= loaded["groups"]
         for task in tasks.values():
             if task.get_config("num_fewshot") is None:
                 task.set_config(key="num_fewshot", value=0)
@@ -96,11 +118,13 @@ class Harness:
             config = getattr(task, "config", None)
             if self.settings.answer_tokens and getattr(config, "task", "") == "collapse_conclusion":
                 task.set_config("generation_kwargs", {"max_gen_toks": self.settings.answer_tokens}, update=True)
-        return tasks
+        return tasks, groups
 
     def evaluate(self, model: Any, tokenizer: Any, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
         """``(results, samples)`` of the tasks of these names, as lm-eval makes them. Raises TrainingError."""
-        tasks = [task for name, task in self._load(self.settings.tasks).items() if name in set(names)]
+        loaded, groups = self._load(self._names)
+        tasks = [task for name, task in loaded.items() if name in set(names)]
+        whole = {name: groups[name] for name, members in self.groups.items() if set(members) <= set(names)}
         with quiet():
             import transformers
             from lm_eval.evaluator import evaluate
@@ -111,7 +135,7 @@ class Harness:
             try:
                 results = evaluate(
                     lm=wrapped,
-                    task_dict={"tasks": {task.config.task: task for task in tasks}, "groups": {}, "group_map": {}},
+                    task_dict={"tasks": {task.config.task: task for task in tasks}, "groups": whole, "group_map": {}},
                     limit=self.settings.limit,
                     bootstrap_iters=0,
                     log_samples=True,
@@ -182,6 +206,17 @@ def _documents(task: Any) -> str:
     """Digest of the documents themselves: a file that changed under the same name is another task."""
     docs = task.test_docs() if task.has_test_docs() else task.validation_docs()
     return json_digest(list(docs))
+
+
+def _of_groups(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names with every file of a group as the group that it defines, and the folders of such files: lm-eval takes a
+    file for a task, and finds groups by name alone."""
+    found, folders = [], []
+    for name in names:
+        group = _GROUP.search(Path(name).read_text("utf-8")) if _is_file(name) else None
+        found.append(name if group is None else group[1])
+        folders += [] if group is None else [str(Path(name).parent)]
+    return tuple(found), tuple(dict.fromkeys(folders))
 
 
 def _is_file(name: str) -> bool:

@@ -29,6 +29,7 @@ from collapse_audit.lineages.training.models import load_generation, use
 from collapse_audit.lineages.training.progress import Silent
 from collapse_audit.lineages.training.recipe import Recipe, read_recipe
 from collapse_audit.lineages.training.torch_setup import device
+from collapse_audit.lineages.training.without_recipe import has_recipe, implied_recipe, refuse_base
 
 _WEIGHTS = "adapter_model.safetensors"
 _NO_LIMIT = 1_000_000_000
@@ -92,6 +93,8 @@ class Models:
     where: str
     recipe: Recipe
     base: BaseModel
+    plain: bool = False
+    """Whether there is no recipe but the base alone: texts are then read as a language model reads them."""
 
     def load(self, entry: GenerationEntry) -> tuple[Any, Any]:
         """``(model, tokenizer)`` of a generation: base and adapter, each what the manifest has the digest of.
@@ -132,11 +135,17 @@ class Models:
         return {"base": [self.base.name, self.base.revision], "quantization": self.recipe.quantization}
 
 
-def models_of(lineage: Lineage, where: str) -> Models:
-    """Raises UsageError where the lineage says of no model, and TrainingError where its base is not there."""
-    if not lineage.has_manifest or not lineage.recipe:
-        message = f"{where} has no [recipe] in a {MANIFEST}: its models are not known; name a model with --scorer"
-        raise UsageError(message, slug="no-recipe")
+def models_of(lineage: Lineage, where: str, *, base: str | None = None) -> Models:
+    """``base``: of a lineage without a recipe, where the user names it.
+
+    Raises UsageError where the lineage says of no model, and TrainingError where its base is not there.
+    """
+    if not has_recipe(lineage):
+        recipe = implied_recipe(lineage, where, base)
+        return Models(
+            lineage=lineage, where=where, recipe=recipe, base=prepare_base(lineage.root, recipe, Silent()), plain=True
+        )
+    refuse_base(base, where)
     recipe = read_recipe(read_manifest(lineage.root / MANIFEST, where=f"{where}/{MANIFEST}"))
     folder = kept(lineage.root, recipe.base)
     if recipe.base.hub is None and recipe.base.gguf is None and not folder.is_dir():
@@ -154,15 +163,14 @@ def generation_0(models: Models, seed: str | None) -> Scorer:
         raise TrainingError(f"{models.where} has no generation 0{of_seed} to score with", slug="no-generation-0")
     model, tokenizer = models.load(entry)
     recipe = models.recipe
-    about = {
-        **models.about_base,
-        "adapter": models.adapter_digest(entry),
-        "precision": _precision(model),
-        "task": recipe.task,
-        "template": recipe.text.template,
-        "longest": recipe.text.context,
-    }
     name = GENERATION_0 if seed is None else f"{GENERATION_0}.seed_{seed}"
+    about = {**models.about_base, "adapter": models.adapter_digest(entry), "precision": _precision(model)}
+    if models.plain:
+        longest = _longest(model, tokenizer)
+        about |= {"template": None, "longest": longest}
+        identity = Identity(name=name, digest=json_digest(about), about=about)
+        return Scorer(identity=identity, model=model, longest=longest, reader=Reader(tokenizer=tokenizer))
+    about |= {"task": recipe.task, "template": recipe.text.template, "longest": recipe.text.context}
     return Scorer(
         identity=Identity(name=name, digest=json_digest(about), about=about),
         model=model,

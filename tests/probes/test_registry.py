@@ -11,7 +11,7 @@ import pytest
 
 from collapse_audit.errors import ProbeError, UsageError
 from collapse_audit.probes import registry
-from collapse_audit.probes.registry import BUILTIN, DATA, all_probes, find, from_file
+from collapse_audit.probes.registry import BUILTIN, DATA, NUMERIC, all_probes, find, from_file
 from collapse_audit.probes.types import Probe
 
 SECTIONS = ("What it measures", "Formula and unit", "Why it signals collapse", "When it misleads", "Needs")
@@ -20,7 +20,7 @@ OF_DATA = {"reference", "evaluation", "labelled"}
 NAMES = {probe.name: probe for probe in BUILTIN}
 
 
-@pytest.fixture(params=(*BUILTIN, *DATA), ids=lambda built: built.name)
+@pytest.fixture(params=(*BUILTIN, *NUMERIC, *DATA), ids=lambda built: built.name)
 def builtin(request: pytest.FixtureRequest) -> Probe:
     found = request.param
     assert isinstance(found, Probe)
@@ -42,7 +42,7 @@ def test_the_default_set_of_the_contract_is_there() -> None:
 
 
 def test_names_codes_and_statistics_are_unique() -> None:
-    both = (*BUILTIN, *DATA)
+    both = (*BUILTIN, *NUMERIC, *DATA)
     assert len(NAMES) == len(BUILTIN)
     assert len({probe.name for probe in both}) == len(both) == len({probe.code for probe in both})
     for built in both:
@@ -71,7 +71,18 @@ def test_a_probes_page_has_every_section_with_something_in_it(builtin: Probe) ->
 
 def test_a_probe_says_what_it_needs_since_when_and_from_where(builtin: Probe) -> None:
     assert builtin.needs
-    assert builtin.needs <= {"text", "labels", "nll", "files", "tasks", "contexts", "prompts", *OF_DATA}
+    assert builtin.needs <= {
+        "text",
+        "labels",
+        "nll",
+        "files",
+        "tasks",
+        "contexts",
+        "prompts",
+        "embeddings",
+        "numeric",
+        *OF_DATA,
+    }
     assert re.fullmatch(r"\d+\.\d+", builtin.since)
     for doi in re.findall(r"doi ([^ ;)]+)", builtin.source + builtin.doc):
         assert re.fullmatch(r"10\.\d{4,}/\S+[^\s,.;]", doi.rstrip(",.")), doi

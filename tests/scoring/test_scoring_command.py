@@ -264,9 +264,11 @@ def remove_base(root: Path) -> str:
 
 
 def remove_recipe(root: Path) -> str:
-    for path in (root / "lineage.toml",):
-        path.unlink()
-    return "has no [recipe] in a lineage.toml: its models are not known; name a model with --scorer"
+    (root / "lineage.toml").unlink()
+    shutil.rmtree(root / "base")
+    for file in root.rglob("adapter_config.json"):
+        file.write_text("{}", "utf-8")
+    return "has no [recipe] in a lineage.toml and no folder base/, and no adapter names a base; name it: --base FOLDER"
 
 
 @pytest.mark.parametrize("damage", [damage_adapter, remove_adapter, change_tokenizer, remove_base, remove_recipe])
