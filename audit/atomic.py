@@ -70,13 +70,23 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
     folders = {path.parent for path in contents}
     if len(contents) == 1:
         ((path, content),) = contents.items()
-        _refuse_folder(path)
-        write_bytes(path, content)
+        _write_alone(path, content)
         return
     (folder,) = folders
     with _alone(folder):
         finish_together(folder)
         _write_together(folder, {path.name: content for path, content in contents.items()})
+
+
+def _write_alone(path: Path, content: bytes) -> None:
+    _refuse_folder(path)
+    temporary = _beside(path)
+    try:
+        _put_durably(temporary, content)
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()  # gone already, unless something failed
 
 
 def _write_together(folder: Path, contents: Mapping[str, bytes]) -> None:

@@ -22,7 +22,7 @@ PROBES = len(BUILTIN)
 _SILENT = [
     probe
     for probe in BUILTIN
-    if probe.needs & {"labels", "nll", "contexts", "tasks", "prompts"} or probe.name == "numbers"
+    if probe.needs & {"labels", "nll", "contexts", "tasks", "prompts", "embeddings"} or probe.name == "numbers"
 ]
 WITHOUT_INPUT = len(_SILENT)
 """Of them those that find nothing to measure in records of text alone, where no word begins with a digit."""

@@ -192,9 +192,9 @@ def test_collect_only_lists_the_checks_and_measures_nothing(
         *(
             f"healthy::generation-{k}::{name}"
             for k in (1, 2)
-            for name in ("diversity", "prompt-diversity", "integrity")
+            for name in ("diversity", "prompt-diversity", "semantic-diversity", "integrity")
         ),
-        "6 checks collected",
+        "8 checks collected",
     ]
 
 
@@ -203,7 +203,8 @@ def test_collect_only_marks_what_is_context(shelf: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().out.splitlines() == [
         "only_context::generation-0::diversity (context)",
         "only_context::generation-0::prompt-diversity (context)",
-        "0 checks collected, 2 more as context",
+        "only_context::generation-0::semantic-diversity (context)",
+        "0 checks collected, 3 more as context",
     ]
 
 

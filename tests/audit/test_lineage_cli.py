@@ -65,7 +65,7 @@ def test_simulate_writes_a_lineage_that_validates(
     kind: str, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "made"
-    source = [] if kind in ("wright-fisher", "gaussian", "mixture") else [str(texts)]
+    source = [] if kind in ("wright-fisher", "gaussian", "mixture", "discrete", "vae", "clipped") else [str(texts)]
     extra = ["--label", "a"] if kind == "label-loss" else []
     argv = ["simulate", kind, *source, "--out", str(out), "--generations", "1", *extra, "--seed", "7"]
     assert main(argv) == 0

@@ -52,8 +52,8 @@ def test_a_selection_is_audited_as_by_the_command_line(pytester: pytest.Pytester
     ("arguments", "count"),
     [
         (["-k", "ca302"], 2),
-        (["-k", "generation-1 and diversity"], 2),  # prompt-diversity, too
-        (["-k", "healthy and not diversity"], 2 * PROBES - 4),
+        (["-k", "generation-1 and diversity"], 3),  # prompt-diversity and semantic-diversity, too
+        (["-k", "healthy and not diversity"], 2 * PROBES - 6),
         (["--deselect", "healthy::generation-1"], PROBES),
     ],
 )

@@ -32,8 +32,11 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "ngram": {"generations": 2},
     "gaussian": {"generations": 2, "refits": 3},
     "mixture": {"generations": 2, "refits": 3},
+    "discrete": {"generations": 2},
+    "vae": {"generations": 1},
+    "clipped": {"generations": 2},
 }
-WITHOUT_SOURCE = ("wright-fisher", "gaussian", "mixture")
+WITHOUT_SOURCE = ("wright-fisher", "gaussian", "mixture", "discrete", "vae", "clipped")
 
 
 def a_source(**fields: Any) -> Source:

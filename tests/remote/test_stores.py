@@ -101,7 +101,7 @@ def read_elsewhere(names: list[str], **environment: str) -> list[Any]:
     environment when they are imported."""
     done = subprocess.run(
         [sys.executable, "-c", READ, *names],
-        env={**os.environ, "no_proxy": "127.0.0.1", **environment},
+        env={**os.environ, "no_proxy": "127.0.0.1", "HF_HUB_OFFLINE": "0", **environment},
         capture_output=True,
         text=True,
         check=False,

@@ -44,7 +44,7 @@ def toy(tmp_path: Path, gguf_file: Path) -> Path:
     shutil.copy(gguf_file, tmp_path / NAME)
     return write_toy(
         tmp_path / "toy",
-        **{**QUICK, "training": {"epochs": 40, "learning_rate": 0.05, "batch_size": 8}},
+        **{**QUICK, "training": {"epochs": 80, "learning_rate": 0.05, "batch_size": 8}},
         generations=1,
         base={"gguf": f"../{NAME}"},
     )
@@ -57,7 +57,7 @@ def trained_on_gguf(tmp_path_factory: pytest.TempPathFactory, gguf_file: Path) -
     shutil.copy(gguf_file, folder / NAME)
     root = write_toy(
         folder / "toy",
-        **{**QUICK, "training": {"epochs": 40, "learning_rate": 0.05, "batch_size": 8}},
+        **{**QUICK, "training": {"epochs": 80, "learning_rate": 0.05, "batch_size": 8}},
         generations=1,
         base={"gguf": f"../{NAME}"},
     )
