@@ -48,9 +48,9 @@ def test_no_color_leaves_no_escape(shelf: Path, arguments: tuple[str, ...]) -> N
 
 
 def test_progress_is_shown_on_a_terminal_and_is_gone_at_the_end(shelf: Path) -> None:
-    _, shown = on_a_terminal(shelf / "healthy", "-k", "length")
-    # What is read first may be gone before the line is drawn; what is measured last is not.
-    assert shown.index(b"generation-2: length") < shown.rindex(b"\x1b[2K") < shown.rindex(b"pass: ")
+    _, shown = on_a_terminal(shelf / "healthy")
+    # Any one step may be gone before the line is drawn again; not all of a whole audit are.
+    assert shown.index(b"generation-") < shown.rindex(b"\x1b[2K") < shown.rindex(b"pass: ")
 
 
 def test_progress_without_colours_is_lines_that_are_two_seconds_apart(
