@@ -27,6 +27,12 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     An older file at ``path`` is as it was until then. Raises OSError where nothing can be written there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _takes_its_name(path) as file:
+        yield file
+
+
+@contextmanager
+def _takes_its_name(path: Path) -> Iterator[IO[bytes]]:
     temporary = _beside(path)
     try:
         with temporary.open("xb") as file:
@@ -67,26 +73,16 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
     the same folder at once do so one after the other. Raises OSError, of the path that it names, where one cannot be
     written.
     """
-    folders = {path.parent for path in contents}
     if len(contents) == 1:
         ((path, content),) = contents.items()
-        _write_alone(path, content)
+        _refuse_folder(path)
+        with _takes_its_name(path) as file:
+            file.write(content)
         return
-    (folder,) = folders
+    (folder,) = {path.parent for path in contents}
     with _alone(folder):
         finish_together(folder)
         _write_together(folder, {path.name: content for path, content in contents.items()})
-
-
-def _write_alone(path: Path, content: bytes) -> None:
-    _refuse_folder(path)
-    temporary = _beside(path)
-    try:
-        _put_durably(temporary, content)
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()  # gone already, unless something failed
 
 
 def _write_together(folder: Path, contents: Mapping[str, bytes]) -> None:

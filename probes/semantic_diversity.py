@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.pairs.pair import NO_MODEL, Embed, Pair
 from collapse_audit.probes.statistics.design import Design, FloatArray, thinned
 from collapse_audit.probes.statistics.estimates import estimate, jackknife, permutation_p
 from collapse_audit.probes.statistics.readings import Estimate, Gate, Kind, NotMeasured, Reading, Z
@@ -98,15 +98,14 @@ def semantic_diversity(pair: Pair) -> Iterator[Reading]:
     Needs
         Text, and a local sentence-embedding model: ``pip install "collapse-audit[embed]"`` and ``--embed FOLDER``.
     """
-    if pair.embed is None:
-        reason = "no sentence-embedding model was named (--embed MODEL)"
+    few = min(np.bincount(pair.design.side, minlength=2)) < _LEAST
+    if pair.embed is None or few:
+        reason = (
+            NO_MODEL if pair.embed is None else f"fewer than {_LEAST} texts a side that are independent of each other"
+        )
         yield from (NotMeasured(statistic=gate.statistic, reason=reason) for gate in semantic_diversity.gates)
         return
-    if min(np.bincount(pair.design.side, minlength=2)) < _LEAST:
-        reason = f"fewer than {_LEAST} texts a side that are independent of each other"
-        yield from (NotMeasured(statistic=gate.statistic, reason=reason) for gate in semantic_diversity.gates)
-        return
-    compared = _compared(pair)
+    compared = _compared(pair, pair.embed)
     kind: Kind | None = "move" if compared.beyond > _ELSEWHERE else None
     apart = compared.means(lambda cosine: 1 - cosine)
     if apart.within[0, 0] > _NOTHING:
@@ -139,36 +138,35 @@ class _Compared:
     """Its documents are in the order of their blocks."""
     drawn: npt.NDArray[np.uint8]
     """Relabellings, shape (B + 1, K)."""
-    embeddings: FloatArray
-    """Shape (D, d), of length 1."""
+    cosines: FloatArray
+    """Of the embeddings of every two texts, shape (D, D)."""
 
     @property
     def beyond(self) -> float:
         """How much farther, in cosine, the generation's texts lie from their nearest text of the baseline than the
         baseline's texts from theirs, which is of another block: above 0 where they are not among them."""
         block, generation = self.design.block, self.design.side[self.design.block]
-        known = self.embeddings[~generation]
-        own = np.where(block[~generation][:, None] == block[~generation], -1, known @ known.T).max(axis=1)
-        return float(own.mean() - (self.embeddings[generation] @ known.T).max(axis=1).mean())
+        to_known = self.cosines[:, ~generation]
+        own = np.where(block[~generation][:, None] == block[~generation], -1, to_known[~generation]).max(axis=1)
+        return float(own.mean() - to_known[generation].max(axis=1).mean())
 
     def means(self, of: Callable[[FloatArray], FloatArray]) -> _Means:
         """Of a function of the cosine of two embeddings."""
         starts = np.flatnonzero(np.diff(self.design.block, prepend=-1))
-        values = of(np.clip(self.embeddings @ self.embeddings.T, -1, 1))
+        values = of(self.cosines)
         sums = np.add.reduceat(np.add.reduceat(values, starts, axis=0), starts, axis=1)
         np.fill_diagonal(sums, 0.0)
         return _means(sums, np.diff(starts, append=self.design.block.size).astype(np.float64), self.drawn)
 
 
-def _compared(pair: Pair) -> _Compared:
-    assert pair.embed is not None
+def _compared(pair: Pair, embed: Embed) -> _Compared:
     design = thinned(pair.design, _TEXTS, pair.stream("semantic-diversity texts"))
     order = np.argsort(design.block, kind="stable")
     design = dataclasses.replace(design, kept=design.kept[order], block=design.block[order])
     texts = pa.concat_arrays([side.texts.cast(pa.large_string()) for side in (pair.baseline, pair.generation)])
-    embeddings = pair.embed(texts.take(pa.array(design.kept))).astype(np.float64)
+    embeddings = embed(texts.take(pa.array(design.kept))).astype(np.float64)
     drawn = design.relabellings(pair.permutations, pair.stream("semantic-diversity"))
-    return _Compared(design=design, drawn=drawn, embeddings=embeddings)
+    return _Compared(design=design, drawn=drawn, cosines=np.clip(embeddings @ embeddings.T, -1, 1))
 
 
 def _means(sums: FloatArray, size: FloatArray, drawn: npt.NDArray[np.uint8]) -> _Means:

@@ -23,7 +23,7 @@ from collapse_audit.probes.models.model_facts import Fact
 from collapse_audit.probes.models.task_results import Evaluated, TaskResults, not_evaluated
 from collapse_audit.probes.packs.packed_pair import PackedPair, PackedSample
 from collapse_audit.probes.pairs.copying import copied
-from collapse_audit.probes.pairs.pair import Embed, Pair
+from collapse_audit.probes.pairs.pair import NO_MODEL, Embed, Pair
 from collapse_audit.probes.registry import follows_of
 from collapse_audit.probes.statistics.design import Units
 from collapse_audit.probes.statistics.readings import NotMeasured
@@ -186,7 +186,7 @@ class SeedAudit:
         if missing is not None:
             return missing
         if "embeddings" in probe.needs and self.embed is None:
-            return NotMeasured(reason="no sentence-embedding model was named (--embed MODEL)")
+            return NotMeasured(reason=NO_MODEL)
         if "contexts" in probe.needs:
             return not_asked(self._contexts(comparison))
         if "tasks" in probe.needs:

@@ -37,6 +37,7 @@ from collapse_audit.probes.text.tokens import Tokens
 EvidenceLevel = Literal["none", "terms", "texts"]
 Embed = Callable[[pa.Array], npt.NDArray[np.float32]]
 """From N texts to their sentence embeddings, shape (N, d), each of length 1."""
+NO_MODEL = "no sentence-embedding model was named (--embed MODEL)"
 
 CURE = (
     "a few hundred more texts that nothing is trained on (gen_<k>.holdout.* or gen_<k>/holdout.*) make the comparison "
