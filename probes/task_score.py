@@ -10,19 +10,17 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from collapse_audit.probes.models.task_columns import DROP, Column, columns_of
-from collapse_audit.probes.models.task_results import ONE_MODEL, TaskResult, TaskResults, not_evaluated
+from collapse_audit.probes.models.task_columns import DROP, ENOUGH, Column, columns_of
+from collapse_audit.probes.models.task_likeness import incomparable
+from collapse_audit.probes.models.task_results import TaskResults, not_evaluated
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import needed, permutation_p
-from collapse_audit.probes.statistics.paired import Differences, bounds, differences, flipped
+from collapse_audit.probes.statistics.paired import bounds, flipped
 from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, Reading
 from collapse_audit.probes.types import probe
 
 _LEVEL = 0.05
-_ENOUGH = 200
-"""Texts that count alike, (sum w)^2 / sum w^2, from which on a loss has an upper bound: below, the bootstrap's is
-missed far more often than it says where few long or much damaged texts carry the loss."""
 _ROLLING = ("word_perplexity", "byte_perplexity", "bits_per_byte")
 _NOTHING_TO_LOSE = "scores so little that a drop of the margin cannot be seen"
 
@@ -90,7 +88,7 @@ def task_score(pair: Pair) -> Iterator[Reading]:
     """
     before, after = pair.tasks or (None, None)
     why = not_evaluated(pair.tasks)
-    if before is not None and after is not None and (differs := _incomparable(before, after)):
+    if before is not None and after is not None and (differs := incomparable(before, after)):
         why = NotMeasured(reason=differs, neutral=False)
     if before is None or after is None or why is not None:
         missing = why or NotMeasured(reason="")
@@ -98,23 +96,11 @@ def task_score(pair: Pair) -> Iterator[Reading]:
         return
     columns = columns_of(before, after)
     for statistic, points in (("drop", True), ("loss", False)):
-        chosen = [column for column in columns if column.points is points]
+        chosen = [column for column in columns if column.statistic == statistic]
         if not chosen:
             yield _nothing(statistic, before, after, points=points)
             continue
         yield _worst(statistic, chosen, pair, _others(before, after, chosen, points=points))
-
-
-def _incomparable(before: TaskResults, after: TaskResults) -> str:
-    """What makes two evaluations different ones, in words; empty where nothing does."""
-    for here, there, side in ((before, after, "generation"), (after, before, "baseline")):
-        alone = sorted(here.tasks.keys() - there.tasks.keys())
-        if alone:
-            return f"the task {', '.join(alone)} was not evaluated on the {side}; evaluate both alike"
-    doubt = before.doubt or after.doubt
-    if doubt:
-        return doubt
-    return next(filter(None, (_differs(task, after.tasks[name]) for name, task in before.tasks.items())), "")
 
 
 def _nothing(statistic: str, before: TaskResults, after: TaskResults, *, points: bool) -> NotMeasured:
@@ -131,53 +117,6 @@ def _nothing(statistic: str, before: TaskResults, after: TaskResults, *, points:
     return NotMeasured(reason=reason, statistic=statistic, neutral=not dropped)
 
 
-def _differs(before: TaskResult, after: TaskResult) -> str:
-    name = before.name
-    if before.version != after.version:
-        return f"{name} has version {before.version} in the baseline and {after.version} in the generation"
-    for what in sorted(before.settings.keys() & after.settings.keys()):
-        old, new = before.settings[what], after.settings[what]
-        if old != new:
-            return f"{name}: the {what} differ ({old} and {new}); evaluate both alike"
-    if bool(before.adapter) != bool(after.adapter) and before.pretrained == after.pretrained:
-        side = "generation" if before.adapter else "baseline"
-        return (
-            f"{name}: the {side} was evaluated without an adapter (pretrained={after.pretrained}), the other side with "
-            f"peft={before.adapter or after.adapter}; evaluate both alike"
-        )
-    missing = before.missing or after.missing
-    if missing:
-        return missing
-    if before.documents.size != after.documents.size:
-        return f"{name} was evaluated on {before.documents.size} and on {after.documents.size} documents (--limit)"
-    if not np.array_equal(before.documents, after.documents):
-        return f"{name} was evaluated on different documents"
-    changed = sum(old != new for old, new in zip(before.hashes, after.hashes, strict=True))
-    if changed:
-        return f"{name}: {changed} of {len(before.hashes)} documents, prompts or targets are not the same on both sides"
-    if before.answers is not None and before.answers == after.answers:
-        return f"{name}: every answer is the same to the last digit: {ONE_MODEL}"
-    return _one_sided(before, after)
-
-
-def _one_sided(before: TaskResult, after: TaskResult) -> str:
-    """A metric that one side pairs and the other cannot, in words."""
-    for here, there, side in ((before, after, "generation"), (after, before, "baseline")):
-        for metric in sorted(_paired(here) - _paired(there)):
-            why = there.unpaired.get(_printed(metric), "it is not there")
-            return f"{here.name} / {metric} of the {side} cannot be paired: {why}"
-    return ""
-
-
-def _paired(task: TaskResult) -> set[str]:
-    return {scores.name for scores in (*task.scores, *(() if task.loss is None else (task.loss,)))}
-
-
-def _printed(metric: str) -> str:
-    """A metric as lm-eval prints it: the loss is the logarithm of one."""
-    return "word_perplexity" if metric == "nats per word" else metric
-
-
 def _worst(statistic: str, columns: Sequence[Column], pair: Pair, others: Sequence[Mapping[str, Any]]) -> Reading:
     """The largest damage of several metrics. Fail: one of them surely; pass: none of them could be beyond the margin.
 
@@ -189,16 +128,17 @@ def _worst(statistic: str, columns: Sequence[Column], pair: Pair, others: Sequen
     if not able:
         why = f"{', '.join(left_out)}: the baseline {_NOTHING_TO_LOSE}"
         return NotMeasured(reason=why, statistic=statistic, neutral=False)
-    differences = [_differences(column) for column in able]
+    differences = [column.lost for column in able]
     rng = pair.stream(f"task-score {statistic}")
     simultaneous = _LEVEL / len(differences)
     lows = [bounds(difference, rng=rng, level=simultaneous)[0] for difference in differences]
     highs = [bounds(difference, rng=rng)[1] for difference in differences]
     alike = [
-        math.inf if column.points else _alike(difference) for column, difference in zip(able, differences, strict=True)
+        math.inf if column.points else difference.equal_units
+        for column, difference in zip(able, differences, strict=True)
     ]
-    few = [column.name for column, count in zip(able, alike, strict=True) if count < _ENOUGH]
-    highs = [high if count >= _ENOUGH else math.inf for high, count in zip(highs, alike, strict=True)]
+    few = [column.name for column, count in zip(able, alike, strict=True) if count < ENOUGH]
+    highs = [high if count >= ENOUGH else math.inf for high, count in zip(highs, alike, strict=True)]
     values = [difference.value for difference in differences]
     worst = int(np.argmax(values))
     errors = [difference.error for difference in differences]
@@ -208,7 +148,7 @@ def _worst(statistic: str, columns: Sequence[Column], pair: Pair, others: Sequen
 
     def settled(margin: float) -> float:
         return max(
-            max(needed(v, e, scale="linear", n=n)(margin), math.ceil(n * _ENOUGH / count) if v < margin else 0)
+            max(needed(v, e, scale="linear", n=n)(margin), math.ceil(n * ENOUGH / count) if v < margin else 0)
             for v, e, n, count in zip(values, errors, (column.damage.size for column in able), alike, strict=True)
         )
 
@@ -235,7 +175,7 @@ def _worst(statistic: str, columns: Sequence[Column], pair: Pair, others: Sequen
         notes=(
             *(f"left out: {name}, in which the baseline {_NOTHING_TO_LOSE}" for name in left_out),
             *(("format-changed",) if formats else ()),
-            *(f"{name} rests on {min(alike):.0f} texts that count alike; {_ENOUGH} bound it above" for name in few),
+            *(f"{name} rests on {min(alike):.0f} texts that count alike; {ENOUGH} bound it above" for name in few),
         ),
         explanation="; ".join(
             filter(None, (f"the largest is that of {able[worst].name}" if len(able) > 1 else "", formats))
@@ -276,18 +216,6 @@ def _levels(column: Column, damage: float) -> dict[str, float]:
 def _bounds(low: float, high: float) -> dict[str, float]:
     """Of one metric's damage: the simultaneous lower bound and its own upper one, where it has one."""
     return {"drop_low": float(low), "drop_high": float(high)} if math.isfinite(high) and math.isfinite(low) else {}
-
-
-def _alike(both: Differences) -> float:
-    """Units of equal weight that carry as much as these: (sum w)^2 / sum w^2 (Kish 1965, Survey Sampling, 11.7)."""
-    return float(both.weight.sum() ** 2 / np.square(both.weight).sum()) * (1 + 1e-9)  # rounding aside
-
-
-def _differences(column: Column) -> Differences:
-    units = np.unique(np.array(column.units), return_inverse=True)[1]
-    return differences(
-        np.zeros_like(column.damage), column.damage, weights=column.weights, group=units, share=column.points
-    )
 
 
 def _standardised(columns: Sequence[Column], permutations: int, rng: np.random.Generator) -> FloatArray:

@@ -23,7 +23,7 @@ def answer(contrasted: Contrasted) -> Iterator[str]:
     if seeds < MIN_SEEDS:
         yield (
             f"Which recipe holds better cannot be said from {_seeds(seeds)} a side: one more training could turn it "
-            f"round. {MIN_SEEDS} are needed. What can be said is which of these very texts changed more:"
+            f"round. {MIN_SEEDS} are needed. What can be said is which of these very texts and models changed more:"
         )
         yield from _texts(contrasted.documents)
         return
@@ -61,7 +61,7 @@ def _recipes(compared: Sequence[Contrast], generation: int, seeds: int) -> Itera
 
 def _texts(documents: Sequence[Contrast]) -> Iterator[str]:
     if not documents:
-        yield "  nothing: the two share no prompts within a seed"
+        yield "  nothing: within a seed the two share neither prompts nor evaluated tasks"
     for seed in dict.fromkeys(each.seed for each in documents):
         group = [each for each in documents if each.seed == seed]
         for name, which in (("A", Held.A), ("B", Held.B)):

@@ -41,7 +41,7 @@ class Contrast:
     scale: Scale
     """``linear``: what is compared is a - b. ``log``: it is the ratio a / b, its interval made on logarithms."""
     a: Mapping[str, float] = field(default_factory=dict)
-    """Damage of A by seed: what its audit says (recipe), or its change over the shared prompts (documents)."""
+    """Damage of A by seed: what its audit says (recipe), or its change over the shared prompts or tasks (documents)."""
     b: Mapping[str, float] = field(default_factory=dict)
     difference: float | None = None
     """a - b in ``unit``, or a / b; over seeds, its mean (the geometric one of ratios)."""
@@ -51,8 +51,8 @@ class Contrast:
     margin: float | None = None
     """The size of change that matters, as the audit's margin has it: a distance from 0, on logarithms for ``log``."""
     n: int = 0
-    """Seeds of each lineage, or prompts (or groups)."""
-    units: Literal["seeds", "prompts", "groups"]
+    """Seeds of each lineage, prompts (or groups), or documents of an evaluation's tasks."""
+    units: Literal["seeds", "prompts", "groups", "documents of tasks"]
     p_value: float | None = None
     """Two-sided p of "no difference"."""
     p_adjusted: float | None = None

@@ -5,36 +5,26 @@ are two damages (a difference of differences), at two levels that answer two que
 
 * ``recipe``: does this way of making generations hold better than that one? Seeds are the units: a t test over the
   values that the two audits give (:mod:`collapse_audit.comparison.seeds`).
-* ``documents``: of these very generations, which changed more? Prompts are the units, within each seed alone
-  (:mod:`collapse_audit.comparison.prompts`).
+* ``documents``: of these very generations, which changed more? Within each seed alone
+  (:mod:`collapse_audit.comparison.within_seeds`), with prompts or the documents of tasks as the units.
 
 Only the first decides the exit code: what is true of these files need not be true of the next ones.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from collapse_audit.api import Prepared
-from collapse_audit.comparison.claims import Contrast, Held, claims, from_scale
-from collapse_audit.comparison.prompts import DoubleDifference, double_differences
-from collapse_audit.comparison.seeds import MIN_SEEDS, ONLY_SEED, Key, margin_on_scale, over_seeds
+from collapse_audit.comparison.claims import Contrast, Held, claims
+from collapse_audit.comparison.seeds import MIN_SEEDS, ONLY_SEED, Key, over_seeds
+from collapse_audit.comparison.within_seeds import Planned, within_seeds
 from collapse_audit.errors import UsageError
-from collapse_audit.probes.prompts.quartet import Answers, Quartet, quartet
-from collapse_audit.probes.registry import compares_of, gates_of
-from collapse_audit.probes.statistics.readings import Z
-from collapse_audit.probes.text.labels import LabelRule, label_rule
-from collapse_audit.probes.text.tokens import Tokenizer, tokenizer
+from collapse_audit.probes.registry import gates_of
 from collapse_audit.reports._format import settings
 from collapse_audit.reports.document import AuditReport
-from collapse_audit.run.plan import Comparison
-from collapse_audit.run.reading import read_side
 from collapse_audit.run.seed_audit import Progress
 from collapse_audit.verdicts.exit_codes import ExitCode
 
@@ -42,8 +32,6 @@ _HARMLESS = frozenset({"permutations", "evidence", "allow_inconclusive", "gate_t
 """Settings that change no estimate and no margin."""
 _NO_RECIPE = ("profile.", "notes.", "seeds", "generations", "partner", "base.folder")
 """Keys of a recipe that do not say how a generation is made."""
-_SAME_START = "A and B start from the same baseline texts"
-_OTHER_START = "A and B start from different baseline texts, and a baseline that is damaged already has less to lose"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +79,7 @@ def contrast(a: Prepared, b: Prepared, *, generation: str = "last", progress: Pr
     defaults = {key: gate.margin for key, gate in a.config.automatic(a.probes).items()}
     recipe = [over_seeds(first, second, index, gates_of(a.probes), defaults) for index in common]
     recipe[common.index(judged)] = claims(recipe[common.index(judged)], alpha=a.config.alpha)
-    documents, notes = _by_prompts(a, planned, judged, first, defaults, progress)
+    documents, notes = within_seeds((a, b), planned, judged, first, defaults, progress)
     code, summary = _verdict(recipe[common.index(judged)], documents)
     return Contrasted(
         a=_about(first),
@@ -132,10 +120,7 @@ def _same_terms(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
         )
 
 
-_Planned = Mapping[tuple[str, int], Comparison]
-
-
-def _planned(name: str, side: Prepared) -> _Planned:
+def _planned(name: str, side: Prepared) -> Planned:
     """The comparisons that count, by seed and generation."""
     comparisons = [each for each in side.plan.comparisons if each.gating]
     if not comparisons:
@@ -154,7 +139,7 @@ def _chosen(common: Sequence[int], asked: str) -> int:
     return int(asked)
 
 
-def _distinct_seeds(name: str, planned: _Planned, judged: int) -> None:
+def _distinct_seeds(name: str, planned: Planned, judged: int) -> None:
     """Refuse two seeds of a lineage that wrote the same file, judged or trained on: they are one."""
     seeds: dict[str, str] = {}
     for (seed, index), comparison in planned.items():
@@ -170,7 +155,7 @@ def _distinct_seeds(name: str, planned: _Planned, judged: int) -> None:
                 )
 
 
-def _extent(planned: tuple[_Planned, _Planned]) -> list[str]:
+def _extent(planned: tuple[Planned, Planned]) -> list[str]:
     """What only one of the two has, and so is left out."""
     notes = []
     for what, part in (("seed", 0), ("generation", 1)):
@@ -204,119 +189,6 @@ def _automatic(defaults: Mapping[Key, float]) -> list[str]:
     named = ", ".join(f"{probe} / {statistic} {margin:g}" for (probe, statistic), margin in defaults.items())
     why = 'margin = auto starts fail at "no change", which is no size of change'
     return [f"{why}: between A and B the default margins hold ({named})"] if defaults else []
-
-
-# ----------------------------------------------------------------------------------------------- prompts as the units
-
-
-def _by_prompts(
-    a: Prepared,
-    planned: tuple[_Planned, _Planned],
-    judged: int,
-    report: AuditReport,
-    defaults: Mapping[Key, float],
-    progress: Progress,
-) -> tuple[tuple[Contrast, ...], list[str]]:
-    """The double differences of every seed that both lineages have, each seed a family of its own, and notes."""
-    cutter = tokenizer(a.config.tokens)
-    margins = {(each.probe, each.statistic): margin_on_scale(each, defaults) for each in report.findings}
-    rule = _rule(a, report)
-    contrasted: list[Contrast] = []
-    notes: dict[str, list[str]] = {}
-    for seed, index in planned[0]:
-        if index != judged or (seed, index) not in planned[1]:
-            continue
-        progress(f"prompts of seed {seed}")
-        sides = [planned[which][seed, index] for which in (0, 1)]
-        same = sides[0].baseline.corpus.digest == sides[1].baseline.corpus.digest
-        notes.setdefault(_SAME_START if same else _OTHER_START, []).append(seed)
-        four = _four(a, sides, cutter)
-        if isinstance(four, str):
-            notes.setdefault(f"no comparison by prompts: {four}", []).append(seed)
-            continue
-        doubles = _doubles(four, a, sides, cutter=cutter, rule=rule, same_scorer=same)
-        contrasts = [
-            _contrast(
-                double_difference,
-                seed,
-                index,
-                four,
-                margins.get((double_difference.probe, double_difference.statistic)),
-            )
-            for double_difference in doubles
-        ]
-        contrasted += claims(contrasts, alpha=a.config.alpha)
-    return tuple(contrasted), [
-        f"{note} ({_listed(seeds)})" if seeds != [ONLY_SEED] else note for note, seeds in notes.items()
-    ]
-
-
-def _listed(seeds: Sequence[str]) -> str:
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
-
-
-def _rule(a: Prepared, report: AuditReport) -> LabelRule | None:
-    """The label rule that both audits used; none where their seeds differ in it."""
-    used = str(report.lineage["labels"])
-    try:
-        return label_rule(used, classes=a.lineage.label_classes)
-    except UsageError:  # several, one a seed
-        return None
-
-
-def _four(a: Prepared, sides: Sequence[Comparison], cutter: Tokenizer) -> Quartet | str:
-    read = [
-        read_side(side, a.config, cutter) for comparison in sides for side in (comparison.baseline, comparison.current)
-    ]
-    return quartet((read[0], read[1], read[2], read[3]))
-
-
-def _doubles(
-    four: Quartet,
-    a: Prepared,
-    sides: Sequence[Comparison],
-    *,
-    cutter: Tokenizer,
-    rule: LabelRule | None,
-    same_scorer: bool,
-) -> tuple[DoubleDifference, ...]:
-    key = "|".join((str(a.config.seed), *(sample.digest for sample in four.samples), "contrast"))
-    answers = Answers(
-        four=four,
-        tokenizer=cutter,
-        rng=np.random.default_rng(list(hashlib.sha256(key.encode()).digest())),
-        label_rule=rule,
-        fair=not any(side.trained_on_baseline for side in sides),
-        same_scorer=same_scorer,
-    )
-    permutations = max(a.config.permutations, math.ceil(20 / a.config.alpha))
-    return double_differences(answers, compares_of(a.probes), permutations=permutations)
-
-
-def _contrast(measured: DoubleDifference, seed: str, generation: int, four: Quartet, margin: float | None) -> Contrast:
-    finite = math.isfinite(measured.error)
-    return Contrast(
-        level="documents",
-        probe=measured.probe,
-        statistic=measured.statistic,
-        seed=seed,
-        generation=generation,
-        unit=measured.unit,
-        worse=measured.worse,
-        scale=measured.scale,
-        a={seed: from_scale(measured.change_a, measured.scale)},
-        b={seed: from_scale(measured.change_b, measured.scale)},
-        difference=from_scale(measured.difference, measured.scale),
-        low=from_scale(measured.difference - Z * measured.error, measured.scale) if finite else None,
-        high=from_scale(measured.difference + Z * measured.error, measured.scale) if finite else None,
-        margin=margin,
-        n=four.units,
-        units=four.kind,
-        p_value=measured.p_value if finite else None,
-        outcome=Held.OPEN,
-        b_may_be_worse=True,
-        reason=f"swaps of A and B within {four.kind}" if finite else "no spread, so there is no interval",
-    )
 
 
 # ------------------------------------------------------------------------------------------------------------ verdict

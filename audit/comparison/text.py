@@ -116,12 +116,12 @@ def _contrast(contrasted: Contrasted, width: int, *, verbose: bool) -> Iterable[
         yield Text("")
         yield _section(f"RECIPES: generation {contrasted.generation}, seeds are the units")
         yield _rows(_claims(compared) | _dots(compared) | _held(compared), width)
-    for seed in dict.fromkeys(contrast.seed for contrast in contrasted.documents):
-        group = [contrast for contrast in contrasted.documents if contrast.seed == seed]
+    for seed, units in dict.fromkeys((contrast.seed, contrast.units) for contrast in contrasted.documents):
+        group = [contrast for contrast in contrasted.documents if (contrast.seed, contrast.units) == (seed, units)]
+        most = max(contrast.n for contrast in group)
+        what = "MODELS" if units == "documents of tasks" else "TEXTS"
         yield Text("")
-        yield _section(
-            f"THESE TEXTS: generation {contrasted.generation}, seed {inert(seed)}, {group[0].n:,} {group[0].units}"
-        )
+        yield _section(f"THESE {what}: generation {contrasted.generation}, seed {inert(seed)}, {most:,} {units}")
         yield _rows(_claims(group) | _held(group), width)
     if verbose:
         yield Text("")

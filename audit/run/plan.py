@@ -77,6 +77,11 @@ class Plan:
     data: DataSources | None = None
     """Where it is an audit of training data: what these stand beside."""
 
+    def writer(self, comparison: Comparison, corpus: Corpus) -> GenerationEntry | None:
+        """The generation of the comparison's seed that wrote ``corpus``; None where none did."""
+        entries = self.lineage.of_seed(comparison.seed)
+        return next((entry for entry in entries if corpus in (entry.texts, entry.holdout)), None)
+
     def of_seed(self, seed: str | None) -> tuple[Comparison, ...]:
         """The comparisons of one seed: one family of tests."""
         return tuple(comparison for comparison in self.comparisons if comparison.seed == seed)

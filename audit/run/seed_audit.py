@@ -208,7 +208,7 @@ class SeedAudit:
         self, comparison: Comparison, kept: dict[GenerationEntry, T], read: Callable[[GenerationEntry], T]
     ) -> tuple[T, T] | None:
         """What ``read`` finds beside the baseline's generation and the one compared; None where either is none."""
-        before, after = _owner(self.plan, comparison, comparison.baseline.corpus), comparison.entry
+        before, after = self.plan.writer(comparison, comparison.baseline.corpus), comparison.entry
         if before is None or after is None:
             return None
         for entry in (before, after):
@@ -368,11 +368,3 @@ class SeedAudit:
         sides += [other.current for other in self.comparisons if other.generation < comparison.generation]
         corpora = dict.fromkeys(side.corpus for side in sides if side.corpus != comparison.current.corpus)
         return (self.samples[corpus] for corpus in corpora if corpus in self.samples)
-
-
-def _owner(plan: Plan, comparison: Comparison, corpus: Corpus) -> GenerationEntry | None:
-    """The generation of the comparison's seed that wrote ``corpus``, if one did."""
-    for entry in plan.lineage.of_seed(comparison.seed):
-        if corpus in (entry.texts, entry.holdout):
-            return entry
-    return None

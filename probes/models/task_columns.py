@@ -9,9 +9,13 @@ import numpy as np
 
 from collapse_audit.probes.models.task_results import Scores, TaskResult, TaskResults
 from collapse_audit.probes.statistics.design import FloatArray
+from collapse_audit.probes.statistics.paired import Differences, differences
 
 DROP = 0.05
 """Points: a baseline that scores less has nothing to lose."""
+ENOUGH = 200
+"""Texts that count alike (``Differences.equal_units``) from which on a loss has an upper bound: below, the bootstrap's
+is missed far more often than it says where few long or much damaged texts carry the loss."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +38,25 @@ class Column:
     """Of a group: its tasks."""
 
     @property
+    def statistic(self) -> str:
+        """The gate of ``task-score`` that judges it."""
+        return "drop" if self.points else "loss"
+
+    @property
     def able(self) -> bool:
         """Whether there is anything to lose: a task that the baseline cannot do loses nothing."""
         reached = self.baseline if self.sign < 0 else 1 - self.baseline
         return not self.points or reached >= DROP
+
+    @property
+    def lost(self) -> Differences:
+        """What every unit lost, documents of a unit together."""
+        return self.beyond(np.zeros_like(self.damage))
+
+    def beyond(self, other: FloatArray) -> Differences:
+        """What every unit lost more than ``other``, which another generation lost of the same documents; shape (n,)."""
+        units = np.unique(np.array(self.units), return_inverse=True)[1]
+        return differences(other, self.damage, weights=self.weights, group=units, share=self.points)
 
 
 def columns_of(before: TaskResults, after: TaskResults) -> list[Column]:

@@ -70,6 +70,11 @@ class Differences:
         return bool((np.abs(self.influence) <= rounding).all())
 
     @property
+    def equal_units(self) -> float:
+        """Units of equal weight that carry as much as these: (sum w)^2 / sum w^2 (Kish 1965, Survey Sampling, 11.7)."""
+        return float(self.weight.sum() ** 2 / np.square(self.weight).sum()) * (1 + 1e-9)  # rounding aside
+
+    @property
     def floor(self) -> float:
         """Reach below which no bound of a share is claimed: 0 of n may still be 3 of n (rule of three)."""
         if not self.share:

@@ -98,7 +98,9 @@ def test_too_few_seeds_are_said_first_and_the_texts_speak_for_themselves_alone(n
 
 
 def test_without_prompts_there_is_nothing_to_say_of_the_texts() -> None:
-    assert lines(claim("distinct-2", Held.OPEN, n=1))[1:] == ["  nothing: the two share no prompts within a seed"]
+    assert lines(claim("distinct-2", Held.OPEN, n=1))[1:] == [
+        "  nothing: within a seed the two share neither prompts nor evaluated tasks"
+    ]
 
 
 def test_nothing_compared_is_said() -> None:

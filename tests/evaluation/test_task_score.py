@@ -188,7 +188,7 @@ def test_without_a_generation_as_baseline_it_is_not_measured() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"version": "2.0"}, "quiz has version 1.0 in the baseline and 2.0 in the generation"),
+        ({"version": "2.0"}, "quiz was evaluated in version 1.0 and in version 2.0"),
         ({"settings": {"few-shot examples": "5"}}, "quiz: the few-shot examples differ (0 and 5)"),
         ({"missing": "no samples"}, "no samples"),
         ({"documents": np.arange(1, 101)}, "quiz was evaluated on different documents"),
