@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import math
-import os
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
@@ -18,12 +17,21 @@ import pytest
 from collapse_audit import audit
 from collapse_audit.lineage_cli import main
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is imported; nothing here may ask the network
-
 pytest.importorskip("lm_eval")
 LINEAGES = Path(__file__).parents[2] / "lineages"
 TASKS = ("collapse_eu_tirads", "collapse_reference_perplexity")
 LIMIT = 6
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _offline() -> Iterator[None]:
+    """Nothing here may ask the network, nor wait for it: lm-eval's dummy model looks for a tokenizer on the hub."""
+    import huggingface_hub.constants
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")  # for processes; in this one it was read when something imported the client
+        patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -101,11 +101,12 @@ def test_axe_finds_no_serious_fault(
     # The checker is a script of its own, which the page's policy rightly refuses.
     tab = open_tab(files[name], viewport=size, color_scheme=scheme, bypass_csp=True)
     tab.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
-    for card in (False, True):
-        if card:
+    # Of what passes one element a rule is listed, which halves the time; what fails is listed whole.
+    for where, rules in ((None, 20), (":popover-open", 5)):
+        if where is not None:
             tab.page.locator("button.cell.fail").first.click()
-        checked = axe.run(tab.page).response
-        assert len(checked["passes"]) > 20
+        checked = axe.run(tab.page, context=where, options={"resultTypes": ["violations"]}).response
+        assert len(checked["passes"]) > rules
         grave = [
             (fault["id"], fault["impact"], [node["target"] for node in fault["nodes"]][:3])
             for fault in checked["violations"]
