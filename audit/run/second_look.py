@@ -1,8 +1,10 @@
 """Findings that hang on their p-value are measured again with more permutations: draws follow the need.
 
-The smallest p-value of B permutations is 1 / (B + 1), and Holm multiplies it by the number of findings: at the least B
-that lets anything be significant, a single permutation as bad as the observed one undoes it. So where the bound lies
-beyond the margin, which alone never depends on p, :data:`FINER` times as many are drawn, anew.
+The smallest p-value of B permutations is 1 / (B + 1), and Holm multiplies it by the number of findings. A look that
+shares alpha with many others needs a large B before anything can be significant, and at the least such B a single
+permutation as bad as the observed one undoes it. But a finding can only fail where its bound lies beyond the margin,
+which never depends on p. So all are measured with few permutations first, and those :data:`FINER` times as many as are
+needed are drawn, anew, where the bound lies there: a healthy generation pays nothing.
 
 This is exact. A finding can fail only where its bound lies beyond the margin, hence only by its second p-value, and
 P(second p <= t, looked at again) <= P(second p <= t) <= t under "no change", whatever the choice depends on (that of

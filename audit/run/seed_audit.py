@@ -99,33 +99,37 @@ class SeedAudit:
         self.rule = label_rule_of(self.config, self.plan, self.samples[decisive.baseline.corpus])
         self._check_labels()
         size = sum(self._tests(comparison) for comparison in self.comparisons if comparison.gating)
-        check_room(self.config.permutations, self._most_documents())
-        least = max(self.config.permutations, 20 * size)
-        permutations = permutations_for(size, self.config.alpha, least=least, blocks=self._most_documents())
-        if not can_reject(size, self.config.alpha, permutations):
-            self.notes.append(
-                f"no p-value can be significant: {size} findings at alpha = {self.config.alpha:.3g} need more than the "
-                f"{permutations:,} permutations that are drawn at most; audit fewer generations (--generation last), "
-                "lower max_documents, or start a new history"
-            )
-        if permutations > self.config.permutations:
-            self.notes.append(f"{permutations:,} permutations were drawn, as {size} gating findings need")
+        first, second = self._permutations(size)
         measured: list[Measured] = []
         for comparison in self.comparisons:
-            measured.extend(self._compare(comparison, permutations, progress))
+            measured.extend(self._compare(comparison, first, progress))
             if stop_at_first and fails(measured, self.config, size, self.today):
                 break
-        return self._looked_at_again(measured, permutations, progress), size
+        if second > first:
+            measured = looked_at_again(
+                measured, lambda comparison: self._compare(comparison, second, progress), alpha=self.config.alpha
+            )
+        return measured, size
 
-    def _looked_at_again(self, measured: list[Measured], permutations: int, progress: Progress) -> list[Measured]:
-        draws = finer(permutations, self._most_documents())
-        if draws <= permutations:
-            return measured
-        return looked_at_again(
-            measured,
-            lambda comparison: self._compare(comparison, draws, progress),
-            alpha=self.config.alpha,
-        )
+    def _permutations(self, size: int) -> tuple[int, int]:
+        """How many permutations a family of ``size`` tests draws, and how many where the verdict hangs on them."""
+        blocks, alpha = self._most_documents(), self.config.alpha
+        check_room(self.config.permutations, blocks)
+        first = max(self.config.permutations, 20 * size)
+        needed = permutations_for(size, alpha, least=first, blocks=blocks)
+        second = finer(needed, blocks)
+        if not can_reject(size, alpha, needed):
+            self.notes.append(
+                f"no p-value can be significant: {size} findings at alpha = {alpha:.3g} need more than the "
+                f"{needed:,} permutations that are drawn at most; audit fewer generations (--generation last), "
+                "lower max_documents, or start a new history"
+            )
+        if first > self.config.permutations:
+            self.notes.append(f"{first:,} permutations were drawn, as {size} gating findings need")
+        if needed > first:
+            share = f"as {size} gating findings need at alpha = {alpha:.3g}"
+            self.notes.append(f"{second:,} permutations were drawn where the verdict hangs on them, {share}")
+        return first, second
 
     def _check_labels(self) -> None:
         """Raises UsageError where labels are asked for by field and no record has one."""

@@ -478,7 +478,9 @@ def test_behind_the_horizon_shares_fall_and_more_permutations_are_drawn(
     expected = 0.05 / 2 * 100 / (150 * 149)
     assert report.config["alpha"] == pytest.approx(expected)
     assert report.config["alpha"] == alpha_at(150, 0.05)
-    assert any("permutations were drawn, as 2 gating findings need" in note for note in report.notes)
+    said = "permutations were drawn where the verdict hangs on them, as 2 gating findings need at alpha = 0.000112"
+    assert any(said in note for note in report.notes)
+    assert {f.permutations for f in report.findings if f.p_value is not None} == {999}  # no verdict hangs on them
     assert all(f.p_value is None or f.p_value >= expected / 2 / 2 for f in report.findings)
 
 

@@ -238,29 +238,32 @@ def test_context_is_outside_the_family_and_the_verdict(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gates", "alpha", "permutations", "drawn"),
+    ("gates", "alpha", "permutations", "first", "second"),
     [
-        (1, 0.05, 999, 999),
-        (24, 0.05, 999, 999),  # 2 generations: 48 findings, 960 are needed
-        (25, 0.05, 999, 1000),  # 50 findings
-        (60, 0.05, 999, 2400),
-        (60, 0.01, 999, 12000),
-        (1, 0.05, 1999, 1999),
+        (1, 0.05, 999, 999, 3996),
+        (24, 0.05, 999, 999, 3996),  # 2 generations: 48 findings, 960 are needed
+        (25, 0.05, 999, 1000, 4000),  # 50 findings
+        (60, 0.05, 999, 2400, 9600),
+        (60, 0.01, 999, 2400, 48_000),  # 120 findings at .01: 12,000 are needed
+        (1, 0.05, 1999, 1999, 7996),
     ],
 )
 def test_permutations_are_enough_for_the_smallest_adjusted_p_value(
-    two: Path, gates: int, alpha: float, permutations: int, drawn: int
+    two: Path, gates: int, alpha: float, permutations: int, first: int, second: int
 ) -> None:
-    seen: list[int] = []
+    """Twenty a finding first; where the verdict hangs on them four times what the smallest adjusted p needs."""
+    seen: dict[bool, list[int]] = {True: [], False: []}
 
-    def measure(pair: Pair) -> list[Reading]:
-        seen.append(pair.permutations)
-        return [replace(FINE, statistic=f"g{k}") for k in range(gates)]
+    def measure(pair: Pair, *, hangs: bool) -> list[Reading]:
+        seen[hangs].append(pair.permutations)
+        return [replace(BAD if hangs else FINE, statistic=f"g{k}") for k in range(gates)]
 
-    report = run(two, stub("stub-a", measure, gates=gates), alpha=alpha, permutations=permutations)
-    assert seen == [drawn] * 2
-    note = f"{drawn:,} permutations were drawn, as {2 * gates} gating findings need"
-    assert (note in report.notes) == (drawn > permutations)
+    settings = {"alpha": alpha, "permutations": permutations}
+    report = run(two, stub("fine", lambda pair: measure(pair, hangs=False), gates=gates), **settings)
+    run(two, stub("bad", lambda pair: measure(pair, hangs=True), gates=gates), **settings)
+    assert seen == {False: [first] * 2, True: [first] * 2 + [second] * 2}
+    note = f"{first:,} permutations were drawn, as {2 * gates} gating findings need"
+    assert (note in report.notes) == (first > permutations)
 
 
 # ------------------------------------------------------------------------------------------------------- stopping

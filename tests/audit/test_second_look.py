@@ -51,6 +51,18 @@ def test_what_does_not_hang_on_it_is_measured_once(tiny: Path) -> None:
     assert (finding.outcome, calls) == (Outcome.INCONCLUSIVE, [999])
 
 
+def test_where_alpha_is_small_all_are_measured_with_few_and_what_hangs_with_as_many_as_alpha_asks_for(
+    tiny: Path,
+) -> None:
+    """Two findings at alpha .0005 need 2 / .0005 = 4,000 permutations; four times as many are drawn, of one."""
+    report = run(tiny, stub("floor", at_the_floor), constant("fine", FINE), sets=["alpha=0.0005"])
+    found = by_place(report)
+    floor, fine = (found[1, name] for name in ("floor", "fine"))
+    assert (floor.outcome, floor.permutations) == (Outcome.FAIL, 16_000)
+    assert (fine.outcome, fine.permutations) == (Outcome.PASS, 999)
+    assert any(note.startswith("16,000 permutations were drawn where the verdict hangs") for note in report.notes)
+
+
 def test_only_the_statistic_that_hangs_takes_the_second_reading(tiny: Path) -> None:
     def both(pair: Pair) -> list[Estimate]:
         told = pair.permutations / 100_000
