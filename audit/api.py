@@ -28,7 +28,7 @@ from collapse_audit.reports.document import AuditReport
 from collapse_audit.run.data_plan import NO_REFERENCE, DataFiles, data_plan
 from collapse_audit.run.plan import Plan, baseline_path, described, fits, fitting, id_part, named, plan
 from collapse_audit.run.runner import run
-from collapse_audit.run.seed_audit import Progress
+from collapse_audit.run.seed_texts import Progress
 from collapse_audit.run.taken import corpora_of, taken_as_text
 from collapse_audit.settings.config import AuditConfig, Settings, load_config
 from collapse_audit.settings.keyword import keyword, known_names, names_in

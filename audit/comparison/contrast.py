@@ -25,7 +25,7 @@ from collapse_audit.errors import UsageError
 from collapse_audit.probes.registry import gates_of
 from collapse_audit.reports._format import settings
 from collapse_audit.reports.document import AuditReport
-from collapse_audit.run.seed_audit import Progress
+from collapse_audit.run.seed_texts import Progress
 from collapse_audit.verdicts.exit_codes import ExitCode
 
 _HARMLESS = frozenset({"permutations", "evidence", "allow_inconclusive", "gate_trend", "waivers"})

@@ -31,7 +31,7 @@ from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport
 from collapse_audit.run.plan import Comparison
 from collapse_audit.run.reading import read_side
-from collapse_audit.run.seed_audit import Progress
+from collapse_audit.run.seed_texts import Progress
 
 Planned = Mapping[tuple[str, int], Comparison]
 """The comparisons of a lineage that count, by seed and generation."""

@@ -86,14 +86,14 @@ def _trends(
         found = f"there {'is 1' if len(gating) == 1 else f'are {len(gating)}'}"
         return (NotMeasured(reason=f"a trend needs at least {FEWEST} generations after the baseline, and {found}"),)
     return trends(
-        [of_seed.samples[comparison.current.corpus] for comparison in gating],
+        [of_seed.texts.samples[comparison.current.corpus] for comparison in gating],
         [comparison.generation for comparison in gating],
-        definer=of_seed.samples[gating[0].baseline.corpus],
+        definer=of_seed.texts.samples[gating[0].baseline.corpus],
         permutations=permutations,
         seed=of_seed.config.seed,
         margins=margins,
         follow=follows_of(probes),
-        labels=of_seed.rule,
+        labels=of_seed.texts.rule,
         unit=of_seed.config.unit,
         trained_on_definer=any(comparison.trained_on_baseline for comparison in gating),
     )

@@ -11,7 +11,8 @@ from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.types import Need, Probe
 from collapse_audit.run.judge import Measured
 from collapse_audit.run.plan import Comparison, DataSources, Side
-from collapse_audit.run.seed_audit import Progress, SeedAudit
+from collapse_audit.run.seed_audit import SeedAudit
+from collapse_audit.run.seed_texts import Progress
 
 _MISSING: dict[Need, str] = {
     "reference": "there is no reference (--reference FILE: text that people wrote)",
@@ -48,12 +49,11 @@ class DataAudit(SeedAudit):
 
     @property
     def _beside(self) -> DataSources:
-        assert self.plan.data is not None, "a plan of training data says what they stand beside"
-        return self.plan.data
+        assert self.texts.plan.data is not None, "a plan of training data says what they stand beside"
+        return self.texts.plan.data
 
     def _sample(self, side: Side, progress: Progress) -> Sample:
-        self._read(side, progress)
-        return self.samples[side.corpus]
+        return self.texts.read(side, progress)
 
     def _of(self, probe: Probe, data: TrainingData, comparison: Comparison, progress: Progress) -> list[Measured]:
         progress(f"the data: {probe.name}")

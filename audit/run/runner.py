@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -18,11 +18,15 @@ from collapse_audit.run.assemble import assembled
 from collapse_audit.run.data_audit import DataAudit
 from collapse_audit.run.judge import judged
 from collapse_audit.run.overview.baselines import baselines
+from collapse_audit.run.overview.copying import copying
+from collapse_audit.run.overview.decoding import decoding
 from collapse_audit.run.overview.examples import examples
 from collapse_audit.run.overview.histograms import histograms
 from collapse_audit.run.overview.trends import trend_rows
 from collapse_audit.run.plan import Plan, reference_side
-from collapse_audit.run.seed_audit import Progress, SeedAudit
+from collapse_audit.run.seed_audit import SeedAudit
+from collapse_audit.run.seed_models import SeedModels
+from collapse_audit.run.seed_texts import Progress, SeedTexts
 from collapse_audit.settings.config import AuditConfig
 from collapse_audit.verdicts.waivers import apply_waivers
 
@@ -59,16 +63,13 @@ def run(
     done = 0
     for seed in dict.fromkeys(comparison.seed for comparison in plan.comparisons):
         kind = SeedAudit if plan.data is None else DataAudit
-        of_seed = kind(plan.of_seed(seed), config, cutter, plan, provenance, today, engine, embed)
+        comparisons = plan.of_seed(seed)
+        texts = SeedTexts(comparisons, config, cutter, plan, engine)
+        of_seed = kind(comparisons, texts, SeedModels(plan, provenance), today, embed)
         measured, size = of_seed.measure(progress, stop_at_first)
-        tables["copying"] += of_seed.copies()
-        tables["baselines"] += baselines(of_seed.comparisons, of_seed.samples, reference_side(plan.lineage))
-        tables["histograms"] += histograms(of_seed.comparisons, of_seed.samples)
-        if config.evidence == "texts":
-            tables["examples"] += examples(of_seed.comparisons, of_seed.samples)
-        if not stop_at_first:
-            tables["decoding"] += of_seed.decoding(probes)
-        rules.add(of_seed.rule.name if of_seed.rule else "none")
+        for name, rows in _tables(texts, () if stop_at_first else probes):
+            tables[name] += rows
+        rules.add(texts.rule.name if texts.rule else "none")
         units |= of_seed.units
         notes.extend(of_seed.notes)
         findings.extend(judged(measured, config, asked_for, size, today))
@@ -94,6 +95,20 @@ def run(
         units=list(units),
         tables={**tables, "trends": trend_rows(slopes)},
     )
+
+
+def _tables(texts: SeedTexts, follow: Sequence[Probe]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Rows of every table that is made from the texts of a seed; ``follow``: probes to split by decoding."""
+    comparisons, samples, config = texts.comparisons, texts.samples, texts.config
+    yield "copying", copying(comparisons, samples)
+    yield "baselines", baselines(comparisons, samples, reference_side(texts.plan.lineage))
+    yield "histograms", histograms(comparisons, samples)
+    if config.evidence == "texts":
+        yield "examples", examples(comparisons, samples)
+    if follow:
+        rows, untold = decoding(comparisons, samples, follow, config, texts.rule)
+        texts.notes += untold
+        yield "decoding", rows
 
 
 def _embedder(plan: Plan, config: AuditConfig, notes: list[str]) -> SentenceModel | None:

@@ -17,12 +17,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from collapse_audit.probes.statistics.readings import Estimate
 from collapse_audit.reports.document import Outcome
 from collapse_audit.run.judge import Measured
 from collapse_audit.run.plan import Comparison
+from collapse_audit.settings.config import AuditConfig
 from collapse_audit.verdicts.rule import judge
+from collapse_audit.verdicts.sequential import can_reject, check_room, permutations_for
 
 FINER = 4
 """Times as many permutations: the least that Holm can say becomes a quarter of alpha, at four times the price."""
@@ -33,6 +36,40 @@ _CELLS = 1 << 28
 def finer(permutations: int, blocks: int) -> int:
     """How many permutations the second look draws; no more than the first where there is no room for them."""
     return max(permutations, min(FINER * permutations, _CELLS // max(blocks, 1)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """How many permutations a family of tests draws, and how many of what the verdict hangs on."""
+
+    first: int
+    second: int
+    notes: tuple[str, ...]
+    """What a reader should know of them."""
+
+
+def draws_for(size: int, config: AuditConfig, blocks: int) -> Draws:
+    """The draws of ``size`` tests where no comparison has more than ``blocks`` blocks.
+
+    Raises UsageError where the user asks for more than memory holds.
+    """
+    check_room(config.permutations, blocks)
+    first = max(config.permutations, 20 * size)
+    needed = permutations_for(size, config.alpha, least=first, blocks=blocks)
+    second = finer(needed, blocks)
+    notes = []
+    if not can_reject(size, config.alpha, needed):
+        notes.append(
+            f"no p-value can be significant: {size} findings at alpha = {config.alpha:.3g} need more than the "
+            f"{needed:,} permutations that are drawn at most; audit fewer generations (--generation last), "
+            "lower max_documents, or start a new history"
+        )
+    if first > config.permutations:
+        notes.append(f"{first:,} permutations were drawn, as {size} gating findings need")
+    if needed > first:
+        share = f"as {size} gating findings need at alpha = {config.alpha:.3g}"
+        notes.append(f"{second:,} permutations were drawn where the verdict hangs on them, {share}")
+    return Draws(first=first, second=second, notes=tuple(notes))
 
 
 def looked_at_again(
