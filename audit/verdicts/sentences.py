@@ -89,8 +89,8 @@ def _named(baseline: str) -> str:
 
 def _change(gate: Gate, value: float) -> str:
     shown = _shown(gate, abs(value), change=True)
-    if shown == _shown(gate, 0.0, change=True):
-        return "did not change"
+    if re.search("[1-9]", shown.partition(" ")[0]) is None:  # "by 0.0 points" says less than words do
+        return "hardly changed" if value else "did not change"
     return f"{'rose' if value > 0 else 'fell'} by {shown}"
 
 

@@ -77,6 +77,14 @@ def test_a_pass_says_how_far_it_may_be_from_the_truth() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.0, "did not change"), (0.0004, "hardly changed"), (-2e-7, "hardly changed")]
+)
+def test_a_change_that_rounds_to_nothing_has_no_number(value: float, words: str) -> None:
+    said = told("repetition/looping", value, -0.01, 0.01, p=0.4)
+    assert said.startswith(f"the share of texts that get stuck in a loop {words} in generation 4 (at most 1.0 points)")
+
+
 def test_a_move_says_that_it_is_no_loss() -> None:
     assert told("token-divergence/JS-excess", 0.0231, 0.02, 0.026).endswith(
         "lie 0.0231 nats from those of generation 0; 0.0100 nats is the most allowed, and a move alone is no loss"
