@@ -19,7 +19,7 @@ from collapse_audit.lineages.corpora.readers.records import (
     LOWEST_NLL,
     MOST_TOKENS,
     SPLITS,
-    is_finite,
+    is_measurable,
     is_numeric,
 )
 from collapse_audit.lineages.files.door import limits
@@ -150,7 +150,7 @@ def _numeric(records: Sequence[Any], present: set[str]) -> list[list[float] | No
     lists = [value if type(value) is list or value is None else [value] for value in found]
     _require(all(numbers is not None or "text" in record for numbers, record in zip(lists, records, strict=True)))
     _require({len(numbers) for numbers in lists if numbers is not None} <= set(range(1, limits().columns + 1)))
-    _require(all(is_finite(number) for numbers in lists if numbers is not None for number in numbers))
+    _require(all(is_measurable(number) for numbers in lists if numbers is not None for number in numbers))
     return [None if numbers is None else [float(number) for number in numbers] for numbers in lists]
 
 
