@@ -189,7 +189,7 @@ def _saved_to_disk(folder: Path, where: str) -> CorpusFolder | Broken | None:
         names = [entry["filename"] for entry in state["_data_files"]]
     except (ValueError, KeyError, TypeError, OSError, Refused):
         return None
-    wrong = [name for name in names if not isinstance(name, str) or "/" in name or not (folder / name).is_file()]
+    wrong = [name for name in names if not isinstance(name, str) or not _is_there(folder, name)]
     if not wrong and len({*names}) < len(names):
         found = "state.json that names a file twice"
         return Broken(found=found, expected="the folder as save_to_disk wrote it", slug="shards-missing")
@@ -197,6 +197,10 @@ def _saved_to_disk(folder: Path, where: str) -> CorpusFolder | Broken | None:
         found = f"state.json that names {wrong[0] if wrong else 'no file'}, which is not there"
         return Broken(found=found, expected="the folder as save_to_disk wrote it", slug="shards-missing")
     return _folder(folder, where, names)
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    return "/" not in name and (folder / name).is_file() and _inside(folder / name, folder)
 
 
 def _splits(folder: Path, where: str) -> Broken:
