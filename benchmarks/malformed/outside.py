@@ -1,15 +1,18 @@
 """What a user names beside a lineage, or has written to: tables to be prepared, records of numbers, report folders with
-notes of strangers, and pipes and devices where a pack, a history, a report, settings or a tokenizer's file should lie.
+notes of strangers, and pipes and devices where a pack, a history, a report, settings or a tokenizer's file should lie;
+and corpora of several files, of which one is somebody else's.
 """
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import lzma
 import math
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from benchmarks.malformed.case import Case, Damage, put
 
 _ANY = frozenset({0, 1, 4, 6})
 """Numbers that are all one are a collapse."""
+Pack = Callable[[bytes], bytes]
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
@@ -35,6 +39,8 @@ def cases() -> Iterator[Case]:
     yield from _tables()
     yield from _numbers()
     yield from _journals()
+    yield from _several_files()
+    yield from _packed_lines()
 
 
 def _large(path: Path) -> None:
@@ -194,7 +200,7 @@ def _workbooks() -> Iterator[Case]:
     }.items():
         yield _prepared(f"table.xlsx: {what}", "table.xlsx", lambda home, make=make: put("table.xlsx", make())(home))
     whole = _workbook(_ROWS)
-    for at in (0.0, 0.62, 0.75, 0.93):
+    for at in (0.0, 0.17, 0.55, 0.93):
         yield _prepared(f"table.xlsx: another byte at {at:.0%}", "table.xlsx", put("table.xlsx", _flipped(whole, at)))
     for what, make_there in _WHAT.items():
         yield _prepared(f"table.xlsx is {what}", "table.xlsx", lambda home, make=make_there: make(home / "table.xlsx"))
@@ -282,3 +288,56 @@ def _journals() -> Iterator[Case]:
             command=("score", "runs"),
             program="lineage",
         )
+
+
+def _link_out(path: Path) -> None:
+    """To a whole corpus, which is read as soon as it is opened."""
+    outside = next(folder for folder in path.parents if folder.name == "runs").with_name(f"outside{path.suffix}")
+    if path.suffix == ".arrow":
+        _arrow(outside)
+    else:
+        outside.write_text(_RECORDS, "utf-8")
+    path.symlink_to(outside)
+
+
+def _arrow(path: Path) -> None:
+    texts = pa.table({"text": [f"one {k} two" for k in range(40)]})
+    with pa.ipc.new_stream(path, texts.schema) as stream:
+        stream.write_table(texts)
+
+
+_RECORDS = "".join(f'{{"text": "one {k} two"}}\n' for k in range(40))
+
+
+def _several_files() -> Iterator[Case]:
+    """Corpora of several files of which one is none of the lineage's."""
+    wholes = {"gen_2/a-00000-of-00002.jsonl": "gen_2/a-00001-of-00002.jsonl", "gen_2/state.json": "gen_2/d.arrow"}
+    for first, other in (*wholes.items(), ("gen_2-00000-of-00002.txt", "gen_2-00001-of-00002.txt")):
+        for what, make in {"a link out": _link_out, "a pipe": os.mkfifo}.items():
+
+            def damage(home: Path, *, first: str = first, other: str = other, make: Damage = make) -> None:
+                saved = json.dumps({"_data_files": [{"filename": "d.arrow"}, {"filename": "e.arrow"}]})
+                put(f"runs/{first}", saved if first.endswith("state.json") else _RECORDS)(home)
+                if first.endswith("state.json"):
+                    _arrow(home / "runs" / "gen_2" / "e.arrow")
+                make(home / "runs" / other)
+
+            yield Case(name=f"{other}, of several, is {what}", damage=damage, says=("gen_2",), ground="bare")
+
+    def twice(home: Path) -> None:
+        put("runs/gen_2/state.json", json.dumps({"_data_files": [{"filename": "d.arrow"}] * 100_000}))(home)
+        put("runs/gen_2/d.arrow", "x")(home)
+
+    yield Case(name="state.json names a file 100,000 times", damage=twice, says=("gen_2",), ground="bare")
+
+
+def _packed_lines() -> Iterator[Case]:
+    """Some 50 kilobytes that are ten million lines."""
+    for name, line in {"gen_1.jsonl.gz": b"\n", "gen_1.jsonl.xz": b"1\n", "gen_1.txt.gz": b"\n"}.items():
+        pack = gzip.compress if name.endswith(".gz") else partial(lzma.compress, preset=1)
+
+        def damage(home: Path, *, name: str = name, line: bytes = line, pack: Pack = pack) -> None:
+            (home / "runs" / "gen_1.jsonl").unlink()
+            put(f"runs/{name}", pack(line * 10_000_000))(home)
+
+        yield Case(name=f"{name}: ten million lines of {line!r}", damage=damage, says=(name,), ground="bare")

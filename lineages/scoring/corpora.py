@@ -29,6 +29,7 @@ from collapse_audit.lineages.disk.write import write_corpus, write_manifest
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.files.door import Refused, limits, parse_json, read_json, stay_inside
 from collapse_audit.lineages.files.failures import Unreadable
+from collapse_audit.lineages.files.locks import locked
 from collapse_audit.lineages.files.opening import open_bytes
 from collapse_audit.lineages.measured.scores import Identity, Scores, header, read_scores
 from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
@@ -60,13 +61,15 @@ class Scored:
 @contextmanager
 def scoring(folder: Path, where: str) -> Iterator[None]:
     """No other process scores the same folder meanwhile; the lock falls with the process, however it ends."""
-    from filelock import FileLock, Timeout
+    with locked(folder / ".score.lock", busy=f"another process is scoring {where}"):
+        yield
 
-    try:
-        with FileLock(folder / ".score.lock", timeout=0):
-            yield
-    except Timeout:
-        raise UsageError(f"another process is scoring {where}", slug="locked") from None
+
+def inside(path: Path, lineage: Lineage) -> Path:
+    """``path``, to be written to. Raises UsageError where a link on the way to it leads out of the lineage."""
+    if not path.parent.resolve().is_relative_to(lineage.root.resolve()):
+        raise UsageError(f"{path.parent} leads outside of the lineage; remove it", slug="score")
+    return path
 
 
 def corpora_of(lineage: Lineage, seed: str | None) -> list[Corpus]:

@@ -7,7 +7,6 @@ exact check.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import chain
 from types import NoneType
@@ -17,6 +16,7 @@ import pyarrow as pa
 
 from collapse_audit.lineages.corpora.readers.records import (
     LOWEST_NLL,
+    MOST_NUMERIC,
     MOST_TOKENS,
     SPLITS,
     is_measurable,
@@ -138,7 +138,7 @@ def _nll(records: Sequence[Any], present: set[str]) -> pa.Array:
         numbers = [value if value is None else float(value) for value in values]
     except OverflowError:
         raise NotClean from None
-    _require(all(value is None or (math.isfinite(value) and value >= LOWEST_NLL) for value in numbers))
+    _require(all(value is None or LOWEST_NLL <= value <= MOST_NUMERIC for value in numbers))
     return pa.array(numbers, pa.float64())
 
 

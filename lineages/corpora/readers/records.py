@@ -171,6 +171,8 @@ def _check_nll(value: Any) -> Iterator[Complaint]:
         yield f"an nll of {len(str(abs(value)))} digits", expected, "bad-nll"
     elif not math.isfinite(value):
         yield f"nll {_float_name(value)}", expected, "bad-nll"
+    elif value > MOST_NUMERIC:
+        yield f"nll {value!r}", f"{expected}, and at most {MOST_NUMERIC:g}", "bad-nll"
     elif value < LOWEST_NLL:
         yield f"nll {value!r}", f"{expected}; a log-likelihood has the other sign", "bad-nll"
 
