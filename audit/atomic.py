@@ -16,8 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from collapse_audit.regular import NotRegularError, read_regular
+
 UNFINISHED = ".unfinished.json"
 """The note in a folder that says which files take which names there: file -> its new content, null where it goes."""
+_LARGEST_NOTE = 1 << 16
+_LONGEST_NAME = 255
 
 
 @contextmanager
@@ -114,18 +118,31 @@ def finish_together(folder: Path) -> None:
     """Bring to an end what a note in ``folder`` says was begun; nothing where there is none. Raises OSError.
 
     The note leads nowhere else: it names files of this folder, and such as only :func:`write_together` leaves there.
+    What is no such note as a whole says nothing, and goes.
     """
     note = folder / UNFINISHED
-    try:
-        moves = json.loads(note.read_bytes()) if note.is_file() and not note.is_symlink() else {}
-    except ValueError:
-        moves = {}
-    for name, temporary in moves.items() if isinstance(moves, dict) else ():
-        if _plain(name) and temporary is None:
+    for name, temporary in _moves(note).items():
+        if (folder / name).is_dir() and not (folder / name).is_symlink():
+            continue  # a folder never was one of the files
+        if temporary is None:
             (folder / name).unlink(missing_ok=True)
-        elif _plain(name) and _is_beside(temporary, name) and os.path.lexists(folder / temporary):
+        elif os.path.lexists(folder / temporary):
             (folder / temporary).replace(folder / name)
     note.unlink(missing_ok=True)
+
+
+def _moves(note: Path) -> dict[str, str | None]:
+    """What a note says; nothing where there is none, or none that :func:`write_together` wrote."""
+    if not note.is_file() or note.is_symlink():
+        return {}
+    try:
+        moves = json.loads(read_regular(note, most=_LARGEST_NOTE))
+    except (NotRegularError, ValueError, RecursionError):
+        return {}
+    ours = isinstance(moves, dict) and all(
+        _plain(name) and (temporary is None or _is_beside(temporary, name)) for name, temporary in moves.items()
+    )
+    return moves if ours else {}
 
 
 def unfinished(folder: Path) -> bool:
@@ -138,7 +155,12 @@ def unfinished(folder: Path) -> bool:
 
 
 def _plain(name: str) -> bool:
-    return name not in ("", ".", "..") and not set(name) & {"/", "\\", "\0"}
+    if name in ("", ".", "..") or set(name) & {"/", "\\", "\0"}:
+        return False
+    try:
+        return len(os.fsencode(name)) <= _LONGEST_NAME
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_beside(temporary: object, name: str) -> bool:

@@ -255,8 +255,9 @@ COLLAPSE_AUDIT_LIMITS=line=1e8,ratio=2000 collapse-audit runs/latest
 _FIXED = """
 Some limits cannot be raised. Labels are at most 100,000: name coarser ones. A pattern for labels has
 at most 10,000 characters and 100 groups, and RE2 holds it to 8 MB of automaton. At most 1,000,000 permutations are
-drawn, and no more than 2 GB of memory holds. A tokenizer's file is read by a process of its own, with bounded memory
-and time.
+drawn, and no more than 2 GB of memory holds. Numbers (`numeric`, `nll`) lie between -1e70 and 1e70, so that variances
+of variances are numbers. Of what is wrong with a corpus the first 100,000 problems are counted, of a history the first
+1,000. A tokenizer's file is read by a process of its own, with bounded memory and time.
 """
 
 

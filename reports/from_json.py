@@ -14,6 +14,7 @@ import jsonschema
 
 from collapse_audit.atomic import UNFINISHED, unfinished
 from collapse_audit.errors import InputError, Problem
+from collapse_audit.regular import NotRegularError, read_regular
 from collapse_audit.reports.adding_up import added_up, fail_on_change
 from collapse_audit.reports.document import (
     FORMAT_VERSION,
@@ -28,6 +29,8 @@ from collapse_audit.reports.document import (
 )
 from collapse_audit.reports.plain import called
 
+_LARGEST = 1 << 27
+"""Bytes of a report: some 80,000 findings."""
 _TABLES = (
     "baselines",
     "stages",
@@ -73,7 +76,9 @@ def read(path: Path) -> AuditReport:
             slug="report-unfinished",
         )
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, most=_LARGEST).decode("utf-8")
+    except NotRegularError as error:
+        _refuse(str(path), found=str(error), expected="a readable report.json in UTF-8", slug="report-unreadable")
     except OSError as error:
         found = error.strerror or "that it cannot be read"
         _refuse(str(path), found=found, expected="a readable report.json in UTF-8", slug="report-unreadable")

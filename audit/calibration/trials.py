@@ -27,6 +27,7 @@ from collapse_audit.calibration.bench import NULL, Bench, Strengths
 from collapse_audit.calibration.settled import Trial
 from collapse_audit.errors import CollapseAuditError, ProbeError, UsageError
 from collapse_audit.lineages.files.digest import file_digest
+from collapse_audit.lineages.files.door import Refused, limits, read_bytes
 from collapse_audit.probes.registry import all_probes
 from collapse_audit.probes.text.labels import label_rule
 from collapse_audit.probes.text.sample import Sample
@@ -108,9 +109,10 @@ class Kept:
 
     def _open(self, path: Path, head: str) -> None:
         try:
-            content = path.read_bytes() if path.exists() else b""
-        except OSError as error:
-            raise UsageError(f"--state {path}: cannot be read: {error.strerror or error}", slug="state") from error
+            content = read_bytes(path, most=limits().json) if path.exists() else b""
+        except (Refused, OSError) as error:
+            why = (isinstance(error, OSError) and error.strerror) or error
+            raise UsageError(f"--state {path}: cannot be read: {why}", slug="state") from error
         # A line that was being written when it was interrupted is not there.
         whole = content[: content.rfind(b"\n") + 1]
         lines = whole.decode("utf-8", "replace").splitlines()
@@ -124,7 +126,7 @@ class Kept:
         for number, line in enumerate(lines[1:], start=2):
             try:
                 self.trials.append(Trial.from_json(json.loads(line)))
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise UsageError(
                     f"--state {path}:{number}: found no trial ({error}); remove the file", slug="state"
                 ) from error

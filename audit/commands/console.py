@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import errno
 import io
 import math
 import os
@@ -109,6 +110,23 @@ def visible(text: str) -> str:
     )
 
 
+_SPACE = "make space, and run the same command again"
+_RIGHT = "name a place that you may write to, or give yourself the right, and run the same command again"
+_OF_THE_SYSTEM = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: _SPACE,
+    errno.EROFS: _RIGHT,
+    errno.EACCES: _RIGHT,
+    errno.EPERM: _RIGHT,
+    errno.EIO: "the disk failed",
+    errno.EMFILE: "too many files are open: close other programs, or raise the limit",
+    errno.ENFILE: "too many files are open: close other programs, or raise the limit",
+    errno.ENOENT: "it is not there, or no longer: run the command again when nobody else changes these files",
+}
+"""What the system may refuse to any command at any moment, and what to do: no defect of ours."""
+
+
 def exit_with(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, *, prog: str) -> int:
     """Run ``main`` and turn whatever it raises into the documented exit code and one clear message."""
     _never_refuse_characters()
@@ -135,7 +153,11 @@ def exit_with(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None, 
         return int(ExitCode.INTERRUPTED)
     except (SystemExit, GeneratorExit):
         raise
-    except BaseException:  # a panic of a native library is no Exception, and Python's own code for it would be 1
+    except BaseException as error:  # a panic of a native library is no Exception, and Python's code for it would be 1
+        if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
+            what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+            print(told(f"{prog}: error: {what}; {_OF_THE_SYSTEM[error.errno]}"), file=sys.stderr)  # noqa: T201
+            return int(ExitCode.USAGE)
         print(told(traceback.format_exc()), file=sys.stderr)  # noqa: T201
         print(  # noqa: T201
             f"{prog}: internal error: this is a defect of collapse-audit, not of your data; "

@@ -156,7 +156,7 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "write nats per token, positive; leave it out if unknown",
         ),
         "bad-numeric": (
-            "a `numeric` is no finite number and no list of such",
+            "a `numeric` is no finite number (or beyond 1e70) and no list of such",
             "correct it; texts stand in `text`",
         ),
         "missing-numeric": (

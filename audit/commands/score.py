@@ -123,7 +123,7 @@ def _lineage(args: argparse.Namespace, shown: Any) -> int:
         for seed in _seeds(lineage, args.seed if args.scorer is None or not _is_lineage(args.scorer) else []):
             scorer = another or _generation_0(lineage, where, seed, args.base)
             for corpus in corpora.corpora_of(lineage, seed):
-                path = path_of(lineage.root, scorer.identity.name, corpus)
+                path = corpora.inside(path_of(lineage.root, scorer.identity.name, corpus), lineage)
                 what = f"{corpus.where}: scoring under {scorer.identity.name}"
                 done = corpora.score_corpus(corpus, scorer, path, batch_size=args.batch_size, what=what, progress=shown)
                 shown.say(f"{corpus.where}: {_counts(done)}")

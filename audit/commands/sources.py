@@ -11,6 +11,7 @@ from collapse_audit.errors import UsageError
 
 _BESIDE_DATA = ("reference", "evaluation", "labelled", "phrases")
 _ELSEWHERE = frozenset(":*?[")
+_LONGEST_PATH = 4096
 """What a URL or a pattern holds, and hardly any folder's name."""
 _OF_LINEAGES = ("lineages", "generations", "generation", "baseline", "labels", "independent")
 
@@ -44,6 +45,8 @@ def sources(paths: Sequence[str], generations: Sequence[str]) -> list[str | list
         return [list(generations)]
     if not paths:
         raise UsageError("no lineage; name a folder, or two files: collapse-audit BEFORE AFTER")
+    if too_long := next((path for path in (*paths, *generations) if len(path) > _LONGEST_PATH), ""):
+        raise UsageError(f"{too_long[:40]}…: {len(too_long):,} characters; no file has so long a name")
     if len(paths) == 1 and not Path(paths[0]).is_file() and not _ELSEWHERE & {*paths[0]}:
         return list(paths)
     from collapse_audit.lineages.disk.listed import is_corpus

@@ -15,6 +15,7 @@ from collapse_audit.lineages.corpora.memory import InMemory
 from collapse_audit.lineages.corpora.readers.fields import Reading
 from collapse_audit.lineages.disk.listed import listed_lineage
 from collapse_audit.lineages.files.digest import json_digest
+from collapse_audit.lineages.files.door import Refused, read_bytes
 from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 from collapse_audit.probes.text.phrases import built_in, phrases_of
 from collapse_audit.probes.types import Probe
@@ -28,6 +29,7 @@ JUDGED = "the data"
 """What findings call the data."""
 _NONE = Corpus(path=Path(NO_REFERENCE), shown=NO_REFERENCE, digest="", memory=InMemory([]))
 _LARGEST_LIST = 1 << 20
+_MOST_PHRASES = 10_000
 """Bytes of a list of phrases."""
 
 
@@ -138,12 +140,14 @@ def _phrases(file: str) -> tuple[str, ...]:
     if not file:
         return built_in()
     try:
-        if Path(file).stat().st_size > _LARGEST_LIST:
-            raise UsageError(f"phrases = {file!r}: more than {_LARGEST_LIST:,} bytes; a list of phrases, one a line")
-        found = phrases_of(Path(file).read_text("utf-8"))
+        found = phrases_of(read_bytes(Path(file), most=_LARGEST_LIST).decode("utf-8"))
+    except Refused as error:
+        raise UsageError(f"phrases = {file!r}: {error}; a list of phrases, one a line") from None
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise UsageError(f"phrases = {file!r}: cannot be read ({why}); a list of phrases, one a line") from None
+    if len(found) > _MOST_PHRASES:
+        raise UsageError(f"phrases = {file!r}: {len(found):,} phrases; at most {_MOST_PHRASES:,} are looked for")
     if not found:
         raise UsageError(f"phrases = {file!r}: holds no phrase; one a line, and lines that begin with # are left out")
     return found

@@ -294,7 +294,7 @@ def selected(entries: tuple[GenerationEntry, ...], expression: str | None) -> se
         return indices
     if expression == "last":
         return {max(indices)}
-    match = re.fullmatch(r"(\d+)(?:-(\d+))?", expression)
+    match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", expression)
     if match is None:
         raise UsageError(f"--generation {expression!r}: expected a number, a range such as 1-4, or last")
     first, last = int(match[1]), int(match[2] or match[1])
@@ -307,7 +307,7 @@ def selected(entries: tuple[GenerationEntry, ...], expression: str | None) -> se
 
 def _check_range(lineage: Lineage, expression: str | None) -> None:
     """Raises UsageError where ``1-9`` reaches beyond the generations of all seeds."""
-    match = re.fullmatch(r"(\d+)-(\d+)", expression or "")
+    match = re.fullmatch(r"(\d{1,18})-(\d{1,18})", expression or "")
     indices = sorted({entry.index for entry in lineage.generations})
     if match is None or not indices:
         return

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypedDict
 
 from collapse_audit.errors import UsageError
 from collapse_audit.lineages.corpora.readers.fields import Reading, reading_of
-from collapse_audit.lineages.files.door import Refused, read_toml
+from collapse_audit.lineages.files.door import Refused, parse_toml, read_toml
 from collapse_audit.lineages.files.paths import locate
 from collapse_audit.lineages.files.schema import near
 from collapse_audit.lineages.files.urls import redacted
@@ -276,9 +276,11 @@ def _set(item: str) -> dict[str, Any]:
     if not equals or not all(path):
         raise UsageError(f"--set {item!r}: expected NAME=VALUE, such as token-divergence.margin=0.02 or alpha=0.01")
     try:
-        value = tomllib.loads(f"value = {text.strip()}")["value"]
+        value = parse_toml(f"value = {text.strip()}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
+    except Refused as refused:
+        raise UsageError(f"--set {key.strip()}: {refused}") from None
     table: Any = value
     for part in reversed(path):
         table = {part: table}

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from collapse_audit.errors import UsageError
 
 _TOKEN = re.compile(r"\s*([()]|[^\s()]+)")
+_MOST_TOKENS = 200
+"""Each bracket within another takes three frames of Python's stack."""
 Match = Callable[[str], bool]
 
 
@@ -17,6 +19,8 @@ def keyword(expression: str) -> Match:
     tokens = _TOKEN.findall(expression)
     if not tokens:
         raise UsageError("-k needs an expression, such as 'diversity or label-coverage'")
+    if len(tokens) > _MOST_TOKENS:
+        raise UsageError(f"-k: an expression of {len(tokens):,} words and brackets; at most {_MOST_TOKENS}")
     match, rest = _either(tokens, expression)
     if rest:
         raise _broken(expression, f"unexpected {rest[0]!r}")

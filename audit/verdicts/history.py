@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from collapse_audit.errors import InputError, UsageError
+from collapse_audit.lineages.files.door import Refused, limits, read_bytes
 from collapse_audit.lineages.files.problems import ProblemList, shorten
 from collapse_audit.lineages.files.schema import Misfit, Schema
 from collapse_audit.reports.document import Finding
@@ -22,6 +24,8 @@ from collapse_audit.reports.document import Finding
 FORMAT = 1
 """Version of the lines."""
 _SCHEMA = Schema.file("collapse_audit.verdicts", "history.schema.json", whole="the line")
+_MOST_WRONG = 1000
+"""Lines that are not as documented; what has so many is no history, and is looked into no further."""
 PATIENCE = 600.0
 """Seconds to wait for another audit that has the history open."""
 _START = b'{"alpha":'
@@ -143,25 +147,26 @@ def read_history(path: Path) -> History:
 def _loaded(path: Path) -> tuple[History, int]:
     """The history, and how many bytes of the file it takes: all but a torn end."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, most=limits().json)
     except FileNotFoundError:
         return History(), 0
-    except OSError as error:
+    except (Refused, OSError) as error:
         problems = ProblemList(str(path))
-        problems.add(error.strerror or str(error), "a readable file of JSON lines", "history-unreadable")
+        found = (isinstance(error, OSError) and error.strerror) or str(error)
+        problems.add(found, "a readable file of JSON lines", "history-unreadable")
         raise InputError(problems.as_tuple()) from error
-    *lines, tail = data.split(b"\n")
+    tail = data[data.rfind(b"\n") + 1 :]
     # A piece of one of our lines never is a whole JSON object, so what is one lost nothing but its line end.
     torn = bool(tail) and tail[: len(_START)] == _START[: len(tail)] and not _is_json(tail)
-    if tail and not torn:
-        lines.append(tail)
     problems = ProblemList(str(path))
     entries, seen = [], _Seen()
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(io.BytesIO(data[: len(data) - len(tail)] if torn else data), start=1):
         try:
-            entries.append(_line(line, seen))
+            entries.append(_line(line.removesuffix(b"\n"), seen))
         except _WrongLineError as wrong:
             problems.add(wrong.found, wrong.expected, "history-line", line=number)
+        if len(problems) >= _MOST_WRONG:
+            break
     if len(problems):
         raise InputError(problems.as_tuple())
     return History(entries=tuple(entries), torn=torn), len(data) - (len(tail) if torn else 0)

@@ -18,13 +18,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.malformed import beside, corpora, models, settings, tables
+from benchmarks.malformed import beside, corpora, models, outside, settings, tables
 from benchmarks.malformed.case import Case, Grounds, broken, run
 
 
 def all_cases() -> Iterator[Case]:
     """Every malformed input that is made here."""
-    for kind in (settings, corpora, tables, models, beside):
+    for kind in (settings, corpora, tables, models, beside, outside):
         yield from kind.cases()
 
 

@@ -30,6 +30,8 @@ from collapse_audit.lineages.files.remote import Remote
 __all__ = ["RECORD_SCHEMA", "Corpus", "open_corpus"]
 
 _PEEK_BYTES = 256 * 1024
+_MOST_PROBLEMS = 100_000
+"""What has more is looked into no further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class Corpus:
             batch = self._batch(block, problems, None if told is None else told.width)
             if batch is not None and batch.num_rows:
                 yield batch
+            if len(problems) > _MOST_PROBLEMS:
+                raise InputError(problems.as_tuple())
 
     def check_whole(self, problems: ProblemList, ids: SeenIds) -> None:
         """What only the whole corpus shows: no record at all, too many, an id twice. Raises InputError where anything

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from collapse_audit.lineages.corpora.readers.formats import ALLOWED, DOCUMENTS, 
 from collapse_audit.lineages.corpora.readers.read_txt import whole_file
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import json_digest
+from collapse_audit.lineages.files.door import Refused, read_json
 from collapse_audit.lineages.files.failures import Unreadable
 from collapse_audit.lineages.files.natural_order import natural_key
 from collapse_audit.lineages.files.opening import split_packing
@@ -185,15 +185,22 @@ def _missing_shards(names: Sequence[str]) -> Broken | None:
 def _saved_to_disk(folder: Path, where: str) -> CorpusFolder | Broken | None:
     """What ``save_to_disk`` of Hugging Face's datasets has written, in the order that it says."""
     try:
-        state = json.loads((folder / "state.json").read_bytes())
+        state = read_json(folder / "state.json")
         names = [entry["filename"] for entry in state["_data_files"]]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OSError, Refused):
         return None
-    wrong = [name for name in names if not isinstance(name, str) or "/" in name or not (folder / name).is_file()]
+    wrong = [name for name in names if not isinstance(name, str) or not _is_there(folder, name)]
+    if not wrong and len({*names}) < len(names):
+        found = "state.json that names a file twice"
+        return Broken(found=found, expected="the folder as save_to_disk wrote it", slug="shards-missing")
     if wrong or not names:
         found = f"state.json that names {wrong[0] if wrong else 'no file'}, which is not there"
         return Broken(found=found, expected="the folder as save_to_disk wrote it", slug="shards-missing")
     return _folder(folder, where, names)
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    return "/" not in name and (folder / name).is_file() and _inside(folder / name, folder)
 
 
 def _splits(folder: Path, where: str) -> Broken:

@@ -122,14 +122,14 @@ class Opener:
     def _files(self, path: Path, shown: str) -> CorpusFolder | Broken | None:
         """The files of a corpus that has several; a Broken where the name leads to no corpus."""
         try:
-            if path.is_dir():
-                return corpus_folder(path, shown)
-            if split_name(shown) is None:
+            if not path.is_dir() and split_name(shown) is None:
                 return Broken(found=f'the name "{shown}"', expected=f"a corpus file ({ALLOWED})", slug="unknown-format")
-            return shards(path, shown)
+            files = corpus_folder(path, shown) if path.is_dir() else shards(path, shown)
         except OSError as error:
             found = f"a folder that cannot be read ({error.strerror})"
             return Broken(found=found, expected="a readable folder", slug="unreadable")
+        located = (locate(self.root, name) for name in (files.names if isinstance(files, CorpusFolder) else ()))
+        return next((file for file in located if isinstance(file, Broken)), files)  # a link leads out as well as a name
 
     def _digest(self, path: Path, shown: str, files: CorpusFolder | None = None) -> str | None:
         if path not in self._digests:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,12 +154,11 @@ def _generation(
     if not stale:
         return f"{name}: current"
     progress.start(f"{name}: {', '.join(stale)}", 1)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.work")
-    try:
-        writer, tokenizer = load_generation(base, run.recipe, writer=entry.adapter, scorer=entry.adapter)
-        results, samples = loaded.evaluate(writer, tokenizer, stale)
-        temporary.mkdir(parents=True)
-        file, by_task = harness.save(temporary, results, samples)
+    writer, tokenizer = load_generation(base, run.recipe, writer=entry.adapter, scorer=entry.adapter)
+    results, samples = loaded.evaluate(writer, tokenizer, stale)
+    # Not in the lineage: what a command that is killed leaves of it would stay there.
+    with tempfile.TemporaryDirectory(prefix="collapse-lineage-") as work:
+        file, by_task = harness.save(Path(work), results, samples)
         made = harness.repeatable(json.loads(file.read_text("utf-8")))
         made["config"]["model"] = model["base"]  # lm-eval writes the path of this machine
         made[OURS] = {"format": 1, "model": model, "tasks": {}}
@@ -171,8 +169,6 @@ def _generation(
             place.with_suffix("").unlink(missing_ok=True)  # as they were written before they were packed
             made[OURS]["tasks"][task] = {"key": keys[task], "samples": place.name, "digest": file_digest(place)}
         _write(target, _merged(before, made, current))
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     progress.update(1)
     return f"{name}: {', '.join(stale)}"
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from collapse_audit.errors import CollapseAuditError, InputError, UsageError
 from collapse_audit.lineages.files.problems import problem
+from collapse_audit.regular import NotRegularError, read_regular
 
 VARIABLE = "COLLAPSE_AUDIT_LIMITS"
 """The environment variable by which a user raises limits: ``line=1e9,generations=500``. No lineage can set it."""
@@ -55,6 +56,8 @@ class Limits:
     """Keys of a TOML file, dotted parts included."""
     columns: int = 1000
     """Columns of a table."""
+    cells: int = 2 * 10**6
+    """Cells of a table that is prepared, which is held at once."""
     generations: int = 2000
     """Generations of a lineage, over all seeds."""
     remote: int = 2**36
@@ -112,15 +115,10 @@ class Refused(Exception):  # noqa: N818 - it is caught and worded with its file
 
 def read_bytes(path: Path, *, most: int) -> bytes:
     """The content of a regular file of at most ``most`` bytes. Raises Refused, OSError."""
-    # Not blocking: a FIFO that nobody writes to would be waited for without end.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Refused("neither a file nor a folder, but a device or a pipe")
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise Refused(f"a file of more than {most:,} bytes")
-    return content
+    try:
+        return read_regular(path, most=most)
+    except NotRegularError as error:
+        raise Refused(str(error)) from None
 
 
 def stay_inside(path: Path, folder: Path) -> None:

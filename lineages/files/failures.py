@@ -7,6 +7,10 @@ from collapse_audit.lineages.files.door import limits, raised
 
 LET_UNPACK = 2**28
 """Bytes that any packed file may unpack to, however small it is: a model that writes one text for ever packs well."""
+LET_LINES = 5 * 10**6
+"""Lines, likewise: what is nothing but line ends packs best of all, and each may be a document."""
+A_LINE = 4
+"""Bytes for which a line counts at least."""
 
 
 class Unreadable(Exception):  # noqa: N818 - it is caught and reported, never shown as it is
@@ -28,3 +32,9 @@ def check_ratio(packed: int, unpacked: int) -> None:
     """Raises Unreadable where so much comes of so little that the file was made for it."""
     if unpacked > max(LET_UNPACK, limits().ratio * packed):
         raise too_much(f"{packed:,} packed bytes that unpack to {unpacked:,} and more, more times", "ratio")
+
+
+def check_lines(packed: int, lines: int) -> None:
+    """Raises Unreadable where so many lines come of so little that the file was made for it."""
+    if lines > max(LET_LINES, limits().ratio * packed // A_LINE):
+        raise too_much(f"{packed:,} packed bytes that unpack to {lines:,} lines and more, more times", "ratio")

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 
 from collapse_audit.lineages.files.door import limits
-from collapse_audit.lineages.files.failures import Unreadable, check_ratio, too_much
+from collapse_audit.lineages.files.failures import Unreadable, check_lines, check_ratio, too_much
 from collapse_audit.lineages.files.remote import Place, Remote, open_remote
 
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".xz": "xz"}
@@ -64,7 +64,7 @@ class _Unpacked:
 
     def __init__(self, stream: Any, file: BinaryIO, packed: int) -> None:
         self._stream, self._file = stream, file
-        self._packed, self._unpacked = packed, 0
+        self._packed, self._unpacked, self._lines = packed, 0, 0
 
     def __enter__(self) -> _Unpacked:
         return self
@@ -84,6 +84,8 @@ class _Unpacked:
         if self._unpacked > limits().unpacked:
             raise too_much("packed bytes that unpack to more bytes", "unpacked")
         check_ratio(self._packed, self._unpacked)
+        self._lines += data.count(b"\n")
+        check_lines(self._packed, self._lines)
         return data
 
 

@@ -14,7 +14,6 @@ contexts; files without it are read too.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import numpy as np
 from collapse_audit.errors import InputError
 from collapse_audit.lineages.checks.adapters import WEIGHTS
 from collapse_audit.lineages.checks.safetensors import is_pointer
+from collapse_audit.lineages.corpora.readers.records import is_measurable
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.files.door import Refused, limits, parse_json, read_bytes, stay_inside
 from collapse_audit.lineages.files.problems import ProblemList, problem, shorten
@@ -133,8 +133,7 @@ def _whole(row: Mapping[str, Any]) -> bool:
     entropy, top1 = row.get("entropy"), row.get("top1")
     return bool(
         type(row.get("id")) is str
-        and type(entropy) in (int, float)
-        and math.isfinite(entropy)  # type: ignore[arg-type]
+        and is_measurable(entropy)
         and entropy >= 0  # type: ignore[operator]
         and type(top1) in (int, float)
         and 0 < top1 <= 1  # type: ignore[operator]

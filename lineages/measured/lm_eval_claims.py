@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from collapse_audit.lineages.files.digest import file_digest
+from collapse_audit.lineages.files.door import Refused, read_json
 from collapse_audit.lineages.files.problems import ProblemList, shorten
 from collapse_audit.lineages.model.lineage import GenerationEntry
 
@@ -134,6 +134,7 @@ def _is_base(name: str, entry: GenerationEntry) -> bool:
     """Whether a name is that of the base: by its last part, for folders lie elsewhere on other machines."""
     assert entry.adapter is not None
     known = ["base", entry.details.get("model", {}).get("base")]
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # other probes judge the adapter's files
-        known.append(json.loads((entry.adapter / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"])
+    # Other probes judge the adapter's files.
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, Refused):
+        known.append(read_json(entry.adapter / "adapter_config.json")["base_model_name_or_path"])
     return _parts(name)[-1:] in [_parts(each)[-1:] for each in known if isinstance(each, str) and each]

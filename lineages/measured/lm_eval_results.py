@@ -57,7 +57,10 @@ def _read_results(entry: GenerationEntry, root: Path) -> TaskResults:
         doubt = check_model(entry, data, problems)
         for name in data["results"]:
             if name in data["configs"]:  # not a group of tasks, which has no samples of its own
-                tasks[name] = _task(name, data, path, problems)
+                with reading(
+                    _named(shown, root, path), f"results of {shorten(name)} as lm-eval writes them", "lm-eval"
+                ):
+                    tasks[name] = _task(name, data, path, problems)
                 doubts[name] = doubt
             elif name in data["n-samples"]:
                 problems.add(f"no configuration of the task {name}", "configs of every task", "lm-eval")

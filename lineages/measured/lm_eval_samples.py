@@ -29,6 +29,7 @@ _LONGEST_WORD = 40
 _LARGEST_LOSS = 100
 """Nats a word beyond which the same is said where bytes are not known."""
 _NO_NUMBER = "it is no number"
+_INT64 = 2**63
 _AGREEMENT = 1e-6
 """Relative difference up to which a mean of samples is the mean that was printed."""
 
@@ -52,7 +53,8 @@ def sample_rows(path: Path, problems: ProblemList, name: str, data: Mapping[str,
 
 
 def _is_sample(row: Mapping[str, Any]) -> bool:
-    numbered = isinstance(row.get("doc_id"), int) and isinstance(row.get("filter"), str)
+    document = row.get("doc_id")
+    numbered = isinstance(document, int) and -_INT64 <= document < _INT64 and isinstance(row.get("filter"), str)
     return numbered and isinstance(row.get("doc_hash"), str) and _is_names(row.get("metrics"))
 
 

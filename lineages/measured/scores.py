@@ -12,7 +12,6 @@ says who scored what, each further one is a record of the corpus, in its order::
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ import pyarrow as pa
 from collapse_audit.errors import InputError
 from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.corpora.readers.formats import split_name
+from collapse_audit.lineages.corpora.readers.records import is_measurable
 from collapse_audit.lineages.files.door import Refused, limits, parse_json, read_bytes
 from collapse_audit.lineages.files.problems import problem, shorten
 from collapse_audit.probes.text.draw import SCORES
@@ -132,16 +132,12 @@ def read_scores(path: Path, where: str) -> Scores:
             value, count = record.get("nll"), record["n_tokens"]
         except (Refused, ValueError, LookupError, AttributeError, TypeError):
             value, count = "", ""
-        if not (value is None or (_number(value) and value >= 0)) or not (type(count) is int and count >= 0):
+        if not (value is None or (is_measurable(value) and value >= 0)) or not (type(count) is int and count >= 0):
             found, expected = shorten(line), '{"nll": a number of 0 or more, "n_tokens": a whole number of 0 or more}'
             raise InputError([problem(where, found, expected, "bad-scores", line=row + 2)])
         nll[row] = np.nan if value is None else value
         n_tokens[row] = count
     return Scores(scorer=identity, corpus_digest=digest, nll=nll, n_tokens=n_tokens)
-
-
-def _number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
 
 
 def with_scores(

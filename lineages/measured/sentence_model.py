@@ -13,6 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from collapse_audit.errors import UsageError
+from collapse_audit.lineages.files.door import Refused, read_json
+from collapse_audit.lineages.files.problems import printable, shorten
 from collapse_audit.lineages.measured.hushed import hushed
 
 _MARK = "modules.json"
@@ -53,6 +55,7 @@ class SentenceModel:
         return np.stack([self._known[text] for text in spelled])
 
     def _loaded(self) -> Any:
+        _refuse_code(self.named, self.folder / _MARK)
         try:
             with hushed():
                 from sentence_transformers import SentenceTransformer
@@ -61,9 +64,23 @@ class SentenceModel:
         except ImportError:
             message = 'embed needs sentence-transformers: pip install "collapse-audit[embed]"'
             raise UsageError(message, slug="no-embed") from None
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            message = f"embed = {self.named!r}: {self.folder} cannot be loaded ({error}); {_WHERE}"
+        except Exception as error:  # whatever a library says of files that were made to break it
+            said = printable((str(error).splitlines() or [type(error).__name__])[0])
+            message = f"embed = {self.named!r}: {self.folder} cannot be loaded ({said}); {_WHERE}"
             raise UsageError(message, slug="embed") from None
+
+
+def _refuse_code(named: str, mark: Path) -> None:
+    """Raises UsageError where a model's folder names code to be run that is not sentence-transformers' own."""
+    try:
+        kinds = [str(module["type"]) for module in read_json(mark)]
+    except (Refused, OSError, ValueError, TypeError, KeyError) as error:
+        said = printable(str(error) or type(error).__name__)
+        raise UsageError(f"embed = {named!r}: {mark} cannot be read ({said}); {_WHERE}", slug="embed") from None
+    for kind in kinds:
+        if not kind.startswith("sentence_transformers."):
+            message = f"embed = {named!r}: {mark} names {shorten(kind)}, code that is not run; {_WHERE}"
+            raise UsageError(message, slug="embed")
 
 
 def _folder(named: str) -> Path:

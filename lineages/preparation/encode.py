@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from collapse_audit.lineages.corpora.readers.records import MOST_NUMERIC
 from collapse_audit.lineages.preparation.columns import Columns
 from collapse_audit.lineages.preparation.ledger import Ledger, Row
 
@@ -80,7 +81,8 @@ def _categories(name: str, cells: Sequence[str | None], gaps: BoolArray) -> Feat
 
 
 def _number(cell: str) -> float | None:
-    return float(cell.replace(",", ".")) if _NUMBER.fullmatch(cell) else None
+    value = float(cell.replace(",", ".")) if _NUMBER.fullmatch(cell) else None
+    return value if value is not None and abs(value) <= MOST_NUMERIC else None  # beyond it variances overflow
 
 
 def _day(cell: str) -> float | None:

@@ -9,6 +9,7 @@ from itertools import islice
 
 from collapse_audit.errors import InputError
 from collapse_audit.lineages.files.problems import problem
+from collapse_audit.lineages.preparation.bounds import check_size
 from collapse_audit.lineages.preparation.ledger import Ledger, Row
 
 _DELIMITERS = (",", ";", "\t", "|")
@@ -33,6 +34,7 @@ def read_delimited(lines: Sequence[str], ledger: Ledger, *, where: str, tabs: bo
         said = "a file without a header" if start is None else "a header with broken quotes"
         raise InputError([problem(where, said, "a first row with the names of the columns", "no-record", line=1)])
     header, used = row
+    check_size(where, len(header), 0)
     rows: list[Row] = []
     for number, cells, said in _rows(lines, start + used, delimiter, len(header)):
         ledger.read(1)
@@ -40,6 +42,7 @@ def read_delimited(lines: Sequence[str], ledger: Ledger, *, where: str, tabs: bo
             ledger.drop(number, "broken-row", said, {})  # not the line: which cells of it are personal cannot be told
         else:
             rows.append(Row(number=number, cells=dict(zip(header, (cell or None for cell in cells), strict=True))))
+            check_size(where, len(header), len(rows))
     return header, rows
 
 

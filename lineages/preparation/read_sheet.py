@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from collapse_audit.errors import InputError, UsageError
-from collapse_audit.lineages.files.door import limits
+from collapse_audit.lineages.files.door import Refused
 from collapse_audit.lineages.files.problems import problem
 from collapse_audit.lineages.preparation.ledger import Ledger, Row
+from collapse_audit.lineages.preparation.workbook import Extent, extent
 
 
 def read_sheet(path: Path, ledger: Ledger, *, sheet: str | None) -> tuple[list[str], list[Row]]:
@@ -20,8 +21,9 @@ def read_sheet(path: Path, ledger: Ledger, *, sheet: str | None) -> tuple[list[s
     value is cannot be told. Raises InputError where there is no such sheet, or its header is merged.
     """
     where = str(path)
-    worksheet = _worksheet(_open(path, where), sheet, where)
-    grid = [list(row) for row in worksheet.iter_rows(values_only=True)]
+    workbook, reached = _open(path, where)
+    worksheet = _worksheet(workbook, sheet, where, reached)
+    grid = [list(row) for row in _cells(worksheet, reached)]
     top = next(at for at, row in enumerate(grid) if _said(row))
     banners, merged = _unmerge(worksheet, grid, top, where)
     header = [_text(value) or "" for value in grid[top]]
@@ -42,29 +44,37 @@ def read_sheet(path: Path, ledger: Ledger, *, sheet: str | None) -> tuple[list[s
     return header, rows
 
 
-def _open(path: Path, where: str) -> Any:
+def _open(path: Path, where: str) -> tuple[Any, Extent]:
+    """The workbook, and how far the cells that hold something reach."""
     import openpyxl
 
+    expected = "an .xlsx file as spreadsheets write it"
     try:
-        with zipfile.ZipFile(path) as packed:
-            size = sum(info.file_size for info in packed.infolist())
-        if size > limits().unpacked:
-            found = f"a workbook of {size:,} bytes unpacked"
-            raise InputError([problem(where, found, f"at most {limits().unpacked:,}", "limit-exceeded")])
-        return openpyxl.load_workbook(path, data_only=True)
-    except (zipfile.BadZipFile, KeyError, ValueError, SyntaxError, OSError) as error:  # ParseError is a SyntaxError
-        found = f"no workbook ({str(error) or type(error).__name__})"
-        raise InputError([problem(where, found, "an .xlsx file as spreadsheets write it", "unreadable")]) from None
+        reached = extent(path)
+        return openpyxl.load_workbook(path, data_only=True), reached
+    except Refused as error:
+        raise InputError([problem(where, str(error), expected, "limit-exceeded")]) from None
+    except Exception as error:  # what a library says of a file that was made to break it, whatever that is
+        said = (str(error).splitlines() or [""])[0][:200]
+        found = f"no workbook ({said or type(error).__name__})"
+        raise InputError([problem(where, found, expected, "unreadable")]) from None
 
 
-def _worksheet(workbook: Any, sheet: str | None, where: str) -> Any:
+def _cells(worksheet: Any, reached: Extent) -> Iterator[tuple[Any, ...]]:
+    """Rows of values, no further than any holds something."""
+    rows, columns = min(reached.rows, worksheet.max_row), min(reached.columns, worksheet.max_column)
+    if rows and columns:
+        yield from worksheet.iter_rows(max_row=rows, max_col=columns, values_only=True)
+
+
+def _worksheet(workbook: Any, sheet: str | None, where: str, reached: Extent) -> Any:
     if sheet is not None:
         if sheet not in workbook.sheetnames:
             raise UsageError(f"--sheet {sheet}: {where} has the sheets {', '.join(workbook.sheetnames)}")
         chosen = [workbook[sheet]]
     else:
         chosen = workbook.worksheets
-    filled = [each for each in chosen if any(_said(row) for row in each.iter_rows(values_only=True))]
+    filled = [each for each in chosen if any(_said(row) for row in _cells(each, reached))]
     if not filled:
         found = "an empty sheet" if len(chosen) == 1 else "empty sheets"
         raise InputError([problem(where, found, "a first row with names of columns, and rows below it", "no-record")])
@@ -87,7 +97,7 @@ def _unmerge(worksheet: Any, grid: list[list[Any]], top: int, where: str) -> tup
         if area.max_col > area.min_col:
             banners.update(range(area.min_row, area.max_row + 1))
             continue
-        for row in range(area.min_row + 1, area.max_row + 1):
+        for row in range(area.min_row + 1, min(area.max_row, len(grid)) + 1):
             grid[row - 1][area.min_col - 1] = grid[area.min_row - 1][area.min_col - 1]
             merged[row] = area.coord
     return banners, merged

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from collapse_audit.errors import InputError
+from collapse_audit.lineages.corpora.readers.unpacked import check_encoded, in_bearable_parts, sound
+from collapse_audit.lineages.files.door import Refused, parse_json, reading
 from collapse_audit.lineages.files.failures import Unreadable
 from collapse_audit.lineages.files.opening import PACKINGS, open_bytes, read_some, split_packing
 from collapse_audit.lineages.files.problems import problem, shorten
+from collapse_audit.lineages.preparation.bounds import check_size
 from collapse_audit.lineages.preparation.decoding import decode_lines
 from collapse_audit.lineages.preparation.ledger import Ledger, Row
 from collapse_audit.lineages.preparation.read_delimited import read_delimited
 
 _LINES = (".csv", ".tsv", ".jsonl", ".ndjson")
+_ROWS = 8192
 _ALLOWED = ".csv, .tsv or .jsonl (each also with .gz, .zst or .xz), .xlsx or .parquet"
 
 
@@ -36,7 +39,9 @@ def read_table(path: Path, ledger: Ledger, *, sheet: str | None = None, encoding
     sheet has to be chosen.
     """
     ledger.begin("read", 0)
-    columns, rows = _read(path, ledger, sheet, encoding)
+    with reading(str(path), f"a table ({_ALLOWED})", "unreadable"):
+        columns, rows = _read(path, ledger, sheet, encoding)
+    check_size(str(path), len(columns), len(rows))
     columns = [" ".join(unicodedata.normalize("NFC", name).split()) for name in columns]
     _check(columns, str(path))
     if not rows:
@@ -58,13 +63,15 @@ def _read(path: Path, ledger: Ledger, sheet: str | None, encoding: str | None) -
 
         return read_sheet(path, ledger, sheet=sheet)
     if suffix == ".parquet" and not packing:
-        return _table(_parquet(path, where), ledger)
+        return _table(_parquet(path, where), ledger, where)
     if suffix not in _LINES:
         raise InputError([problem(where, f'the name "{path.name}"', f"a table ({_ALLOWED})", "unknown-format")])
-    lines = decode_lines(_bytes(path, packing, where), ledger, where=where, encoding=encoding)
+    content = _bytes(path, packing, where)
+    check_size(where, 1, content.count(b"\n"))
+    lines = decode_lines(content, ledger, where=where, encoding=encoding)
     if suffix in (".csv", ".tsv"):
         return read_delimited(lines, ledger, where=where, tabs=suffix == ".tsv")
-    return _table(_objects(lines, ledger), ledger)
+    return _table(_objects(lines, ledger), ledger, where)
 
 
 def _bytes(path: Path, packing: str, where: str) -> bytes:
@@ -85,7 +92,18 @@ def _parquet(path: Path, where: str) -> list[tuple[int, Mapping[str, Any]]]:
     import pyarrow.parquet as pq
 
     try:
-        return list(enumerate(pq.read_table(path).to_pylist(), start=1))
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            names, size = file.schema_arrow.names, path.stat().st_size
+            check_size(where, len(names), file.metadata.num_rows)
+            encoded = check_encoded(file.metadata, packed=size, columns=names)
+        # A value that many rows name stands in the file once: it stays so until it is known how large the rows are.
+        with pq.ParquetFile(path, pre_buffer=False, read_dictionary=encoded) as file:
+            batches = file.iter_batches(batch_size=_ROWS, use_threads=False)
+            records = [row for part in in_bearable_parts(sound(batches), packed=size) for row in part.to_pylist()]
+        return list(enumerate(records, start=1))
+    except Unreadable as failure:
+        broken = failure.broken
+        raise InputError([problem(where, broken.found, broken.expected, broken.slug)]) from None
     except (pa.ArrowException, OSError) as error:
         found = f"no Parquet file ({(str(error).splitlines() or [''])[0][:200]})"
         raise InputError([problem(where, found, "a whole .parquet file", "unreadable")]) from None
@@ -98,8 +116,8 @@ def _objects(lines: Sequence[str], ledger: Ledger) -> list[tuple[int, Mapping[st
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
+            value = parse_json(line, constants=True)
+        except (ValueError, Refused):
             value = None
         if isinstance(value, dict):
             objects.append((number, value))
@@ -109,10 +127,12 @@ def _objects(lines: Sequence[str], ledger: Ledger) -> list[tuple[int, Mapping[st
     return objects
 
 
-def _table(records: Iterable[tuple[int, Mapping[str, Any]]], ledger: Ledger) -> tuple[list[str], list[Row]]:
+def _table(
+    records: Sequence[tuple[int, Mapping[str, Any]]], ledger: Ledger, where: str
+) -> tuple[list[str], list[Row]]:  # fmt: skip
     """Records as rows: a column for every key that any of them has, in the order in which they come."""
-    records = list(records)
     columns = list(dict.fromkeys(str(key) for _, record in records for key in record))
+    check_size(where, len(columns), len(records))
     rows = []
     for number, record in records:
         ledger.read(1)

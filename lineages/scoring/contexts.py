@@ -17,6 +17,7 @@ from collapse_audit.errors import InputError, UsageError
 from collapse_audit.lineages.disk.manifest import MANIFEST, read_manifest, seed_name
 from collapse_audit.lineages.disk.write import set_in_generation
 from collapse_audit.lineages.files.digest import file_digest, json_digest
+from collapse_audit.lineages.files.locks import locked
 from collapse_audit.lineages.measured.concentration import NAME, lines, read_concentration
 from collapse_audit.lineages.model.lineage import GenerationEntry
 from collapse_audit.lineages.scoring.likelihood import predict
@@ -123,12 +124,10 @@ def _there(path: Path, digests: Sequence[str]) -> bool:
 
 def _name(models: Models, entry: GenerationEntry, path: Path) -> None:
     """Write the file's name and digest into the manifest, where they do not stand there yet."""
-    from filelock import FileLock
-
     root = models.lineage.root
     # Each new line goes below the entry's texts: the last one set stands first.
     values = {"concentration_digest": file_digest(path), "concentration": path.relative_to(root).as_posix()}
-    with FileLock(root / ".manifest.lock"):
+    with locked(root / ".manifest.lock"):
         tables = read_manifest(root / MANIFEST).data["generation"]
         number = next(
             number

@@ -27,6 +27,10 @@ from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.disk.manifest import MANIFEST, read_manifest
 from collapse_audit.lineages.disk.write import write_corpus, write_manifest
 from collapse_audit.lineages.files.digest import file_digest
+from collapse_audit.lineages.files.door import Refused, limits, parse_json, read_json, stay_inside
+from collapse_audit.lineages.files.failures import Unreadable
+from collapse_audit.lineages.files.locks import locked
+from collapse_audit.lineages.files.opening import open_bytes
 from collapse_audit.lineages.measured.scores import Identity, Scores, header, read_scores
 from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 from collapse_audit.lineages.scoring.likelihood import predict
@@ -57,13 +61,15 @@ class Scored:
 @contextmanager
 def scoring(folder: Path, where: str) -> Iterator[None]:
     """No other process scores the same folder meanwhile; the lock falls with the process, however it ends."""
-    from filelock import FileLock, Timeout
+    with locked(folder / ".score.lock", busy=f"another process is scoring {where}"):
+        yield
 
-    try:
-        with FileLock(folder / ".score.lock", timeout=0):
-            yield
-    except Timeout:
-        raise UsageError(f"another process is scoring {where}", slug="locked") from None
+
+def inside(path: Path, lineage: Lineage) -> Path:
+    """``path``, to be written to. Raises UsageError where a link on the way to it leads out of the lineage."""
+    if not path.parent.resolve().is_relative_to(lineage.root.resolve()):
+        raise UsageError(f"{path.parent} leads outside of the lineage; remove it", slug="score")
+    return path
 
 
 def corpora_of(lineage: Lineage, seed: str | None) -> list[Corpus]:
@@ -133,9 +139,9 @@ def _line(value: Mapping[str, Any]) -> bytes:
 
 def _first_line(path: Path) -> Any:
     try:
-        with path.open("rb") as file:
-            return json.loads(file.readline())
-    except (OSError, ValueError):
+        with open_bytes(path) as file:
+            return parse_json(file.readline(limits().line))
+    except (OSError, ValueError, Refused, Unreadable):
         return None
 
 
@@ -261,17 +267,33 @@ def write_in_place(lineage: Lineage, scored: Mapping[Corpus, Scores]) -> None:
 
 
 def finish_in_place(root: Path) -> None:
-    """Bring to an end what a journal says was begun; nothing where there is none."""
+    """Bring to an end what a journal says was begun; nothing where there is none.
+
+    Raises UsageError for a journal that says anything but what :func:`write_in_place` writes.
+    """
     journal = root / _JOURNAL
     if not journal.is_file():
         return
-    for new, old in json.loads(journal.read_text("utf-8")).items():
-        paths = (root / new).resolve(), (root / old).resolve()
-        if not all(path.is_relative_to(root.resolve()) for path in paths):
-            raise UsageError(f"{journal} leads outside of the lineage; remove it", slug="in-place")
-        if paths[0].is_file():
-            paths[0].replace(paths[1])
+    for new, old in _begun(journal, root):
+        if new.is_file():
+            new.replace(old)
     journal.unlink()
+
+
+def _begun(journal: Path, root: Path) -> list[tuple[Path, Path]]:
+    """New file and old one of each, all in the lineage, the new one beside the old and called after it."""
+    try:
+        stay_inside(journal, root)
+        moves = [(root / str(new), root / str(old)) for new, old in read_json(journal).items()]
+        homes = [path.parent.resolve() for pair in moves for path in pair]
+        ours = all(new == old.with_name(f"{_SCORED}.{old.name}") for new, old in moves)
+    except (Refused, OSError, ValueError, AttributeError):
+        ours, homes, moves = False, [], []
+    if not ours or not all(home.is_relative_to(root.resolve()) for home in homes):
+        raise UsageError(
+            f"{journal} is no journal of score, or leads outside of the lineage; remove it", slug="in-place"
+        )
+    return moves
 
 
 def rescored(scores: Scores, corpus: Corpus, path: Path, scorer: Identity) -> None:

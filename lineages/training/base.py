@@ -23,6 +23,7 @@ from collapse_audit.atomic import atomic_folder, write_text
 from collapse_audit.lineages.corpora.corpus import Corpus, open_corpus
 from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.digest import file_digest, json_digest
+from collapse_audit.lineages.files.locks import locked
 from collapse_audit.lineages.files.paths import locate
 from collapse_audit.lineages.measured.hushed import hushed
 from collapse_audit.lineages.training import guards
@@ -82,8 +83,6 @@ def prepare_base(root: Path, recipe: Recipe, progress: Progress) -> BaseModel:
 
 def _converted(file: Path, folder: Path, progress: Progress) -> BaseModel:
     """The base that a GGUF file was converted to. The file itself is needed once, and compared where it is there."""
-    from filelock import FileLock
-
     if not folder.exists():
         if not file.is_file():
             message = (
@@ -93,7 +92,7 @@ def _converted(file: Path, folder: Path, progress: Progress) -> BaseModel:
             )
             raise TrainingError(message, slug="base-gguf")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{folder.name}.gguf.lock")):  # lineages may share the folder
+        with locked(folder.with_name(f".{folder.name}.gguf.lock")):  # lineages may share the folder
             if not folder.exists():
                 _convert(file, folder, progress)
     about = _about(folder)

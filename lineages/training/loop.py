@@ -30,6 +30,7 @@ from collapse_audit.atomic import atomic_file
 from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.lineages.disk.write import append_generation, without_none, write_corpus
 from collapse_audit.lineages.files.digest import file_digest
+from collapse_audit.lineages.files.locks import locked
 from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 from collapse_audit.lineages.training import guards, health
 from collapse_audit.lineages.training.base import BaseModel, kept, load_tokenizer, prepare_base
@@ -89,14 +90,12 @@ def train(runs: Sequence[Run], progress: Progress) -> None:
 
 
 def _base(run: Run, ranks: Ranks, progress: Progress) -> BaseModel:
-    from filelock import FileLock
-
     if ranks.count > 1 and run.recipe.base.architecture is not None and not kept(run.root, run.recipe.base).exists():
         message = (
             f"{run.where}: its tiny base is trained by one process; run the command once without accelerate launch"
         )
         raise TrainingError(message, slug="base")
-    with explained(f"{run.where}: base"), FileLock(run.root / ".base.lock"):
+    with explained(f"{run.where}: base"), locked(run.root / ".base.lock"):
         base = prepare_base(run.root, run.recipe, progress)
     for entry in run.lineage().generations:
         if entry.details.get("model", {}).get("base_digest") != base.digest:
@@ -319,8 +318,6 @@ class _Generation:
         record: Mapping[str, Any],
         healthy: Mapping[str, Any] | None,
     ) -> None:
-        from filelock import FileLock
-
         files: dict[str, Any] = {}
         for role, records in written.items():
             path = self.folder / f"{role}.jsonl.gz"
@@ -351,7 +348,7 @@ class _Generation:
             },
             "software": software(),
         }
-        with FileLock(self.run.root / ".manifest.lock"):
+        with locked(self.run.root / ".manifest.lock"):
             append_generation(self.run.root, entry)
         _tidy(self.folder)
         self.progress.say(f"{self.where}: {entry['model']['ended']:.0%} of its texts end by themselves")

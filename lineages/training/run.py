@@ -18,6 +18,7 @@ from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.disk.manifest import MANIFEST, Manifest, read_manifest
 from collapse_audit.lineages.disk.write import write_manifest
 from collapse_audit.lineages.files.digest import file_digest
+from collapse_audit.lineages.files.locks import locked
 from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 from collapse_audit.lineages.training.base import FOLDER, corpus_in, kept, pretraining_corpus
 from collapse_audit.lineages.training.errors import TrainingError
@@ -310,14 +311,9 @@ def _copy(
 @contextmanager
 def exclusive(runs: Sequence[Run]) -> Iterator[None]:
     """No other process trains the same seeds meanwhile; the locks fall with the process, however it ends."""
-    from filelock import FileLock, Timeout
-
     with ExitStack() as stack:
         for run in runs:
             for seed in run.seeds:
-                try:
-                    stack.enter_context(FileLock(run.root / f".seed_{seed}.lock", timeout=0))
-                except Timeout:
-                    message = f"another process is training seed {seed} of {run.where}"
-                    raise UsageError(message, slug="locked") from None
+                busy = f"another process is training seed {seed} of {run.where}"
+                stack.enter_context(locked(run.root / f".seed_{seed}.lock", busy=busy))
         yield

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from collapse_audit.apart import Died, run_apart
 from collapse_audit.errors import UsageError
+from collapse_audit.regular import NotRegularError, read_regular
 
 _LARGEST_FILE = 128 * 2**20
 """Bytes of a tokenizer.json; the largest in use have about 35 million."""
@@ -101,14 +102,10 @@ def _hugging_face(file: Path) -> Tokenizer:
     if find_spec("tokenizers") is None:
         raise UsageError(f'tokens = "hf:{file}" needs the tokenizers package: pip install "collapse-audit[hf]"')
     try:
-        size = file.stat().st_size
-        digest = hashlib.sha256(file.read_bytes()).hexdigest() if size <= _LARGEST_FILE else ""
-    except OSError as error:
-        raise UsageError(f'tokens = "hf:{file}": not a readable tokenizer.json ({error.strerror})') from None
-    if not digest:
-        raise UsageError(
-            f'tokens = "hf:{file}": {size:,} bytes; a tokenizer.json of at most {_LARGEST_FILE:,} bytes is read'
-        )
+        digest = hashlib.sha256(read_regular(file, most=_LARGEST_FILE)).hexdigest()
+    except (NotRegularError, OSError) as error:
+        why = (isinstance(error, OSError) and error.strerror) or error
+        raise UsageError(f'tokens = "hf:{file}": not a readable tokenizer.json ({why})') from None
     cut = partial(_cut_apart, file)
     cut(pa.array([], pa.large_string()))  # a file that cannot be read is refused before any text is
     return Tokenizer(f"hf:{file.name} (sha256 {digest[:12]})", cut)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 FAULTS = (errno.ENOSPC, errno.EROFS)
 
 
-@pytest.fixture(scope="module", params=["report", "history", "pack"])
+@pytest.fixture(scope="module", params=["report", "history", "pack", "calibrate"])
 def trial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trial:
     return Trial(SCENARIOS[request.param], tmp_path_factory.mktemp(request.param))
 

@@ -14,8 +14,7 @@ import pytest
 
 from collapse_audit.errors import InputError, UsageError
 from collapse_audit.lineage_cli import main
-from collapse_audit.lineages.files.door import limits
-from collapse_audit.lineages.preparation import read_sheet
+from collapse_audit.lineages.files.door import limits, under
 from collapse_audit.lineages.preparation.columns import Choice
 from tests.preparation.tables import csv_text, prepared, records, report, write
 
@@ -255,11 +254,16 @@ def test_every_refusal_ends_with_exit_code_4_and_leaves_nothing(
     assert "is there already" in capsys.readouterr().err
 
 
-def test_a_workbook_made_to_take_the_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workbook_made_to_take_the_memory_is_refused(tmp_path: Path) -> None:
     path = workbook(tmp_path / "table.xlsx", ROWS)
-    monkeypatch.setattr(read_sheet, "limits", lambda: limits("unpacked=1000"))
-    with pytest.raises(InputError, match=r"\[limit-exceeded\]"):
-        prepared(path)
+    for setting, said in (
+        ("whole=1000", "bytes unpacked"),
+        ("cells=300", "366 cells and more"),
+        ("line=9", "a cell of more"),
+    ):
+        with under(limits(setting)), pytest.raises(InputError, match=rf"{said}.*\[limit-exceeded\]"):
+            prepared(path)
+    assert len(records(prepared(path))) == 60
 
 
 def test_what_is_no_workbook_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ exact check.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import chain
 from types import NoneType
@@ -17,9 +16,10 @@ import pyarrow as pa
 
 from collapse_audit.lineages.corpora.readers.records import (
     LOWEST_NLL,
+    MOST_NUMERIC,
     MOST_TOKENS,
     SPLITS,
-    is_finite,
+    is_measurable,
     is_numeric,
 )
 from collapse_audit.lineages.files.door import limits
@@ -138,7 +138,7 @@ def _nll(records: Sequence[Any], present: set[str]) -> pa.Array:
         numbers = [value if value is None else float(value) for value in values]
     except OverflowError:
         raise NotClean from None
-    _require(all(value is None or (math.isfinite(value) and value >= LOWEST_NLL) for value in numbers))
+    _require(all(value is None or LOWEST_NLL <= value <= MOST_NUMERIC for value in numbers))
     return pa.array(numbers, pa.float64())
 
 
@@ -150,7 +150,7 @@ def _numeric(records: Sequence[Any], present: set[str]) -> list[list[float] | No
     lists = [value if type(value) is list or value is None else [value] for value in found]
     _require(all(numbers is not None or "text" in record for numbers, record in zip(lists, records, strict=True)))
     _require({len(numbers) for numbers in lists if numbers is not None} <= set(range(1, limits().columns + 1)))
-    _require(all(is_finite(number) for numbers in lists if numbers is not None for number in numbers))
+    _require(all(is_measurable(number) for numbers in lists if numbers is not None for number in numbers))
     return [None if numbers is None else [float(number) for number in numbers] for numbers in lists]
 
 

@@ -17,6 +17,7 @@ from collapse_audit.lineages.files.failures import Unreadable
 from collapse_audit.lineages.files.remote import Place
 
 _WHITE_SPACE = " \t\r"  # what JSON calls white space, and nothing that could be a text
+_BLANK = b" \t\r\n"
 
 
 class DuplicateKeyError(ValueError):
@@ -40,6 +41,9 @@ def jsonl_blocks(path: Place, *, packing: str, block_bytes: int) -> Iterator[Blo
     for raw in raw_line_blocks(path, packing=packing, block_bytes=block_bytes):
         lines: list[int] = []
         records: list[Any] = []
+        if not raw.strip(_BLANK):
+            line_number += raw.count(b"\n")
+            continue
         for line in decode_lines(raw):
             line_number += 1
             try:

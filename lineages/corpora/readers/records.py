@@ -19,6 +19,8 @@ SPLITS = ("train", "holdout")
 # A mean negative log-likelihood cannot be below zero; rounding of a certain text may put it a hair below.
 LOWEST_NLL = -1e-6
 MOST_TOKENS = 2**63 - 1
+MOST_NUMERIC = 1e70
+_MEASURABLE = f"a number from -{MOST_NUMERIC:g} to {MOST_NUMERIC:g}, or a list of such; give it in another unit"
 _MOST_KEYS = 100  # as many are looked through for a near miss
 Complaint = tuple[str, str, str]
 """What was found, what was expected, slug."""
@@ -62,14 +64,22 @@ def _check_numeric(value: Any) -> Iterator[Complaint]:
         most = f"at most {limits().columns:,}; {raised('columns')}"
         yield f"a numeric of {len(numbers):,} numbers", most, "limit-exceeded"
     for number in numbers[: limits().columns]:
-        if value is not None and not is_finite(number):
-            yield _said("numeric", number), expected, "bad-numeric"
+        if value is not None and not is_measurable(number):
+            finite = _is_number(number) and math.isfinite(_as_float(number))
+            yield _said("numeric", number), _MEASURABLE if finite else expected, "bad-numeric"
             return
 
 
-def is_finite(value: Any) -> bool:
-    """Whether it is a number that 64 bits of floating point hold."""
-    return _is_number(value) and abs(value) < 2**1023
+def is_measurable(value: Any) -> bool:
+    """Whether it is a number whose fourth power is one, too, over any number of records: variances have variances."""
+    return _is_number(value) and abs(value) <= MOST_NUMERIC
+
+
+def _as_float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
 
 
 def _check_text(record: Mapping[str, Any]) -> Iterator[Complaint]:
@@ -161,6 +171,8 @@ def _check_nll(value: Any) -> Iterator[Complaint]:
         yield f"an nll of {len(str(abs(value)))} digits", expected, "bad-nll"
     elif not math.isfinite(value):
         yield f"nll {_float_name(value)}", expected, "bad-nll"
+    elif value > MOST_NUMERIC:
+        yield f"nll {value!r}", f"{expected}, and at most {MOST_NUMERIC:g}", "bad-nll"
     elif value < LOWEST_NLL:
         yield f"nll {value!r}", f"{expected}; a log-likelihood has the other sign", "bad-nll"
 
