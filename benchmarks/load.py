@@ -1,9 +1,10 @@
 """Large and odd loads: each is made, audited in a process of its own, and measured.
 
-    python -m benchmarks.load [labels line long-line generations types]
+    python -m benchmarks.load [labels line long-line generations types data]
 
 A load is a lineage that an honest user might bring once in a while: 10,000 labels on 20,000 documents, one line of 200
-megabytes, 300 generations, five million types. What is printed is the exit code, CPU and wall-clock seconds and the
+megabytes, 300 generations, five million types; or training data: 100,000 texts beside as many of people's, with a
+labelled sample and an evaluation set. What is printed is the exit code, CPU and wall-clock seconds and the
 most memory that the audit's process held (``ru_maxrss`` of the child), beside what is allowed; the command ends with 1
 where one of them is beyond it. What is held against the allowed seconds is CPU time.
 """
@@ -23,6 +24,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.zipf_text import write_corpora
+
 _WORDS = [f"w{k}" for k in range(2000)]
 _WEIGHTS = [1 / (k + 1) for k in range(2000)]
 _LINE = 200_000_000
@@ -37,6 +40,8 @@ class Load:
     gigabytes: float
     codes: frozenset[int]
     limits: str = ""
+    arguments: tuple[str, ...] = ("runs", "--independent")
+    """What is audited, told from beside the folder ``runs``."""
 
 
 def _texts(draw: random.Random, count: int, words: int = 12) -> Iterable[str]:
@@ -46,6 +51,22 @@ def _texts(draw: random.Random, count: int, words: int = 12) -> Iterable[str]:
 def _write(path: Path, records: Iterable[dict[str, object]]) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(record) + "\n" for record in records)
+
+
+def training_data(folder: Path) -> None:
+    """100,000 texts of 70 words on average, half of them people's, beside 100,000 of people's; words by Zipf's law."""
+    write_corpora(folder, ["machine", "people", "evaluation", "taught"], documents=100_000, words=70)
+    texts = {path.stem: path.read_text("utf-8").splitlines(keepends=True) for path in folder.glob("*.jsonl")}
+    (folder / "train.jsonl").write_text("".join(texts["machine"][:50_000] + texts["people"][:50_000]), "utf-8")
+    (folder / "evaluation.jsonl").write_text("".join(texts["evaluation"][:10_000]), "utf-8")
+    taught = [json.loads(line)["text"] for line in texts["taught"][:1000]]
+    records = ({"text": text, "label": "human" if k % 2 else "machine"} for k, text in enumerate(taught))
+    _write(folder / "taught.jsonl", ({**each, "text": _marked(each)} for each in records))
+
+
+def _marked(record: dict[str, str]) -> str:
+    """Nothing tells apart who wrote what is drawn at random, so each machine's text gets words of its own."""
+    return record["text"] + (" so to speak" if record["label"] == "machine" else "")
 
 
 def many_labels(folder: Path) -> None:
@@ -87,6 +108,16 @@ LOADS = {
     "long-line": Load(make=long_line, seconds=60, gigabytes=2, codes=frozenset({0, 1, 6}), limits="line=1e9"),
     "generations": Load(make=generations, seconds=300, gigabytes=2, codes=frozenset({0, 1, 6})),
     "types": Load(make=types, seconds=300, gigabytes=3, codes=frozenset({0, 1, 6})),
+    "data": Load(
+        make=training_data,
+        seconds=120,
+        gigabytes=1.5,
+        codes=frozenset({0, 1, 6}),
+        arguments=(
+            *("--data", "runs/train.jsonl", "--reference", "runs/people.jsonl"),
+            *("--labelled", "runs/taught.jsonl", "--evaluation", "runs/evaluation.jsonl"),
+        ),
+    ),
 }
 
 
@@ -101,15 +132,20 @@ class Taken:
     said: str
 
 
-def audited(folder: Path, limits: str, most: float) -> Taken:
-    """An audit of ``folder`` in a process of its own, ended after ``most`` CPU seconds."""
-    environment = {**os.environ, "COLLAPSE_AUDIT_LIMITS": limits, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+def audited(home: Path, load: Load, most: float) -> Taken:
+    """An audit of a load made in ``home`` in a process of its own, ended after ``most`` CPU seconds."""
+    environment = {
+        **os.environ,
+        "COLLAPSE_AUDIT_LIMITS": load.limits,
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
     began = time.monotonic()
     with tempfile.TemporaryFile() as output:
         limited = f"import resource; resource.setrlimit(resource.RLIMIT_CPU, ({most:.0f}, {most:.0f}))"
         start = f"{limited}; from collapse_audit.cli import main; raise SystemExit(main())"
-        command = [sys.executable, "-c", start, str(folder), "--independent"]
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        command = [sys.executable, "-c", start, *load.arguments]
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=home)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
@@ -129,10 +165,10 @@ def main(chosen: list[str]) -> int:
             folder = Path(home) / "runs"
             folder.mkdir()
             load.make(folder)
-            taken = audited(folder, load.limits, 3 * load.seconds)
+            taken = audited(Path(home), load, 3 * load.seconds)
         within = taken.code in load.codes and taken.cpu <= load.seconds and taken.gigabytes <= load.gigabytes
         beyond |= not within
-        allowed = f"{load.seconds:.0f} CPU s, {load.gigabytes:.0f} GB, exit {sorted(load.codes)}"
+        allowed = f"{load.seconds:.0f} CPU s, {load.gigabytes:g} GB, exit {sorted(load.codes)}"
         print(
             f"{name:12} {taken.code:4} {taken.cpu:7.1f} {taken.wall:7.1f} {taken.gigabytes:5.2f}   {allowed}"
             f"{'' if within else '   BEYOND'}",

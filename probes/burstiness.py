@@ -8,15 +8,18 @@ import numpy as np
 import pyarrow as pa
 
 from collapse_audit.probes.pairs.training_data import TrainingData
-from collapse_audit.probes.statistics.design import MIN_UNITS, FloatArray
+from collapse_audit.probes.statistics.design import MIN_UNITS, FloatArray, IntArray
 from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
 from collapse_audit.probes.text.folding import visible
+from collapse_audit.probes.text.ngrams import portions
 from collapse_audit.probes.text.sentences import sentence_lengths
-from collapse_audit.probes.text.tokens import WORDS, folded_words
+from collapse_audit.probes.text.tokens import WORDS, Tokens, folded_words
 from collapse_audit.probes.types import data_probe
 
 _COMMON = 0.10
 """Share of the texts beyond which a word is one that everybody uses all the time."""
+_AT_ONCE = 10_000
+"""Texts that are cut into sentences at a time."""
 
 
 @data_probe(
@@ -77,9 +80,15 @@ def burstiness(data: TrainingData) -> Iterator[Reading]:
     Needs
         Text, and a reference (``--reference``).
     """
-    texts = pa.concat_arrays([data.texts(generation) for generation in (False, True)])
-    yield _ratio(data, "sentence-lengths", *_changes(texts))
+    parts = [_changes(part) for generation in (False, True) for part in _slices(data.texts(generation))]
+    yield _ratio(data, "sentence-lengths", *(np.concatenate(each) for each in zip(*parts, strict=True)))
     yield _ratio(data, "words", *_returns(data))
+
+
+def _slices(texts: pa.Array) -> Iterator[pa.Array]:
+    """Texts one after the other, a bounded number at a time; at least one part."""
+    for first in range(0, max(len(texts), 1), _AT_ONCE):
+        yield texts.slice(first, _AT_ONCE)
 
 
 def _changes(texts: pa.Array) -> tuple[FloatArray, FloatArray]:
@@ -96,16 +105,28 @@ def _changes(texts: pa.Array) -> tuple[FloatArray, FloatArray]:
 def _returns(data: TrainingData) -> tuple[FloatArray, FloatArray]:
     """Of each of D texts: how many words of few texts it holds twice or more, and how many it holds."""
     code, words = folded_words(data.matched.vocabulary)
-    documents = data.matched.lengths.size
-    document = np.repeat(np.arange(documents), data.matched.lengths)
-    ids = code[data.matched.ids]
-    size = max(len(words), 1)
+    documents, size = data.matched.lengths.size, max(len(words), 1)
+    texts = np.zeros(size, dtype=np.int64)
+    for _, part in portions(data.matched):
+        _, word, _ = _standing(part, code, size)
+        texts += np.bincount(word, minlength=size)
+    few = texts <= _COMMON * documents
+    few &= np.array([not spelled.isdigit() for spelled in words] or [True])
+    again, count = np.zeros(documents), np.zeros(documents)
+    for rows, part in portions(data.matched):
+        of, word, times = _standing(part, code, size)
+        of, times = of[few[word]], times[few[word]]
+        count[rows] = np.bincount(of, minlength=part.lengths.size)
+        again[rows] = np.bincount(of[times > 1], minlength=part.lengths.size)
+    return again, count
+
+
+def _standing(tokens: Tokens, code: IntArray, size: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Every word of every text once: the text, the word, and how often it stands there."""
+    document = np.repeat(np.arange(tokens.lengths.size), tokens.lengths)
+    ids = code[tokens.ids]
     pairs, times = np.unique(document[ids >= 0] * size + ids[ids >= 0], return_counts=True)
-    of, word = pairs // size, pairs % size
-    few = np.bincount(word, minlength=size)[word] <= _COMMON * documents
-    few &= np.array([not spelled.isdigit() for spelled in words] or [True])[word]
-    count = np.bincount(of[few], minlength=documents).astype(np.float64)
-    return np.bincount(of[few & (times > 1)], minlength=documents).astype(np.float64), count
+    return pairs // size, pairs % size, times
 
 
 def _ratio(data: TrainingData, statistic: str, top: FloatArray, bottom: FloatArray) -> Reading:

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from collapse_audit.probes.pairs.followers import GAPS, followers
 from collapse_audit.probes.statistics.design import IntArray
 from collapse_audit.probes.text.ngrams import distinct, recoded, take
 from collapse_audit.probes.text.tokens import Tokens
@@ -30,14 +31,8 @@ SLOT = 6
 """Words of the longest run that may differ: longer ones are text of their own."""
 FEWEST = 12
 """Words that must stand in shared word pairs: a sentence of fewer is a phrase that people share too."""
-_GAPS = (1, 2)
-"""How far apart the words of a pair stand; with 2, a slot of one word leaves a pair across it."""
-_LAGS = (1, 2)
-"""Places between texts that follow one another: the second bridges a text whose slots happen to differ too much."""
-_FIRST_LOOK = 0.1
-"""Share of its word pairs for which two texts must follow one another to be compared."""
-_PORTION = 1 << 20
-"""Word pairs that are looked up at a time."""
+_PORTION = 1 << 19
+"""Words that are compared at a time."""
 _FIXED = 0.6
 """Share of a template's texts that hold a word of it; what fewer hold is in a slot."""
 _LOOKED_AT = 200
@@ -97,13 +92,23 @@ def template(tokens: Tokens, documents: IntArray, texts: IntArray) -> str | None
 
 def _near(tokens: Tokens) -> tuple[IntArray, IntArray]:
     """Near-copies among N different texts in the order of their letters, as edges enough to connect them."""
+    left, other = followers(tokens)
+    near = np.zeros(left.size, dtype=np.bool_)
+    lengths = tokens.lengths
+    for part in _portions(lengths[left] + lengths[other]):
+        documents, place = np.unique(np.concatenate((left[part], other[part])), return_inverse=True)
+        here, there = np.split(place, 2)
+        near[part] = _alike(take(tokens, documents), here, there)
+    return left[near], other[near]
+
+
+def _alike(tokens: Tokens, left: IntArray, other: IntArray) -> npt.NDArray[np.bool_]:
+    """Which pairs of documents are near-copies of each other."""
     pairs, document, place = _word_pairs(tokens)
     size = int(pairs.max(initial=0)) + 1
     keys = distinct(document.astype(np.int64) * size + pairs)
-    left, other = _followers(keys, size)
     near = _covered(tokens, (pairs, document, place), keys, size, left, other)
-    near &= _covered(tokens, (pairs, document, place), keys, size, other, left)
-    return left[near], other[near]
+    return near & _covered(tokens, (pairs, document, place), keys, size, other, left)
 
 
 def _word_pairs(tokens: Tokens) -> tuple[IntArray, IntArray, IntArray]:
@@ -111,31 +116,13 @@ def _word_pairs(tokens: Tokens) -> tuple[IntArray, IntArray, IntArray]:
     document = np.repeat(np.arange(tokens.lengths.size, dtype=np.int32), tokens.lengths)
     base = max(len(tokens.vocabulary), 1)
     codes, starts = [], []
-    for row, gap in enumerate(_GAPS):
+    for row, gap in enumerate(GAPS):
         start = np.flatnonzero(document[: max(document.size - gap, 0)] == document[gap:])
         codes.append((row * base + tokens.ids[start].astype(np.int64)) * base + tokens.ids[start + gap])
-        starts.append(start * len(_GAPS) + row)
+        starts.append(start * len(GAPS) + row)
     start = np.concatenate(starts)
     order = np.argsort(start, kind="stable")
-    return recoded(np.concatenate(codes))[order], document[start[order] // len(_GAPS)], start[order]
-
-
-def _followers(keys: IntArray, size: int) -> tuple[IntArray, IntArray]:
-    """Pairs of documents that follow one another among the holders of enough word pairs."""
-    documents = int(keys.max(initial=-1)) // size + 1
-    held = np.bincount(keys // size, minlength=documents)
-    by_pair = np.argsort(keys % size, kind="stable")
-    holder, pair = (keys // size)[by_pair], (keys % size)[by_pair]
-    parts = []
-    for lag in _LAGS:
-        same = np.flatnonzero(pair[:-lag] == pair[lag:])
-        parts.append(holder[same] * documents + holder[same + lag])
-    pairs = np.sort(np.concatenate(parts))
-    begins = np.flatnonzero(np.append(True, pairs[1:] != pairs[:-1])[: pairs.size])
-    follows, times = pairs[begins], np.diff(np.append(begins, pairs.size))
-    left, other = follows // max(documents, 1), follows % max(documents, 1)
-    enough = times >= np.maximum(_FIRST_LOOK * np.minimum(held[left], held[other]), 2)
-    return left[enough], other[enough]
+    return recoded(np.concatenate(codes))[order], document[start[order] // len(GAPS)], start[order]
 
 
 def _covered(
@@ -146,30 +133,24 @@ def _covered(
     left: IntArray,
     other: IntArray,
 ) -> npt.NDArray[np.bool_]:
-    """Whether most words of ``one`` stand in word pairs of ``other``, and no run outside is longer than a slot."""
+    """Whether most words of ``left`` stand in word pairs of ``other``, and no run outside is longer than a slot."""
     pairs, document, place = word_pairs
     bounds = np.searchsorted(document, np.arange(tokens.lengths.size + 1))
-    near = np.zeros(left.size, dtype=np.bool_)
-    for part in _portions(np.diff(bounds)[left]):
-        here, there = left[part], other[part]
-        lengths = np.diff(bounds)[here]
-        entry = _ranges(bounds[here], lengths)
-        row = np.repeat(np.arange(here.size), lengths)
-        wanted = there[row] * size + pairs[entry]
-        at = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
-        shared = keys[at] == wanted
-        words = tokens.lengths[here]
-        starts = np.cumsum(words) - words
-        covered = np.zeros(int(words.sum()), dtype=np.bool_)
-        position = place[entry[shared]] // len(_GAPS) - tokens.offsets[here][row[shared]] + starts[row[shared]]
-        gap = np.array(_GAPS)[place[entry[shared]] % len(_GAPS)]
-        covered[position] = True
-        covered[position + gap] = True
-        text = np.repeat(np.arange(here.size), words)
-        shares = np.bincount(text, covered, here.size)
-        near[part] = shares >= np.maximum(COVERED * words, FEWEST)
-        near[part] &= _longest_run(~covered, text, here.size) <= SLOT
-    return near
+    lengths = np.diff(bounds)[left]
+    entry = _ranges(bounds[left], lengths)
+    row = np.repeat(np.arange(left.size), lengths)
+    wanted = other[row] * size + pairs[entry]
+    at = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
+    shared = keys[at] == wanted
+    words = tokens.lengths[left]
+    starts = np.cumsum(words) - words
+    covered = np.zeros(int(words.sum()), dtype=np.bool_)
+    position = place[entry[shared]] // len(GAPS) - tokens.offsets[left][row[shared]] + starts[row[shared]]
+    covered[position] = True
+    covered[position + np.array(GAPS)[place[entry[shared]] % len(GAPS)]] = True
+    text = np.repeat(np.arange(left.size), words)
+    enough = np.bincount(text, covered, left.size) >= np.maximum(COVERED * words, FEWEST)
+    return np.asarray(enough & (_longest_run(~covered, text, left.size) <= SLOT))
 
 
 def _longest_run(marked: npt.NDArray[np.bool_], text: IntArray, texts: int) -> IntArray:

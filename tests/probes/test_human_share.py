@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import math
+from pathlib import Path
+
 import pytest
 from builders import estimate, readings, reason, sample
 from data_builders import data, drawn
@@ -10,6 +15,7 @@ from collapse_audit.probes.human_share import human_share
 from collapse_audit.probes.statistics.readings import NotMeasured
 from collapse_audit.verdicts.rule import judge
 
+REPORTS = Path(__file__).parents[2] / "lineages" / "mistral_recursive"
 PEOPLE, MACHINE = drawn(100, 1), drawn(300, 2)
 (GATE,) = human_share.gates
 
@@ -23,9 +29,12 @@ def test_the_share_is_that_of_the_texts_that_stand_in_the_reference(human: int) 
     found = estimate(human_share, data(PEOPLE[:human] + MACHINE[: 100 - human], PEOPLE))
     assert found.value == pytest.approx(human / 100)
     assert found.high == found.value
-    # No text of the reference has a copy among the other 99: a share of at most 1 - .05^(1/100) has one by chance.
-    chance = 1 - 0.05 ** (1 / 100)
-    assert found.low == pytest.approx(max(0, (human / 100 - chance) / (1 - chance)))
+    # No two texts of the reference are alike: of 50 pairs none, so up to 1 - .025^(1/50) match by chance, and vary as
+    # a draw of those that are not people's; solved for the root of the share that is not (tests/probes/test_marked.py).
+    chance = 1 - 0.025 ** (1 / 50)
+    b = 1.959963984540054 * math.sqrt(chance * (1 - chance) / 100)
+    rest = (b + math.sqrt(b * b + 4 * (1 - chance) * (1 - human / 100))) / (2 * (1 - chance))
+    assert found.low == pytest.approx(max(0, 1 - rest**2))
 
 
 def test_none_is_red_and_half_is_green() -> None:
@@ -53,15 +62,52 @@ def test_a_text_with_a_few_words_changed_is_a_near_copy_and_counts() -> None:
     assert found.low > 0.5
 
 
-def test_of_templates_that_anybody_fills_in_only_a_range_is_told() -> None:
-    """Half of the reference are fillings of one form, and so are all of the data: none word for word."""
-    form = "the left lobe measures {} mm and holds no node of any kind that could be seen in {} today at all"
-    mine = [form.format(f"a{k}", f"b{k}") for k in range(100)]
-    theirs = [form.format(f"c{k}", f"d{k}") for k in range(50)] + PEOPLE[:50]
-    found = estimate(human_share, data(mine, theirs))
-    assert (found.low, found.value, found.high) == (0, 0, pytest.approx(0.5))  # each of 50 is matched once
-    assert judge(found, GATE, p_adjusted=None, alpha=0.05).outcome.value == "inconclusive"
+FORM = "the left lobe measures {} mm and holds no node of any kind that could be seen in {} today at all"
+
+
+def filled(kind: str, count: int) -> list[str]:
+    """Fillings of one form: near-copies of each other, none word for word."""
+    return [FORM.format(f"{kind}{k}", f"{kind}{k}{k}") for k in range(count)]
+
+
+def test_templates_that_anybody_fills_in_are_no_evidence_and_the_other_texts_tell() -> None:
+    """Half of the reference are fillings of one form, and so are all of the data. Of 4 texts out of 100 none is one of
+    the 50 others with a chance of C(50, 4)/C(100, 4) = .059, of 5 with .028."""
+    found = estimate(human_share, data(filled("a", 100), filled("c", 50) + PEOPLE[:50]))
+    assert found.raw["near_copies"] == pytest.approx(0.5)  # each of 50 is matched once
+    assert (found.low, found.value, found.high) == (0, 0, pytest.approx(0.04))
+    assert judge(found, GATE, p_adjusted=None, alpha=0.05).outcome.value == "fail"
     assert "templates" in found.explanation
+
+
+def test_human_texts_beside_fillings_of_a_template_are_seen() -> None:
+    """Every second human text is a filling, and so are all of the machine's: what is seen is doubled."""
+    theirs = filled("c", 50) + PEOPLE[:50]
+    mine = filled("a", 50) + filled("c", 25) + PEOPLE[:25]
+    found = estimate(human_share, data(mine, theirs))
+    assert found.value == pytest.approx(0.5)
+    assert found.low > GATE.margin
+
+
+def test_a_reference_of_templates_alone_leaves_a_range() -> None:
+    found = estimate(human_share, data(filled("a", 100), filled("c", 100)))
+    assert (found.low, found.value, found.high) == (0, 0, 1)
+    assert judge(found, GATE, p_adjusted=None, alpha=0.05).outcome.value == "inconclusive"
+    copied = estimate(human_share, data(filled("c", 50) + filled("a", 50), filled("c", 100)))
+    assert copied.value == pytest.approx(0.5)  # word for word, what nobody else has filled in
+    assert copied.low > GATE.margin
+
+
+@pytest.mark.parametrize(("human", "outcomes"), [(0, {"fail"}), (0.5, {"pass"})])
+@pytest.mark.parametrize("generation", [1, 4])
+def test_reports_that_are_near_copies_of_each_other_are_told(human: float, outcomes: set[str], generation: int) -> None:
+    """Half of the reports are near-copies of other ones, whoever wrote them."""
+    people, machine = (
+        [json.loads(line)["text"] for line in gzip.decompress((REPORTS / name).read_bytes()).splitlines()]
+        for name in ("reference.jsonl.gz", f"seed_0/gen_{generation}/texts.jsonl.gz")
+    )
+    taken = round(human * 1000)
+    assert outcome(people[:taken] + machine[: 1000 - taken], people) in outcomes
 
 
 def test_short_answers_that_everybody_gives_are_no_evidence() -> None:

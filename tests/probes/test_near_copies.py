@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations, groupby
 
 import numpy as np
 import pytest
-from builders import estimate, pair, spell
+from builders import estimate, pair, sample, spell
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collapse_audit.lineages.simulation import damage
 from collapse_audit.probes.diversity import diversity
+from collapse_audit.probes.pairs.followers import followers
 from collapse_audit.probes.pairs.pair import Pair
 
 ZIPF = 1 / (np.arange(1, 3001) + 2.7)
@@ -144,3 +148,23 @@ def test_templates_in_a_share_of_texts_are_that_share() -> None:
     one, eight = (damage.template(texts(400, 8), 0.1, rng, variants=variants) for variants in (1, 8))
     values = [estimate(diversity, pair(texts(400, 9), side), "near-copies").value for side in (one, eight)]
     assert values == [pytest.approx(39 / 400), pytest.approx(32 / 400)]
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 9), max_size=14), min_size=1, max_size=25),
+    st.integers(1, 200),
+)
+def test_whom_to_compare_does_not_hang_on_how_much_is_looked_at_at_a_time(texts: list[list[int]], portion: int) -> None:
+    """Counted by plain dictionaries: for how many word pairs two documents follow one another among its holders."""
+    tokens = sample([" ".join(f"w{k}" for k in text) for text in texts]).tokens
+    held = [{(g, t[k], t[k + g]) for g in (1, 2) for k in range(len(t) - g)} for t in texts]
+    times: Counter[tuple[int, int]] = Counter()
+    for wanted in set().union(*held):
+        holders = [k for k, mine in enumerate(held) if wanted in mine]
+        times.update((one, other) for lag in (1, 2) for one, other in zip(holders, holders[lag:], strict=False))
+    enough = {
+        (one, other)
+        for (one, other), count in times.items()
+        if count >= max(0.1 * min(len(held[one]), len(held[other])), 2)
+    }
+    assert set(zip(*(each.tolist() for each in followers(tokens, portion)), strict=True)) == enough
