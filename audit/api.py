@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from collapse_audit.lineages.disk.load import load_lineage
 from collapse_audit.lineages.disk.pack import open_baseline
 from collapse_audit.lineages.files.digest import json_digest
 from collapse_audit.lineages.files.remote import fetching
+from collapse_audit.lineages.files.schema import near
 from collapse_audit.lineages.files.urls import is_url
 from collapse_audit.lineages.model.lineage import Lineage
 from collapse_audit.probes.registry import BUILTIN, DATA, NUMERIC, all_probes
@@ -32,6 +34,7 @@ from collapse_audit.run.seed_texts import Progress
 from collapse_audit.run.taken import corpora_of, taken_as_text
 from collapse_audit.settings.config import AuditConfig, Settings, load_config
 from collapse_audit.settings.keyword import keyword, known_names, names_in
+from collapse_audit.settings.schema import setting_names
 from collapse_audit.verdicts.history import Look, OpenHistory, entries_of, open_history
 from collapse_audit.verdicts.sequential import alpha_for, bound, number_of
 from collapse_audit.version import __version__
@@ -150,6 +153,9 @@ def prepare(
     if isinstance(generations, str):
         generation, generations = generations, None
     keep = keyword(select) if select is not None else lambda _: True
+    for each in probes:
+        if not isinstance(each, Probe):
+            raise UsageError(f"probes: {each!r}; allowed: what @probe makes (select= takes names of probes)")
     known = (*all_probes(Path(file) for file in probe_files), *NUMERIC, *probes)
     source = _Source.of(path, before, after, generations)
     opened = source.open(Reading(), engine)
@@ -262,6 +268,10 @@ class _Source:
 
 def _overrides(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as the configuration has them: what names a field stands in a table."""
+    known = {*setting_names(), *FIELDS}
+    for name in settings:
+        if name not in known:
+            raise UsageError(f"unknown argument {name!r}{near(name, (*inspect.signature(audit).parameters, *known))}")
     fields = {name: settings[name] for name in FIELDS if settings.get(name)}
     rest = {name: value for name, value in settings.items() if name not in FIELDS}
     if fields:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -54,6 +55,10 @@ def _run(argv: Sequence[str]) -> int:
         parser.print_help()
         return ExitCode.USAGE
     options = parser.parse_args(argv)
+    if len(options.lineages) in (1, 2) and not Path(options.lineages[0]).exists():
+        meant = difflib.get_close_matches(options.lineages[0], _COMMANDS, n=1, cutoff=0.7)
+        if meant:
+            raise UsageError(f"{options.lineages[0]}: no such file, folder or command; did you mean {meant[0]}?")
     try:
         return _judge(options)
     except CollapseAuditError as error:

@@ -3,7 +3,7 @@
     python benchmarks/peer_rules.py RULE BASELINE.jsonl GENERATION.jsonl
 
 A rule imports what it needs inside its own function, so that each can be timed in a process of its own. But for
-Evidently's, no rule here has an error rate: each compares a number with a constant.
+Evidently's, no rule here has an error rate: each compares a number with a constant. MAUVE's is a number alone.
 """
 
 from __future__ import annotations
@@ -109,16 +109,76 @@ def evidently_drift(baseline: list[str], generation: list[str]) -> list[str]:
     return [f"the text column drifted (AUC {score:.3f})"] if drifted else []
 
 
+def deepchecks_drift(baseline: list[str], generation: list[str]) -> list[str]:
+    """deepchecks' ``PropertyDrift`` and ``TextEmbeddingsDrift`` under their own conditions (0.2 and 0.25).
+
+    Its built-in properties need a language model that is fetched, so it is given seven numbers about each text, as
+    ``set_properties`` is for, and as embeddings what :func:`latent` makes.
+    """
+    pandas, nlp = import_module("pandas"), import_module("deepchecks.nlp")
+    checks = import_module("deepchecks.nlp.checks")
+    numbers = latent(baseline, generation)
+    sides = []
+    for texts, embedded in ((baseline, numbers[: len(baseline)]), (generation, numbers[len(baseline) :])):
+        side = nlp.TextData(texts)
+        side.set_properties(pandas.DataFrame(map(_about, texts)))
+        side.set_embeddings(embedded)
+        sides.append(side)
+    asked = (
+        checks.PropertyDrift().add_condition_drift_score_less_than(),
+        checks.TextEmbeddingsDrift().add_condition_overall_drift_value_less_than(),
+    )
+    found = [result for check in asked for result in check.run(*sides).conditions_results if not result.is_pass]
+    return [" ".join(result.details.split("\n")[-1].split()) for result in found]
+
+
+def _about(text: str) -> dict[str, float]:
+    words = text.split() or [""]
+    return {
+        "characters": len(text),
+        "words": len(words),
+        "different_words": len(set(words)) / len(words),
+        "letters_a_word": sum(map(str.isalpha, text)) / len(words),
+        "capitals": sum(map(str.isupper, text)),
+        "digits": sum(map(str.isdigit, text)),
+        "punctuation": sum(not (sign.isalnum() or sign.isspace()) for sign in text),
+    }
+
+
+def latent(baseline: list[str], generation: list[str]) -> Any:
+    """Fifty numbers a text without any model: tf-idf of words, then truncated SVD, of both sides together."""
+    words = import_module("sklearn.feature_extraction.text").TfidfVectorizer().fit_transform(baseline + generation)
+    return import_module("sklearn.decomposition").TruncatedSVD(50, random_state=0).fit_transform(words)
+
+
+def mauve_latent(baseline: list[str], generation: list[str]) -> list[str]:
+    """MAUVE of :func:`latent`, and of two halves of the baseline. A number and no rule: it is always said."""
+    compute, numpy = import_module("mauve").compute_mauve, import_module("numpy")
+    numbers = latent(baseline, generation)
+    before, after = numbers[: len(baseline)], numbers[len(baseline) :]
+    shuffled = before[numpy.random.default_rng(0).permutation(len(before))]
+    half = len(before) // 2
+    scores = [
+        compute(p_features=p, q_features=q, verbose=False).mauve
+        for p, q in ((before, after), (shuffled[:half], shuffled[half:]))
+    ]
+    return [f"MAUVE {scores[0]:.3f} (halves of the first file {scores[1]:.3f})"]
+
+
 RULES: dict[str, Rule] = {
     "distinct-2 down 10%": distinct_2,
     "pointblank, PSI >= 0.2": pointblank_psi,
     "pointblank, check_synthetic": pointblank_synthetic,
     "evidently, DataDriftPreset": evidently_drift,
 }
+SHOWN: dict[str, Rule] = {"deepchecks, drift": deepchecks_drift, "mauve, tf-idf and SVD": mauve_latent}
+"""What is shown for one pair, and not tried a hundred times: too slow, or no rule that says yes or no."""
 NEEDS = {
     "pointblank, PSI >= 0.2": ("pointblank", "polars"),
     "pointblank, check_synthetic": ("pointblank", "polars"),
     "evidently, DataDriftPreset": ("pandas", "evidently"),
+    "deepchecks, drift": ("pandas", "deepchecks"),
+    "mauve, tf-idf and SVD": ("mauve", "sklearn"),
 }
 
 
@@ -135,5 +195,5 @@ def read(file: str) -> list[str]:
 
 if __name__ == "__main__":
     name, first, second = sys.argv[1:]
-    for complaint in RULES[name](read(first), read(second)) or ["no complaint"]:
+    for complaint in (RULES | SHOWN)[name](read(first), read(second)) or ["no complaint"]:
         print(complaint)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from machine import PACKAGES, describe
-from peer_rules import RULES
+from peer_rules import RULES, SHOWN
 from real_text import SCENARIOS, mixed_in, read_texts, text_options
 
 OURS = "collapse-audit"
@@ -33,7 +33,7 @@ VERDICTS = (0, 1, 6)
 def main() -> None:
     """A row a tool, a column a pair."""
     options = _options()
-    print(describe((*PACKAGES, "pointblank", "evidently")))
+    print(describe((*PACKAGES, "pointblank", "evidently", "deepchecks", "mauve-text")))
     pythons = dict(pair.split("=", 1) for pair in options.python)
     with tempfile.TemporaryDirectory(prefix="collapse-audit-") as folder:
         for name, before, after in _pairs(options):
@@ -43,7 +43,7 @@ def main() -> None:
             print(f"\n{name}: {len(before):,} and {len(after):,} texts")
             ours = [sys.executable, "-m", "collapse_audit", *map(str, files), "--independent", "-q"]
             _say(OURS, ours)
-            for rule in RULES:
+            for rule in RULES | SHOWN:
                 python = next((path for known, path in pythons.items() if rule.startswith(known)), sys.executable)
                 _say(rule, [python, str(Path(__file__).with_name("peer_rules.py")), rule, *map(str, files)])
 

@@ -65,7 +65,7 @@ class _Kind:
             worst_of_many=True,
             kind="move",
             plain="the kind of text that grew most",
-            says="in {generation} one kind of text has {value} times its share in {baseline}",
+            says="in {generation} one kind of text has {value} of its share in {baseline}",
         ),
     ),
     source="Fisher 1935; Clopper & Pearson 1934, doi 10.1093/biomet/26.4.404; Lloyd 1982, doi 10.1109/TIT.1982.1056489",

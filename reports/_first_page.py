@@ -34,6 +34,7 @@ _LETTERS = 4
 """Seeds up to which each has a letter of its own in a cell."""
 _REMARKS = 3
 """Notes that the first page shows, a line each."""
+_TRANSCRIPTS = " of the texts are chat transcripts"
 _CUT = "..."
 PROSE = 1000
 """Characters of a reason or note that are kept."""
@@ -82,12 +83,16 @@ def _guessed(report: AuditReport) -> Iterable[str]:
     if report.lineage.get("text", "text") != "text":
         yield f"text = {report.lineage['text']}"
     yield from (note for note in report.notes if note.startswith("generations by") or " is taken as " in note)
+    told = [note.partition(": ") for note in report.notes if _TRANSCRIPTS in note]
+    for said, files in {said: [name for name, _, other in told if other == said] for _, _, said in told}.items():
+        yield f"{', '.join(files)}: {said}"
 
 
 def _below(report: AuditReport, *, width: int, lines: int) -> Iterable[RenderableType]:
     """Under the matrix: the symptoms, as many as fit into ``lines``, and what is left for -v."""
-    notes = [note for note in report.notes if not told_first(note) and note not in {*_guessed(report)}]
-    rest: list[Text] = [*_waivers(report), *not_measured(report), *(Text(inert(n, limit=PROSE)) for n in notes)]
+    guessed = {*_guessed(report)}
+    notes = [n for n in report.notes if not (told_first(n) or n in guessed or _TRANSCRIPTS in n)]
+    rest: list[Text] = [*_waivers(report), *_unasked(report), *(Text(inert(n, limit=PROSE)) for n in notes)]
     rows = symptoms(report)
     fitting = max(lines - _FEWEST, _FEWEST)
     if rows:
@@ -97,8 +102,17 @@ def _below(report: AuditReport, *, width: int, lines: int) -> Iterable[Renderabl
         yield Text(f"and {len(rows) - fitting} symptoms more", style="dim")
     remarks = max(min(_REMARKS, lines - len(rows) - _FEWEST), 0)
     yield from (_cut(line, width) for line in rest[:remarks])
-    more = f", and {len(rest) - remarks} notes" if len(rest) > remarks else ""
+    unseen = len(rest) - remarks
+    more = f", and {unseen} note{'s' if unseen > 1 else ''}" if unseen > 0 else ""
     yield _cut(Text(f"-v shows intervals, p-values and evidence{more}", style="dim"), width)
+
+
+def _unasked(report: AuditReport) -> Iterable[Text]:
+    """The probes of which nothing was measured, by name; why stands behind -v."""
+    measured = {finding.probe for finding in report.findings if finding.outcome is not Outcome.NOT_MEASURED}
+    silent = dict.fromkeys(finding.probe for finding in report.findings if finding.probe not in measured)
+    if silent:
+        yield Text(f"not measured: {', '.join(map(inert, silent))}")
 
 
 def _waivers(report: AuditReport) -> Iterable[Text]:

@@ -77,9 +77,14 @@ def kind_of(path: Path) -> Kind:
             return "lineage"
         if "report.json" in names:
             return "report"
+        from collapse_audit.lineages.disk.folder import scan_folder
+
+        if scan_folder(path.resolve(), where=str(path))[0].get("generation"):
+            return "lineage"
     kind = "a folder with neither" if path.is_dir() else "a file" if path.exists() else "nothing of that name"
     expected = (
-        "a report (a .json file, or a folder with report.json) or a lineage (a folder with lineage.toml or gen_*)"
+        "a report (a .json file, or a folder with report.json) or a lineage (a folder with lineage.toml, or whose "
+        "files are generations by their names)"
     )
     raise InputError([Problem(where=str(path), found=kind, expected=expected, slug="compare-kind")])
 

@@ -30,8 +30,8 @@ class Parser(argparse.ArgumentParser):
     """argparse, except that bad usage exits with 4: 2 means "interrupted" here, as it does in pytest."""
 
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(ExitCode.USAGE, f"{self.prog}: error: {redacted(message)}{self._meant(message)}\n")
+        said = f"{self.prog}: error: {redacted(message)}{self._meant(message)}\n"
+        self.exit(ExitCode.USAGE, f"{self.prog} -h shows what there is\n{said}")
 
     def _meant(self, message: str) -> str:
         """The option that an unknown one was probably meant to be."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from collections.abc import Generator
 
 import pytest
 
@@ -19,6 +20,10 @@ _INCONCLUSIVE = "skip instead of fail where the text cannot tell (setting allow_
 _CHANGE = """\
 fail, instead of pass with a warning, where one of these probes (none named: any) moved beyond its margin (setting
 fail_on_change); write it with =, or last"""
+_FIXTURES = frozenset({"lineage", "generation", "baseline"})
+_WITHOUT = """\
+the fixtures lineage, generation and baseline exist where an audit was asked for: pytest --collapse-audit LINEAGE
+"""
 _TREND = """\
 fail, too, where damage grows along the generations and may have crossed a margin by the last of them (setting
 gate_trend)"""
@@ -62,6 +67,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         group.addoption("--allow-inconclusive", help="short for --collapse-audit-allow-inconclusive", **allow)
     with contextlib.suppress(ValueError, argparse.ArgumentError):
         group.addoption("--fail-on-change", help="short for --collapse-audit-fail-on-change", **change)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where a test wants one of our fixtures and no audit was asked for: what to pass."""
+    report = yield
+    error = None if call.excinfo is None else call.excinfo.value
+    if type(error).__name__ == "FixtureLookupError" and getattr(error, "argname", None) in _FIXTURES:
+        report.sections.append(("collapse-audit", _WITHOUT))
+    return report
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -65,7 +65,7 @@ def assembled(
             "scheme": lineage.scheme,
             "seeds": [seed for seed in lineage.seeds if seed is not None],
             "generations": [] if plan.data else sorted({entry.index for entry in lineage.generations}),
-            "baseline": redacted(config.baseline),
+            "baseline": _baseline(plan, config),
             "tokens": tokens,
             "labels": ", ".join(labels) or "none",
             "text": plan.text,
@@ -139,3 +139,11 @@ def _environment() -> dict[str, Any]:
 
     packages = {package: installed(package) for package in ("numpy", "scipy", "pyarrow")}
     return {"python": platform.python_version(), "platform": platform.platform(), **packages}
+
+
+def _baseline(plan: Plan, config: AuditConfig) -> str:
+    """What generations are compared with: the reference takes the place of a generation 0 that is not there."""
+    gates = [each.baseline.name for each in plan.comparisons if each.gating]
+    if config.baseline == "generation-0" and gates and all(name.startswith("reference") for name in gates):
+        return "reference"
+    return redacted(config.baseline)

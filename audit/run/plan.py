@@ -222,6 +222,9 @@ def _require_baseline(lineage: Lineage, config: AuditConfig) -> None:
         missing = "the lineage has no reference"
     elif all(entry.index > 0 for entry in lineage.generations):
         missing = "the lineage has neither a generation 0 nor a reference"
+        if lineage.folder and len({entry.index for entry in lineage.generations}) > 1:
+            first = lineage.generations[0]
+            missing += f" (its first is {first.index}: --generations takes any files in their order)"
     if missing:
         raise UsageError(f"baseline = {config.baseline!r}: {missing}; allowed here: previous, or a corpus file")
 

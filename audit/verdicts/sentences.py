@@ -98,9 +98,9 @@ def _shown(gate: Gate, value: float, *, change: bool = False) -> str:
     """With its unit: a ratio or share as a percentage, a change of a share in points; never rounded onto the margin."""
     if gate.unit == "ratio":
         return _percent(value, gate.margin)
-    if gate.unit.startswith("share") and not change:
+    if gate.unit.startswith(("share", "probability")) and not change:
         return _percent(value, gate.margin)
-    if gate.unit.startswith(("share", "points")):
+    if gate.unit.startswith(("share", "points", "probability")):
         return _percent(value, abs(gate.margin)).removesuffix("%") + " points"
     return f"{number(value, beside=[gate.margin], apart=[gate.margin])} {gate.unit}".rstrip()
 

@@ -54,9 +54,15 @@ def in_memory(texts: Any, *, what: str) -> InMemory:
         return InMemory(texts)
     if isinstance(texts, pa.RecordBatch):
         return InMemory(pa.Table.from_batches([texts]))
+    if isinstance(texts, pa.Array | pa.ChunkedArray):
+        return InMemory(pa.table({"text": texts}))
+    if hasattr(texts, "collect") and hasattr(texts, "collect_schema"):  # a lazy frame of polars
+        texts = texts.collect()
     if hasattr(texts, "__arrow_c_stream__"):
         return _from_stream(texts, what)
-    if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
+    if isinstance(texts, Mapping):
+        return _of_columns(texts, what)
+    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
         kind = type(texts).__name__
         raise UsageError(f"{what}: {kind}; allowed: a path, or a list, data frame, table or data set of texts")
     records = [dict(record) if isinstance(record, Mapping) else record for record in texts]
@@ -69,6 +75,19 @@ def in_memory(texts: Any, *, what: str) -> InMemory:
                 "{'text': …}"
             )
     return InMemory(records)
+
+
+def _of_columns(texts: Mapping[Any, Any], what: str) -> InMemory:
+    """Columns by name. Splits of a data set are not joined: which of them is meant is not ours to say."""
+    if texts and all(isinstance(column, list | tuple) for column in texts.values()):
+        sizes = {len(column) for column in texts.values()}
+        if len(sizes) > 1:
+            raise UsageError(f"{what}: columns of different lengths ({', '.join(map(str, sorted(sizes)))})")
+        names = [str(name) for name in texts]
+        return InMemory([dict(zip(names, row, strict=True)) for row in zip(*texts.values(), strict=True)])
+    names_in_words = ", ".join(str(name)[:40] for name in list(texts)[:6]) or "none"
+    kind = type(texts).__name__
+    raise UsageError(f"{what}: a {kind} (keys: {names_in_words}); allowed: lists by name, or one of its parts: x[key]")
 
 
 def _as_record(value: Any) -> Any:

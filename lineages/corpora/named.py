@@ -91,7 +91,7 @@ def _whole_set(url: Url) -> list[Url]:
 
 def _are_documents(names: Sequence[str], reading: Reading) -> bool:
     """Whether each file is one, as in a folder of such."""
-    plain = all(split_packing(name)[0].endswith(DOCUMENTS) for name in names)
+    plain = all(split_packing(name)[0].lower().endswith(DOCUMENTS) for name in names)
     return len(names) > 1 and plain and reading.documents in ("", "files")
 
 

@@ -23,7 +23,7 @@ _SHARD = re.compile(r"(.*)[-_.](\d{4,6})-of-(\d{4,6})")
 _NOT_TEXTS = re.compile(
     r"(readme|license|licence|notice|changelog|requirements|merges|vocab|added_tokens)\b.*"
     r"|(\w+_)?config|tokenizer|special_tokens_map|tokenizer_config|trainer_state|state|dataset_info|dataset_dict"
-    r"|\w*model.*\.index|lm_eval.*|results_.*|samples_.*|train|train_log|log_history|metrics|all_results|\w+_results"
+    r"|\w*model.*\.index|lm_eval.*|results_.*|samples_.+_\d{4}-\d{2}-\d{2}t.*|train|train_log|log_history|metrics|all_results|\w+_results"
     r"|concentration|manifest|metadata|summary|report",
     re.IGNORECASE,
 )
@@ -77,15 +77,15 @@ def corpus_folder(folder: Path, where: str, *, documents: str = "") -> CorpusFol
 
     Links to files elsewhere are not followed: a folder is read as it lies there. Raises OSError.
     """
-    if (folder / "dataset_dict.json").is_file():
-        return _splits(folder, where)
+    if (splits := several_splits(folder, where)) is not None:
+        return splits
     if (folder / "state.json").is_file():
         saved = _saved_to_disk(folder, where)
         if saved is not None:
             return saved
     names = [path.name for path in folder.iterdir() if path.is_file() and _inside(path, folder)]
     names = sorted((name for name in names if not name.startswith((".", "_"))), key=natural_key)
-    texts = [name for name in names if split_packing(name)[0].endswith(DOCUMENTS) and not about(name)]
+    texts = [name for name in names if split_packing(name)[0].lower().endswith(DOCUMENTS) and not about(name)]
     corpora = [name for name in names if split_name(name) is not None and not about(name)]
     tables = [name for name in corpora if name not in texts]
     if texts and not tables and (documents in ("", "files")) and (len(texts) > 1 or documents == "files"):
@@ -96,6 +96,8 @@ def corpus_folder(folder: Path, where: str, *, documents: str = "") -> CorpusFol
         missing = _missing_shards(tables)
         return missing or _folder(folder, where, tables)
     shown = ", ".join((tables or names)[:6]) + (", …" if len(tables or names) > 6 else "")
+    if not corpora and (folder / "data").is_dir() and _inside(folder / "data", folder):
+        return corpus_folder(folder / "data", f"{where}/data", documents=documents)  # as a data set lies on a hub
     if not corpora:
         found = f"a folder without a corpus ({shown})" if names else "an empty folder"
         return Broken(found=found, expected=f"files that end in {ALLOWED}, or .md", slug="no-corpus")
@@ -203,10 +205,12 @@ def _is_there(folder: Path, name: str) -> bool:
     return "/" not in name and (folder / name).is_file() and _inside(folder / name, folder)
 
 
-def _splits(folder: Path, where: str) -> Broken:
-    """A DatasetDict has a folder for every split, and which of them is meant is not ours to say."""
+def several_splits(folder: Path, where: str) -> Broken | None:
+    """A DatasetDict has a folder for every split, and which of them is meant is not ours to say. None: it is none."""
+    if not (folder / "dataset_dict.json").is_file():
+        return None
     splits = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    first = splits[0] if splits else "SPLIT"
+    first = "train" if "train" in splits else splits[0] if splits else "SPLIT"
     return Broken(
         found=f"a DatasetDict (splits: {', '.join(splits[:6]) or 'none'})",
         expected=f"one of its splits: {where}/{first}",

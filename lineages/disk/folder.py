@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from collapse_audit.errors import Problem
-from collapse_audit.lineages.corpora.parts import about, corpus_folder
+from collapse_audit.lineages.corpora.parts import about, corpus_folder, several_splits
 from collapse_audit.lineages.corpora.readers.formats import ALLOWED, split_name
 from collapse_audit.lineages.disk.manifest import MANIFEST
 from collapse_audit.lineages.disk.names import (
@@ -49,6 +49,8 @@ _MOST_ALIKE = 3
 _LOOKS_MEANT = re.compile(r"(gen|generation)s?(?![a-z])|ref(erence)?s?(?![a-z])", re.IGNORECASE)
 _WITH_NUMBER = re.compile(r"(gen|generation)s?[ _.-]?\d+(?!\d)|reference\.", re.IGNORECASE)
 _FOLDER_LOOKS_MEANT = re.compile(r"gen_\w+$|(gen|generation)s?[ _-]?\d+$", re.IGNORECASE)
+_FIRST = re.compile(r"(base|original|initial|human|real|people|before|raw|source|pre-?train|start)", re.IGNORECASE)
+"""How files begin that come before the ones that are counted."""
 _LOOKS_LIKE_SEED = re.compile(r"seed_.+|seeds?[ _-]?\d+$", re.IGNORECASE)
 _LOOKS_LIKE_TEXTS = re.compile(r"(texts?|hold[ _-]?outs?)\b", re.IGNORECASE)
 _UNREAD_ENDINGS = (".xlsx", ".feather", ".orc", ".avro", ".xml")
@@ -65,6 +67,8 @@ class _Scan:
         self.notes: list[str] = []
         self.reference: dict[str, str] = {}
         self.generations: dict[tuple[str | None, int], dict[str, str]] = {}
+        self.folders: dict[tuple[str | None, int], str] = {}
+        """Those of generations that have one, as they are called."""
 
     def complain(self, name: str, found: str, expected: str, slug: str) -> None:
         place = f"{self.where}/{name}" if name else self.where
@@ -121,6 +125,9 @@ def _scan_top(scan: _Scan) -> list[tuple[str, Path]]:
 
 def _complain_of_nothing(scan: _Scan) -> None:
     """Nothing here has a name that says what it is: say what there is, and the command that needs no names."""
+    if (splits := several_splits(scan.root, scan.where)) is not None:
+        scan.complain("", splits.found, splits.expected, splits.slug)
+        return
     found = [path.name for path in _sorted(scan.root)]
     others = corpora_among(found)
     folders = [name for name in found if (scan.root / name).is_dir() and _holds_a_corpus(scan.root / name)]
@@ -157,7 +164,8 @@ def _take_in_order(scan: _Scan, folder: Path, *, seed: str | None, prefix: str) 
     stems = in_order(entries)
     if len(stems) + (1 if scan.reference else 0) < 2 or others:
         if entries and (others or not stems):
-            names = [entry.name for entry in entries] + others
+            first = [name for name in others if _FIRST.match(name)]
+            names = [*first, *(entry.name for entry in entries), *(name for name in others if name not in first)]
             shown, paths = ", ".join(names[:8]), " ".join(shlex.quote(f"{scan.where}/{prefix}{n}") for n in names[:8])
             expected = f"names that count one thing; or their order: collapse-audit --generations {paths}"
             scan.complain(prefix.rstrip("/"), f"files whose order cannot be told ({shown})", expected, "no-order")
@@ -165,6 +173,7 @@ def _take_in_order(scan: _Scan, folder: Path, *, seed: str | None, prefix: str) 
     for entry in entries:
         roles = scan.generation(seed, stems.index(entry.stem))
         if (folder / entry.name).is_dir():
+            scan.folders[seed, stems.index(entry.stem)] = prefix + entry.name
             _look_into(scan, folder / entry.name, roles, prefix=f"{prefix}{entry.name}/")
         else:
             scan.claim(roles, entry.role, prefix + entry.name)
@@ -214,6 +223,7 @@ def _look_at(scan: _Scan, path: Path, *, seed: str | None, prefix: str) -> None:
     number = generation_number(path.name)
     if path.is_dir() and number is not None:
         roles = scan.generation(seed, number)
+        scan.folders.setdefault((seed, number), name)
         if seed is not None or not _take_seeds(scan, path, number, roles):
             _look_into(scan, path, roles, prefix=f"{name}/")
         return
@@ -321,7 +331,7 @@ def _generations(scan: _Scan) -> Iterator[dict[str, Any]]:
     order = sorted(scan.generations, key=lambda key: (natural_key(key[0] or ""), key[1]))
     for seed, index in order:
         roles = scan.generations[seed, index]
-        folder = f"gen_{index}" if seed is None else f"seed_{seed}/gen_{index}"
+        folder = scan.folders.get((seed, index), f"gen_{index}" if seed is None else f"seed_{seed}/gen_{index}")
         if "texts" not in roles and any(problem.where == f"{scan.where}/{folder}" for problem in scan.problems):
             continue
         if "texts" not in roles:

@@ -53,6 +53,7 @@ def listed_lineage(
     ``names``: what those in memory are called. ``engine``: who reads URLs for their digests (None: here). Raises
     InputError with the problems of all files together, UsageError for what is neither a path nor texts.
     """
+    _refuse_twice(generations)
     corpora: list[Corpus] = []
     problems: list[Problem] = []
     for index, texts in enumerate(generations):
@@ -81,6 +82,18 @@ def listed_lineage(
         ),
         folder=False,
     )
+
+
+def _refuse_twice(generations: Sequence[Any]) -> None:
+    """A file that is named twice would be compared with itself. (A copy of it is audited, and found out.)"""
+    seen: set[Path] = set()
+    for texts in generations:
+        named = isinstance(texts, str | os.PathLike) and not is_url(os.fspath(texts))
+        if named and os.path.exists(texts):  # noqa: PTH110 - a pattern is no path
+            place = Path(texts).resolve()
+            if place in seen:
+                raise UsageError(f"{os.fspath(texts)} is named twice; name what is before, and what is after")
+            seen.add(place)
 
 
 def _held(texts: Any, name: str, reading: Reading | None) -> Corpus:

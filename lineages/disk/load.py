@@ -80,7 +80,7 @@ def _root(where: str) -> Path:
     try:
         root = Path(where).resolve(strict=True)
     except (OSError, RuntimeError, ValueError):
-        _raise([problem(where, "nothing of that name", expected, "no-lineage")])
+        _raise([problem(where, "nothing of that name", f"{expected}, or files of texts", "no-lineage")])
         raise  # unreachable: _raise does
     if not root.is_dir():
         hint = f"; give the folder that {MANIFEST} is in" if root.name == MANIFEST else ""

@@ -28,8 +28,8 @@ PACKINGS = {".gz": "gzip", ".zst": "zstd", ".xz": "xz"}
 def split_packing(name: str) -> tuple[str, str]:
     """``("a.jsonl", ".gz")`` of ``a.jsonl.gz``; the second part is empty where the name ends in no packing."""
     for packing in PACKINGS:
-        if name.endswith(packing):
-            return name.removesuffix(packing), packing
+        if name.lower().endswith(packing):
+            return name[: -len(packing)], packing
     return name, ""
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date
 
 from collapse_audit.errors import Problem
 
 MOST_LISTED = 20
+_DETAILS = re.compile(r"\(.*\)|\d+")
+_ANYWHERE = frozenset({"bad-utf8", "broken-json", "cell-count", "not-an-object"})
+"""Slugs of problems that are the same one whatever the value, and wherever in its line it stands."""
 _MOST_CHARACTERS = 1000
 
 
@@ -43,7 +47,8 @@ class ProblemList:
     def add(self, found: str, expected: str, slug: str, *, line: int | None = None, where: str | None = None) -> None:
         """``where``: the file, where it is not the one of the whole list."""
         self._count += 1
-        key = (found, expected, slug, where or self.where)
+        place = where or self.where
+        key = (_DETAILS.sub("#", found) if slug in _ANYWHERE else found, expected, slug, place)
         if key in self._places:
             self._told += 1
             self._again[self._places[key]].append(line)
@@ -51,7 +56,7 @@ class ProblemList:
             self._told += 1
             self._places[key] = len(self._listed)
             self._again[len(self._listed)] = []
-            self._listed.append(problem(where or self.where, found, expected, slug, line=line))
+            self._listed.append(problem(place, found, expected, slug, line=line))
 
     def join(self, later: ProblemList) -> None:
         """Add the problems of another file, as if they had been added one by one."""

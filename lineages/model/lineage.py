@@ -67,6 +67,11 @@ class Lineage:
     folder: bool = True
     """False where generations were named one by one: nothing that lies beside them is looked at."""
 
+    def __repr__(self) -> str:
+        seeds = len({entry.seed for entry in self.generations})
+        many = f"{len(self.generations)} generations" + (f" of {seeds} seeds" if seeds > 1 else "")
+        return f"<Lineage {self.name!r}: {many}{'' if self.reference is None else ', reference'}>"
+
     def read_as(self, reading: Reading) -> Lineage:
         """The same lineage, with every corpus read so."""
 

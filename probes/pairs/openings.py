@@ -6,7 +6,7 @@ of every opening both sides hold equally many, far more evenly than chance deals
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,10 @@ from collapse_audit.probes.text.tokens import Tokens
 SHORTEST = 8
 """Tokens of the shortest opening that is looked at: eight words in a row are seldom begun with twice by chance."""
 _LENGTHS = (SHORTEST, 16, 32, 64, 128)
+_SHORTER = (4, 2, 1)
+"""The same behind a heading, where no longer ones pair up: ``Write a story about`` and a word or two."""
+_HEADING = 3
+"""Tokens of the shortest heading behind which they are looked for."""
 _MOST = 0.5
 """Share of the texts that must stand in openings that both sides hold."""
 _LEAST = 20
@@ -70,11 +74,15 @@ def shared_openings(tokens: Tokens, side: BoolArray) -> Openings | None:
     names = np.random.default_rng(_SEED).integers(0, 2**64, size=max(len(tokens.vocabulary), 1), dtype=np.uint64)
     skipped = _common(tokens)
     longest = None
-    for length, codes in _beginnings(tokens, names, skipped):
+    for length, codes in _beginnings(tokens, names, skipped, _LENGTHS):
         known = _paired(codes, side)
         if known is None:
             break
         longest = length, codes, known
+    if longest is None and skipped >= _HEADING:
+        shorter = reversed([*_beginnings(tokens, names, skipped, _SHORTER)])
+        found = ((length, codes, _paired(codes, side)) for length, codes in shorter)
+        longest = next(((length, codes, known) for length, codes, known in found if known is not None), None)
     if longest is None:
         return None
     length, codes, (count, share) = longest
@@ -85,14 +93,19 @@ def shared_openings(tokens: Tokens, side: BoolArray) -> Openings | None:
     return Openings(count=count, length=length, share=share, repeated=(before, after))
 
 
-def _beginnings(tokens: Tokens, names: IntArray, skipped: int) -> Iterator[tuple[int, IntArray]]:
-    """A code of the first 8, 16, … tokens behind ``skipped`` ones; 0 for texts that end there or before."""
+def _beginnings(
+    tokens: Tokens, names: IntArray, skipped: int, lengths: Sequence[int]
+) -> Iterator[tuple[int, IntArray]]:
+    """A code of the first tokens behind ``skipped`` ones, as many as each length; 0 for texts that end there or before.
+
+    In ascending order of length.
+    """
     codes = np.zeros(tokens.lengths.size, dtype=np.uint64)
-    for at in range(_LENGTHS[-1]):
+    for at in range(max(lengths)):
         longer = np.flatnonzero(tokens.lengths > skipped + at + 1)
         codes[tokens.lengths <= skipped + at + 1] = 0
         codes[longer] = codes[longer] * _ODD + names[tokens.ids[tokens.offsets[longer] + skipped + at]]
-        if at + 1 in _LENGTHS:
+        if at + 1 in lengths:
             yield at + 1, codes.copy()
 
 

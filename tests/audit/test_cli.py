@@ -72,8 +72,8 @@ def test_exit_3_a_defect_of_the_tool(
 def test_exit_4_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert command("nowhere") == 4
     assert capsys.readouterr().err == (
-        "collapse-audit: error: nowhere: found nothing of that name; expected a folder that holds a lineage "
-        "[no-lineage]\n"
+        "collapse-audit: error: nowhere: found nothing of that name; expected a folder that holds a lineage, "
+        "or files of texts [no-lineage]\n"
     )
 
 

@@ -203,3 +203,16 @@ def test_unpaired_scripts_and_controls_are_judged_and_shown_inert(
     assert code == 1
     assert "\x1b" not in shown
     assert "\u202e" not in shown
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("lst", "list"), ("explian", "explain")])
+def test_a_command_that_is_misspelt_is_answered_with_the_one_that_was_meant(
+    typed: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(typed, "tail-mass") == 4
+    assert f"{typed}: no such file, folder or command; did you mean {meant}?" in capsys.readouterr().err
+
+
+def test_bad_usage_is_two_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("--no-such-flag") == 4
+    assert len(capsys.readouterr().err.splitlines()) == 2

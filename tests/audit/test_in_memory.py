@@ -130,3 +130,30 @@ def test_an_unknown_option_is_answered_with_a_known_one(capsys: pytest.CaptureFi
         main(["runs/latest", "--genration", "1"])
     assert ended.value.code == 4
     assert capsys.readouterr().err.endswith("unrecognized arguments: --genration 1; did you mean --generation?\n")
+
+
+def test_arrays_of_arrow_and_columns_by_name_are_texts() -> None:
+    texts = ["one", "two"]
+    held = [pa.array(texts), pa.chunked_array([texts]), {"text": texts, "id": ["a", "b"]}]
+    read = [[record["text"] for block in in_memory(x, what="x").blocks() for record in block.records] for x in held]
+    assert read == [texts] * 3
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"train": object()}, "x: a dict (keys: train); allowed: lists by name, or one of its parts: x[key]"),
+        ({"text": ["a"], "id": []}, "x: columns of different lengths (0, 1)"),
+    ],
+)
+def test_what_is_no_table_says_what_to_pass(given: object, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        in_memory(given, what="x")
+    assert str(caught.value) == said
+
+
+def test_an_argument_that_is_misspelt_is_answered_with_the_one_that_was_meant() -> None:
+    with pytest.raises(UsageError, match=r"^unknown argument 'genration'; did you mean generation\?$"):
+        audit(before=["a"], after=["b"], genration="1")  # type: ignore[call-arg]
+    with pytest.raises(UsageError, match="select= takes names of probes"):
+        audit(before=["a"], after=["b"], probes=["diversity"])  # type: ignore[list-item]

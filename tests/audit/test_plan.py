@@ -225,8 +225,8 @@ def test_a_probe_that_is_switched_off_is_not_planned(tmp_path: Path) -> None:
         (
             ("gen_1", "gen_2"),
             "generation-0",
-            "baseline = 'generation-0': the lineage has neither a generation 0 nor a reference; "
-            "allowed here: previous, or a corpus file",
+            "baseline = 'generation-0': the lineage has neither a generation 0 nor a reference (its first is 1: "
+            "--generations takes any files in their order); allowed here: previous, or a corpus file",
         ),
     ],
 )

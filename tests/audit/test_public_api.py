@@ -56,7 +56,7 @@ def test_audit_takes_a_string_and_settings_by_name(shelf: Path) -> None:
 
 
 def test_audit_refuses_a_setting_it_does_not_know(shelf: Path) -> None:
-    with pytest.raises(UsageError, match="unknown setting 'alhpa'; did you mean alpha"):
+    with pytest.raises(UsageError, match="unknown argument 'alhpa'; did you mean alpha"):
         audit(shelf / "tiny", alhpa=0.1)
 
 

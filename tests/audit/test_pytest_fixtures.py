@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import small_lineages
-from running import PROBES, WITH_INPUT, WITHOUT_INPUT, audited, report_of
+from running import ALONE, PROBES, WITH_INPUT, WITHOUT_INPUT, audited, report_of
 
 pytestmark = pytest.mark.usefixtures("_warm")
 
@@ -164,3 +164,11 @@ def test_a_fixture_over_text_that_cannot_be_read_is_an_error_without_a_traceback
     assert "During handling" not in result.stdout.str()
     assert "pytest_fixtures.py" not in result.stdout.str()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_without_an_audit_a_test_is_told_what_to_pass(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_mine="def test_mine(generation): pass\ndef test_other(nothing_of_ours): pass")
+    result = pytester.runpytest(*ALONE, "test_mine.py")
+    result.assert_outcomes(errors=2)
+    said = "exist where an audit was asked for: pytest --collapse-audit LINEAGE"
+    assert result.stdout.str().count(said) == 1

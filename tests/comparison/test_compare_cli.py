@@ -527,7 +527,7 @@ def test_what_is_neither_is_refused(lineages: Path, name: str, found: str) -> No
         kind_of(lineages / name)
     assert str(refused.value) == (
         f"{lineages / name}: found {found}; expected a report (a .json file, or a folder with report.json) "
-        "or a lineage (a folder with lineage.toml or gen_*) [compare-kind]"
+        "or a lineage (a folder with lineage.toml, or whose files are generations by their names) [compare-kind]"
     )
 
 
@@ -591,3 +591,9 @@ def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert command("--help") == 0
     out = capsys.readouterr().out
     assert "0 nothing worse in B    1 something is worse in B    3 a probe crashed" in out
+
+
+def test_a_folder_is_a_lineage_by_any_names_that_the_audit_reads(tmp_path: Path) -> None:
+    for name in ("checkpoint-500", "checkpoint-1000"):
+        (tmp_path / f"{name}.jsonl").write_text('{"text": "x"}\n')
+    assert kind_of(tmp_path) == "lineage"

@@ -306,7 +306,7 @@ def test_names_that_are_not_utf8_or_hold_escapes_are_refused_in_words_that_print
 def test_no_such_folder_and_a_file_in_its_place(tmp_path: Path) -> None:
     fill(tmp_path, ["lineage.toml"])
     assert refusal(tmp_path / "none") == [
-        "L: found nothing of that name; expected a folder that holds a lineage [no-lineage]"
+        "L: found nothing of that name; expected a folder that holds a lineage, or files of texts [no-lineage]"
     ]
     assert refusal(tmp_path / "lineage.toml") == [
         "L: found a file; expected a folder that holds a lineage; give the folder that lineage.toml is in [no-lineage]"

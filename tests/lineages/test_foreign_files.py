@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +206,74 @@ def test_documents_may_be_paragraphs_or_whole_files(tmp_path: Path) -> None:
     assert read("lines") == ["a", "b", "", "", "c "]
     assert read("paragraphs") == ["a b", "c"]
     assert read("files") == ["a\nb\n\n\nc "]
+
+
+def test_an_answer_that_lm_eval_lists_under_every_filter_is_one_document(tmp_path: Path) -> None:
+    """Two filters over two documents make four records; the answers are two."""
+    sample = {"doc": {}, "target": "g", "arguments": {"gen_args_0": {"arg_0": "p"}}}
+    records = [{**sample, "resps": [[text]], "filter": name} for name in ("strict", "flexible") for text in ("a", "b")]
+    corpus = open_corpus(lines(tmp_path / "n.jsonl", records))
+    assert [row["text"] for row in rows(corpus)] == ["a", "b"]
+    assert corpus.taken()[0].endswith(", of the filter 'strict'")
+
+
+def test_a_batch_of_openai_responses_is_read(tmp_path: Path) -> None:
+    message = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "x"}]}
+    output = [{"type": "reasoning", "id": "r", "summary": []}, message]
+    record = {"custom_id": "1", "response": {"status_code": 200, "body": {"object": "response", "output": output}}}
+    corpus = open_corpus(lines(tmp_path / "n.jsonl", [record]))
+    assert [row["text"] for row in rows(corpus)] == ["x"]
+    assert corpus.taken() == ("response.body.output[*].content", "")
+
+
+def test_a_failed_request_of_a_batch_is_called_one(tmp_path: Path) -> None:
+    answer = {"message": {"role": "assistant", "content": "x"}}
+    good = {"response": {"status_code": 200, "body": {"choices": [answer]}}, "error": None}
+    bad = {"response": {"status_code": 429, "body": {"error": {"message": "slow down"}}}, "error": {"code": "rate"}}
+    with pytest.raises(InputError) as caught:
+        list(open_corpus(lines(tmp_path / "n.jsonl", [good, bad])).batches())
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.found) == (2, "a failed request (status 429)")
+
+
+def test_where_no_name_tells_the_fields_that_hold_words_are_named_the_longest_first(tmp_path: Path) -> None:
+    record = {
+        "id": "a long name of the record",
+        "q": "short",
+        "befund": "what the model wrote",
+        "answer": "gold gold gold gold",
+    }
+    with pytest.raises(InputError) as caught:
+        list(open_corpus(lines(tmp_path / "n.jsonl", [record])).batches())
+    assert caught.value.problems[0].expected == 'a "text", or the name of what is one: --text befund or --text q'
+
+
+def test_a_table_without_names_of_columns_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "n.csv").write_text('"A text that stands where the name of a column should stand",1\n"another",2\n')
+    with pytest.raises(InputError) as caught:
+        list(open_corpus(tmp_path / "n.csv").batches())
+    assert caught.value.problems[0].expected == 'a "text", and in a table the names of its columns in the first row'
+
+
+@pytest.mark.parametrize("name", ["n.JSONL", "n.Jsonl.GZ"])
+def test_the_end_of_a_name_may_be_written_in_capitals(tmp_path: Path, name: str) -> None:
+    data = b'{"text": "x"}\n'
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("GZ") else data)
+    assert [row["text"] for row in rows(open_corpus(tmp_path / name))] == ["x"]
+
+
+def test_one_wrong_encoding_is_one_message(tmp_path: Path) -> None:
+    """The same byte at other places of other lines."""
+    (tmp_path / "n.txt").write_bytes(b"".join(b"x" * n + "Описание узла\n".encode("cp1251") for n in range(50)))
+    with pytest.raises(InputError) as caught:
+        list(open_corpus(tmp_path / "n.txt").batches())
+    (problem,) = caught.value.problems
+    assert "and 49 more like it (line 2, 3, 4, …)" in problem.found
+
+
+def test_a_data_set_lies_as_on_a_hub(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "README.md").write_text("# about it")
+    for part in (0, 1):
+        pq.write_table(pa.table({"text": [f"{part}"]}), tmp_path / "data" / f"train-{part:05}-of-00002.parquet")
+    assert [row["text"] for row in rows(open_corpus(tmp_path))] == ["0", "1"]

@@ -160,8 +160,8 @@ def test_a_fault_in_a_shard_names_the_shard_and_its_line(tmp_path: Path) -> None
         ),
         pytest.param(
             ["base.jsonl", "iter_1.jsonl", "iter_2.jsonl"],
-            "L: found files whose order cannot be told (iter_1.jsonl, iter_2.jsonl, base.jsonl); expected names that"
-            " count one thing; or their order: collapse-audit --generations L/iter_1.jsonl L/iter_2.jsonl L/base.jsonl"
+            "L: found files whose order cannot be told (base.jsonl, iter_1.jsonl, iter_2.jsonl); expected names that"
+            " count one thing; or their order: collapse-audit --generations L/base.jsonl L/iter_1.jsonl L/iter_2.jsonl"
             " [no-order]",
             id="a file beside them that counts nothing",
         ),
@@ -215,3 +215,34 @@ def test_one_corpus_alone_says_what_is_missing(tmp_path: Path, capsys: pytest.Ca
     path = str(fill(tmp_path, ["file.jsonl"]) / "file.jsonl")
     assert main([path]) == 4
     assert "name a second one, or --baseline FILE" in capsys.readouterr().err
+
+
+def test_the_splits_of_a_data_set_are_no_generations(tmp_path: Path) -> None:
+    fill(tmp_path, ["test/a.jsonl", "train/a.jsonl"])
+    (tmp_path / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+    assert refusal(tmp_path) == [
+        "L: found a DatasetDict (splits: test, train); expected one of its splits: L/train [several-corpora]"
+    ]
+
+
+def test_a_folder_that_holds_no_texts_is_called_by_its_name(tmp_path: Path) -> None:
+    fill(tmp_path, ["round_1/train/a.jsonl", "round_2/train/a.jsonl"])
+    assert [said.partition(":")[0] for said in refusal(tmp_path)] == ["L/round_1", "L/round_2"]
+
+
+def test_files_called_samples_are_named(tmp_path: Path) -> None:
+    (said,) = refusal(fill(tmp_path, ["samples_1.jsonl", "samples_2.jsonl"]))
+    assert "collapse-audit --generations L/samples_1.jsonl L/samples_2.jsonl" in said
+
+
+def test_a_file_that_is_named_twice_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(fill(tmp_path, ["file.jsonl"]) / "file.jsonl")
+    assert main([path, path]) == 4
+    assert f"{path} is named twice" in capsys.readouterr().err
+
+
+def test_the_head_says_reference_where_there_is_no_generation_0(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(fill(tmp_path, ["reference.jsonl", "gen_1.jsonl"])), "-k", "diversity"]) == 6
+    assert "generation 1, against reference" in " ".join(capsys.readouterr().out.split())

@@ -39,6 +39,22 @@ def test_a_system_prompt_before_all_of_them_does_not_hide_them() -> None:
     assert found(joined(heading, BEFORE), joined(heading, AFTER)) == N
 
 
+def test_a_heading_with_one_word_of_its_own_is_a_prompt_as_well() -> None:
+    """``Write an encyclopedia paragraph about …``: what the prompts differ in is shorter than any opening above."""
+    heading = ["write an encyclopedia paragraph about"] * N
+    topics = [f"t{number}" for number in range(N)]
+    assert found(joined(heading, topics, drawn(2, 20)), joined(heading, topics, drawn(3, 20))) == N
+
+
+def test_a_heading_and_a_word_that_chance_deals_out_are_no_prompts() -> None:
+    """30 words of 2 x 120 texts, drawn anew for every text: as above, one pair of sides in 10^6 is as even."""
+    for seed in range(60):
+        words = np.random.default_rng(seed).integers(0, 30, size=2 * N)
+        rests = drawn(seed, 8, 2 * N)
+        texts = [f"write a text about t{word} {rest}" for word, rest in zip(words, rests, strict=True)]
+        assert shared_openings(sample(texts).tokens, np.repeat([False, True], N)) is None
+
+
 def test_several_answers_a_prompt_are_found_as_well() -> None:
     several = [prompt for prompt in PROMPTS[:30] for _ in range(4)]
     assert found(joined(several, drawn(4, 20)), joined(several, drawn(5, 20))) == 30

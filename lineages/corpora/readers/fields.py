@@ -13,7 +13,6 @@ from typing import Any
 from collapse_audit.lineages.corpora.readers.blocks import Block
 from collapse_audit.lineages.corpora.readers.records import is_numeric
 from collapse_audit.lineages.corpora.readers.shapes import (
-    GOLD,
     INSTEAD_OF,
     PROMPTS,
     SHAPES,
@@ -72,6 +71,8 @@ class Extraction:
     """Whether ``label`` and ``labels`` beside the text are taken, where no field is named."""
     plain: bool = False
     """The text stands in ``text``: every other field keeps its meaning."""
+    only: str = ""
+    """Records of lm-eval's other filters are left out: they hold the same answers once more."""
     spelled: str = ""
     """The text, and the prompt, as the report names them."""
 
@@ -81,6 +82,8 @@ class Extraction:
         lines: list[int | None] = []
         records: list[Any] = []
         for file, line, record in block.places():
+            if self.only and isinstance(record, dict) and _filter_of(record) not in ("", self.only):
+                continue
             made = list(self._documents(record)) if isinstance(record, dict) else [record]
             files += [file or ""] * len(made)
             lines += [line] * len(made)
@@ -90,6 +93,9 @@ class Extraction:
     def _documents(self, record: Mapping[str, Any]) -> Iterator[Any]:
         texts = list(_at(record, self.numeric or self.text))
         if not texts:
+            if (failed := _failed(record)) is not None:
+                yield failed
+                return
             keys = ", ".join(f'"{str(key)[:40]}"' for key in list(record)[:10]) or "none"
             path, what = (self.numeric, "a number, or a list of them,") if self.numeric else (self.text, "a text")
             slug = "missing-numeric" if self.numeric else "missing-text"
@@ -172,6 +178,9 @@ def _completed(made: Extraction, reading: Reading, known: Sequence[Mapping[str, 
     if used is not None and not (made.plain and used == ("prompt",)):
         there = [path for path in used if any(True for record in known for _ in _at(record, path))]
         words += f" (prompt = {' + '.join(map(_spelled, there))})"
+    only = next((name for record in known if (name := _filter_of(record))), "")
+    if only:
+        words += f", of the filter {shorten(only)}"
     return Extraction(
         text=made.text,
         prompt=() if used is None else (used,) if prompt is not None else prompts,
@@ -180,7 +189,29 @@ def _completed(made: Extraction, reading: Reading, known: Sequence[Mapping[str, 
         numeric=made.numeric,
         labels=made.labels,
         plain=made.plain,
+        only=only,
         spelled=words,
+    )
+
+
+def _filter_of(record: Mapping[str, Any]) -> str:
+    """The filter that a record of lm-eval's samples was scored under; empty in any other record."""
+    name = record.get("filter")
+    return name if isinstance(name, str) and "doc" in record and "resps" in record else ""
+
+
+def _failed(record: Mapping[str, Any]) -> Broken | None:
+    """What a record of a batch says where the request failed and there is no answer."""
+    status = next(_at(record, "response.status_code"), None)
+    places = ("error", "response.body.error", "result.error")
+    error = any(value for place in places for value in _at(record, place))
+    if not error and not (isinstance(status, int) and status >= 400):
+        return None
+    said = f" (status {status})" if isinstance(status, int) and status >= 400 else ""
+    return Broken(
+        found=f"a failed request{said}",
+        expected="an answer in every record: ask again, or leave out on both sides what failed",
+        slug="missing-text",
     )
 
 
@@ -241,15 +272,6 @@ def _fields_of(record: Mapping[str, Any]) -> Iterator[str]:
         yield str(key)
         if isinstance(value, dict):
             yield from (f"{key}.{inner}" for inner in list(value)[:10])
-
-
-def text_candidates(record: Mapping[str, Any]) -> list[str]:
-    """Fields that hold a string and are not called like the right answer: what a hint may name."""
-    return [
-        str(key)
-        for key, value in record.items()
-        if isinstance(value, str) and not is_gold(str(key)) and str(key).casefold() not in GOLD
-    ]
 
 
 def _at(record: Any, path: str) -> Iterator[Any]:

@@ -30,14 +30,14 @@ def split_name(name: str) -> tuple[str, str] | None:
     """``("gen_1.holdout", ".jsonl.gz")`` of ``gen_1.holdout.jsonl.gz``; None if it is not named like a corpus."""
     base, packing = split_packing(name)
     for suffix in SUFFIXES:
-        if base.endswith(suffix) and len(base) > len(suffix):
-            return base.removesuffix(suffix), suffix + packing
+        if base.lower().endswith(suffix) and len(base) > len(suffix):
+            return base[: -len(suffix)], suffix + packing
     return None
 
 
 def is_plain_text(name: str) -> bool:
     """Whether the file is a ``.txt``, packed or not."""
-    return split_packing(name)[0].endswith(".txt")
+    return split_packing(name)[0].lower().endswith(".txt")
 
 
 def read_blocks(

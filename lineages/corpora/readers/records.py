@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from collapse_audit.lineages.corpora.readers.shapes import LIKELY, is_gold
@@ -22,6 +23,8 @@ MOST_TOKENS = 2**63 - 1
 MOST_NUMERIC = 1e70
 _MEASURABLE = f"a number from -{MOST_NUMERIC:g} to {MOST_NUMERIC:g}, or a list of such; give it in another unit"
 _MOST_KEYS = 100  # as many are looked through for a near miss
+_LONGEST_NAME = 40
+_NO_TEXT = re.compile(r"(^|[_ -])(id|uuid|url|uri|hash|model|source|score|split|date|time|timestamp)$")
 Complaint = tuple[str, str, str]
 """What was found, what was expected, slug."""
 
@@ -84,7 +87,7 @@ def _as_float(number: float) -> float:
 
 def _check_text(record: Mapping[str, Any]) -> Iterator[Complaint]:
     if "text" not in record:
-        found, expected = no_text(record, what="keys")
+        found, expected = no_text(record, what="keys", strings=_strings(record))
         yield found, expected, "missing-text"
     else:
         yield from _check_string("text", record["text"], "a string")
@@ -100,13 +103,26 @@ def near_miss(keys: Iterable[str]) -> str | None:
     return next((key for key in keys if key.casefold() in close), None)
 
 
-def no_text(keys: Iterable[str], *, what: str) -> tuple[str, str]:
-    """What was found and what was expected where there is no ``text`` among the keys or columns."""
+def no_text(keys: Iterable[str], *, what: str, strings: Sequence[str] = ()) -> tuple[str, str]:
+    """What was found and what was expected where there is no ``text`` among the keys or columns.
+
+    ``strings``: those of the keys that hold one, the longest first; a hint may name them where no name tells.
+    """
     keys = list(keys)
-    shown = ", ".join(f'"{key[:40]}"' for key in keys[:10]) or "none"
+    shown = ", ".join(f'"{key[:_LONGEST_NAME]}"' for key in keys[:10]) or "none"
     near = near_miss(keys)
-    hint = "" if near is None else f", or the name of what is one: --text {near[:40]}"
+    options = " or ".join(f"--text {name[:_LONGEST_NAME]}" for name in ([near] if near is not None else strings[:3]))
+    hint = f", or the name of what is one: {options}" if options else ""
+    if any(len(key) > _LONGEST_NAME for key in keys):  # a table without names: a text stands where they should
+        hint = ", and in a table the names of its columns in the first row"
     return f'no "text" ({what}: {shown})', f'a "text"{hint}'
+
+
+def _strings(record: Mapping[str, Any]) -> list[str]:
+    """Fields that hold words and are not called like the right answer or a name of the record, the longest first."""
+    found = [(key, value) for key, value in list(record.items())[:_MOST_KEYS] if isinstance(value, str) and value]
+    kept = [(key, len(value)) for key, value in found if not is_gold(key) and not _NO_TEXT.search(key.casefold())]
+    return [key for key, _ in sorted(kept, key=lambda each: -each[1])]
 
 
 def _check_string(name: str, value: Any, expected: str) -> Iterator[Complaint]:

@@ -33,6 +33,7 @@ SHAPES = (
     Shape(name="ShareGPT conversations", keys=("conversations",), text="conversations"),
     Shape(name="OpenAI batch output", keys=("response.body",), text="response.body.choices.*.message.content"),
     Shape(name="OpenAI batch output", keys=("response.body",), text="response.body.choices.*.text"),
+    Shape(name="OpenAI batch output of responses", keys=("response.body",), text="response.body.output.*.content"),
     Shape(name="OpenAI chat completions", keys=("choices",), text="choices.*.message.content"),
     Shape(name="OpenAI completions", keys=("choices",), text="choices.*.text"),
     Shape(name="Anthropic batch output", keys=("result.message",), text="result.message.content"),
