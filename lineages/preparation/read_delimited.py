@@ -17,6 +17,8 @@ _SEPARATOR = re.compile(r'"?sep=([,;\t|])"?\r?\n')
 """A first line by which spreadsheets tell each other what separates cells."""
 _MOST_LINES = 500
 """Lines that one row may go over: a quote that is never closed is looked for no further."""
+_QUOTES = "quotes that do not match: the line is left out"
+_MOST_BROKEN = 10_000
 _FEWEST_COLUMNS = 3
 """From so many on, a line within a quoted cell that would be a whole row is one: the quote is broken."""
 
@@ -36,10 +38,15 @@ def read_delimited(lines: Sequence[str], ledger: Ledger, *, where: str, tabs: bo
     header, used = row
     check_size(where, len(header), 0)
     rows: list[Row] = []
+    broken = 0
     for number, cells, said in _rows(lines, start + used, delimiter, len(header)):
         ledger.read(1)
         if cells is None:
             ledger.drop(number, "broken-row", said, {})  # not the line: which cells of it are personal cannot be told
+            broken += said == _QUOTES
+            if broken > _MOST_BROKEN:  # each is looked for over many lines
+                found = f"quotes that do not match in more than {_MOST_BROKEN:,} lines"
+                raise InputError([problem(where, found, "a table whose cells are quoted as a whole", "limit-exceeded")])
         else:
             rows.append(Row(number=number, cells=dict(zip(header, (cell or None for cell in cells), strict=True))))
             check_size(where, len(header), len(rows))
@@ -54,7 +61,7 @@ def _rows(lines: Sequence[str], at: int, delimiter: str, width: int) -> Iterator
             continue
         row = _row(lines, at, delimiter)
         if row is None or _swallows(lines[at + 1 : at + row[1]], delimiter, width):
-            yield at + 1, None, "quotes that do not match: the line is left out"
+            yield at + 1, None, _QUOTES
             at += 1
             continue
         cells, used = row

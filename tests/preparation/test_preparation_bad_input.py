@@ -270,3 +270,18 @@ def test_what_is_no_workbook_is_refused(tmp_path: Path) -> None:
     (tmp_path / "table.xlsx").write_bytes(io.BytesIO(b"PK not").read())
     with pytest.raises(InputError, match=r"no workbook.*\[unreadable\]"):
         prepared(tmp_path / "table.xlsx")
+
+
+def test_a_table_of_open_quotes_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(csv_text(ROWS) + '"a\n' * 10_001, "utf-8")
+    with pytest.raises(InputError, match="quotes that do not match in more than 10,000 lines"):
+        prepared(path)
+
+
+@pytest.mark.parametrize("value", ["1e308", "9" * 400])
+def test_a_measure_whose_variance_no_number_holds_is_no_measure(value: str, tmp_path: Path) -> None:
+    rows = [{**row, "size": "12"} for row in ROWS[:-1]] + [{**ROWS[-1], "size": value}]
+    made = prepared(write(tmp_path / "table.csv", rows))
+    assert [feature.kind for feature in made.features if feature.name == "size"] in ([], ["category"])
+    assert len(records(made)) == 60
