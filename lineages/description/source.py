@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.corpora.corpus import open_corpus
 from collapse_audit.lineages.corpora.readers.fields import Reading
 from collapse_audit.lineages.files.digest import file_digest

@@ -39,7 +39,10 @@ def read_delimited(lines: Sequence[str], ledger: Ledger, *, where: str, tabs: bo
         if cells is None:
             ledger.drop(number, "broken-row", said, {})  # not the line: which cells of it are personal cannot be told
         else:
-            rows.append(Row(number=number, cells=dict(zip(header, (cell or None for cell in cells), strict=True))))
+            whole = [_opened(cell) for cell in cells]
+            if whole != cells:
+                ledger.repair(number, "lost-quote", "a cell ends with a quote that none began: it is left out", {})
+            rows.append(Row(number=number, cells=dict(zip(header, (cell or None for cell in whole), strict=True))))
     return header, rows
 
 
@@ -69,6 +72,12 @@ def _row(lines: Sequence[str], at: int, delimiter: str) -> tuple[list[str], int]
         return next(reader), reader.line_num
     except (csv.Error, StopIteration):
         return None
+
+
+def _opened(cell: str) -> str:
+    """The cell without a last quote whose opening one was lost; after a digit it is a unit (5")."""
+    lost = cell.endswith('"') and cell.count('"') % 2 == 1 and not cell[-2:-1].isdigit()
+    return cell[:-1] if lost else cell
 
 
 def _swallows(within: Sequence[str], delimiter: str, width: int) -> bool:
