@@ -17,7 +17,7 @@ from collapse_audit.lineages.corpora.named import is_pattern
 from collapse_audit.lineages.corpora.readers.fields import FIELDS, Reading
 from collapse_audit.lineages.disk.listed import listed_lineage
 from collapse_audit.lineages.disk.load import load_lineage
-from collapse_audit.lineages.disk.pack import open_baseline
+from collapse_audit.lineages.disk.pack import is_pack, open_baseline
 from collapse_audit.lineages.files.digest import json_digest
 from collapse_audit.lineages.files.remote import fetching
 from collapse_audit.lineages.files.schema import near
@@ -187,6 +187,11 @@ def prepare(
         known_names(select, described(opened, known))
     taken = taken_as_text(corpora_of(laid_out))
     laid_out = replace(laid_out, text=taken.text_is, notes=(*opened.notes, *taken.notes, *laid_out.notes))
+    if taken.numbers and beside is not None and is_pack(beside.path):
+        raise UsageError(
+            f"--baseline {elsewhere}: a pack holds counts of words, and the generations hold numbers",
+            slug="pack-numbers",
+        )
     asked_for = frozenset() if select is None else frozenset(names_in(select))
     laid_out = fitting(laid_out, numbers=taken.numbers, asked_for=asked_for)
     fit = tuple(probe for probe in known if fits(probe, taken.numbers) or named(probe, asked_for))

@@ -9,6 +9,7 @@ from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.distances import distance, spread_of
 from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
 from collapse_audit.probes.statistics.tables import side_sums
+from collapse_audit.probes.trends import numbers
 from collapse_audit.probes.types import probe
 
 
@@ -31,6 +32,7 @@ from collapse_audit.probes.types import probe
     ),
     source="Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y (Theorem 3.1: the mean of a Gaussian wanders)",
     since="0.2",
+    followed=numbers.mean,
 )
 def numeric_mean(pair: Pair) -> Reading:
     """Has the mean of the numbers moved?

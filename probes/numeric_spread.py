@@ -12,6 +12,7 @@ from collapse_audit.probes.statistics.design import BoolArray, Design, FloatArra
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p, studentised
 from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
 from collapse_audit.probes.statistics.tables import side_sums
+from collapse_audit.probes.trends import numbers
 from collapse_audit.probes.types import probe
 
 _CELLS = 1 << 22
@@ -33,6 +34,7 @@ _RULE_OF_THREE = -math.log(0.05)
             "numbers the ratio varies by .09",
             part="bulk",
             late=0.50,
+            trend="variance",
             held="the variance of the numbers",
             plain="variance of the numbers",
             says="the numbers of {generation} have {value} of the variance of those of {baseline}",
@@ -41,6 +43,7 @@ _RULE_OF_THREE = -math.log(0.05)
     source="Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y (Theorem 3.1); Chung & Romano 2013, "
     "doi 10.1214/13-AOS1090 (the test of a ratio)",
     since="0.2",
+    followed=numbers.variance,
 )
 def numeric_spread(pair: Pair) -> Reading:
     """Do the numbers vary as much as they did?

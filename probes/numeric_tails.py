@@ -11,6 +11,7 @@ from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import BoolArray, Design, FloatArray, IntArray
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p
 from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading, Z
+from collapse_audit.probes.trends import numbers
 from collapse_audit.probes.types import probe
 
 _OUTER = 0.05
@@ -34,6 +35,7 @@ _CELLS = 1 << 22
             because="half of the outer numbers gone, as of a normal law with seven eighths of its standard deviation; "
             "1,000 numbers a side tell .50 from 1 with 90% power",
             part="tail",
+            trend="outer",
             held="the outer numbers",
             plain="numbers as far out as the baseline's outer twentieth",
             says="{generation} holds {value} of the outer numbers of {baseline}",
@@ -41,6 +43,7 @@ _CELLS = 1 << 22
     ),
     source="Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y (early collapse: the tails go first)",
     since="0.2",
+    followed=numbers.outer,
 )
 def numeric_tails(pair: Pair) -> Reading:
     """Are there still numbers as far out as there were?

@@ -7,6 +7,7 @@ import numpy as np
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.distances import distance, spread_of, wasserstein2, wasserstein2_influence
 from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
+from collapse_audit.probes.trends import numbers
 from collapse_audit.probes.types import probe
 
 _DIRECTIONS = 8
@@ -33,6 +34,7 @@ _DIRECTIONS = 8
     source="Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y (Theorem 3.1); Bonneel et al. 2015, "
     "doi 10.1007/s10851-014-0506-3 (on lines); del Barrio & Loubes 2019, doi 10.1214/18-AOP1275 (the interval)",
     since="0.2",
+    followed=numbers.w2,
 )
 def numeric_wasserstein(pair: Pair) -> Reading:
     """How far must the numbers be carried to lie where they did?

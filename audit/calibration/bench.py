@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from collapse_audit.calibration import planted_numbers
 from collapse_audit.calibration.settled import Key, Trial, rounded, settled, unchanged, usable
-from collapse_audit.calibration.two_samples import trial
+from collapse_audit.calibration.two_samples import numbers_of, trial
 from collapse_audit.errors import UsageError
 from collapse_audit.lineages.simulation import damage
 from collapse_audit.lineages.simulation.chain import WordChain
@@ -78,9 +79,10 @@ class Bench:
     def scenarios(self) -> dict[str, str]:
         """What can be planted in this text: name to what it says in words. Nothing planted comes first."""
         how = self.strengths
-        words = {
-            NULL: "nothing planted",
-            NULL_HALF: f"nothing planted, {self.n // 2:,} documents a side",
+        words = {NULL: "nothing planted", NULL_HALF: f"nothing planted, {self.n // 2:,} documents a side"}
+        if self.baseline.numeric is not None:
+            return words | planted_numbers.described(how.gamma, how.top_p, round(how.drift * self.n))
+        words |= {
             "sharpen-words": f"words drawn from p^{how.gamma:g}",
             "sharpen-pairs": f"words after words drawn from p^{how.gamma:g}",
             "top-p": f"words drawn from the most probable {how.top_p:.0%}",
@@ -234,6 +236,24 @@ class Bench:
         moved[scored] = damage.shift_perplexity(moved[scored], rng, shift=self.strengths.shift)
         return baseline, dataclasses.replace(other, nll=moved)
 
+    def _inner(self, rng: np.random.Generator) -> tuple[Sample, Sample]:
+        first, second, _ = split(self.parted, self.n, rng)
+        assert self.documents.numeric is not None
+        rows = planted_numbers.cut(self.documents.numeric[second], self.strengths.top_p, rng)
+        return taken(self.documents, first), taken(self.documents, second[rows], keys=second)
+
+    def _redrawn(self, rng: np.random.Generator) -> tuple[Sample, Sample]:
+        first, second, _ = split(self.parted, self.n, rng)
+        rows = planted_numbers.drifted(second.size, round(self.strengths.drift * self.n), rng)
+        return taken(self.documents, first), taken(self.documents, second[rows], keys=second)
+
+    def _nearer(self, rng: np.random.Generator) -> tuple[Sample, Sample]:
+        """Numbers that stand nowhere in the file: the sample of them is made anew."""
+        baseline, other = self.halves(self.n, rng)
+        assert other.numeric is not None
+        made = numbers_of(planted_numbers.sharpened(other.numeric, self.strengths.gamma), name="planted")
+        return baseline, dataclasses.replace(made, groups=other.groups, prompts=other.prompts)
+
 
 _MAKERS: Mapping[str, Callable[[Bench, np.random.Generator], tuple[Sample, Sample]]] = {
     NULL: lambda bench, rng: bench.halves(bench.n, rng),
@@ -246,6 +266,9 @@ _MAKERS: Mapping[str, Callable[[Bench, np.random.Generator], tuple[Sample, Sampl
     "duplicate": Bench._copied,
     "label-loss": Bench._unlabelled,
     "perplexity-shift": Bench._shifted,
+    planted_numbers.SHARPENED: Bench._nearer,
+    planted_numbers.CUT: Bench._inner,
+    planted_numbers.DRIFTED: Bench._redrawn,
 }
 _DRAWN = frozenset({"sharpen-words", "sharpen-pairs", "top-p", "wright-fisher"})
 """Scenarios whose texts a model writes: they carry no label field, no likelihood and no keys."""

@@ -126,7 +126,8 @@ def _in_unit(value: float | str, unit: str) -> str:
         return "-"
     if unit.startswith("share"):
         return f"{100 * value:.3g}%"
-    return f"{value:.3g}" if unit == "ratio" else f"{value:.3g} {unit.split()[0]}"
+    short = "sd" if unit == "standard deviations" else unit.split()[0]
+    return f"{value:.3g}" if unit == "ratio" else f"{value:.3g} {short}"
 
 
 # --------------------------------------------------------------------------------------------------------------- rates

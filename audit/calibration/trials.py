@@ -28,7 +28,7 @@ from collapse_audit.calibration.settled import Trial
 from collapse_audit.errors import CollapseAuditError, ProbeError, UsageError
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.files.door import Refused, limits, read_bytes
-from collapse_audit.probes.registry import all_probes
+from collapse_audit.probes.registry import NUMERIC, all_probes
 from collapse_audit.probes.text.labels import label_rule
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import tokenizer
@@ -62,7 +62,7 @@ class Setup:
         return Bench(
             baseline=self.baseline,
             n=self.n,
-            probes=tuple(probe for probe in all_probes(self.probe_files) if probe.name in self.probe_names),
+            probes=tuple(each for each in (*all_probes(self.probe_files), *NUMERIC) if each.name in self.probe_names),
             config=self.config,
             rule=None if self.rule is None else label_rule(self.rule, classes=self.classes),
             trained_on_baseline=self.trained_on_baseline,

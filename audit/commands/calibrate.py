@@ -180,13 +180,14 @@ def _job(options: argparse.Namespace, progress: Callable[[str], None]) -> _Job:
     from collapse_audit.calibration.bench import Strengths, gates_in_force
     from collapse_audit.calibration.trials import Setup
     from collapse_audit.lineages.disk.load import load_lineage
-    from collapse_audit.probes.registry import all_probes
+    from collapse_audit.probes.registry import NUMERIC, all_probes
     from collapse_audit.probes.text.tokens import tokenizer
+    from collapse_audit.run.plan import fits
     from collapse_audit.run.reading import label_rule_of, read_side
     from collapse_audit.settings.config import load_config
 
     lineage = load_lineage(options.lineage, needs_comparison=False, unfinished=True)
-    known = all_probes(options.probes)
+    known = (*all_probes(options.probes), *NUMERIC)
     names = ("baseline", "labels", "tokens", "independent", "seed")
     overrides = {name: getattr(options, name) for name in names}
     config = load_config(lineage, known, config_file=options.config, overrides=overrides, sets=options.sets)
@@ -197,6 +198,7 @@ def _job(options: argparse.Namespace, progress: Callable[[str], None]) -> _Job:
     side, others, trained_on = _baseline(plan)
     progress(f"reading {side.corpus.shown}")
     baseline = read_side(side, config, tokenizer(config.tokens))
+    probes = tuple(probe for probe in probes if fits(probe, numbers=baseline.numeric is not None))
     rule = label_rule_of(config, plan, baseline)
     audited = min([len(baseline), *(_documents(corpus, config) for corpus in others)])
     setup = Setup(

@@ -202,6 +202,10 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "Reference packs": {
         "pack-name": ("the name of a pack does not end in .npz, or cannot be written", "name another file"),
+        "pack-numbers": (
+            "records of numbers have no pack, and are not compared with one",
+            "name the file of the baseline's numbers: `--baseline FILE`",
+        ),
         "pack-foreign": ("the file is no reference pack", "make one with `collapse-lineage pack`"),
         "pack-format": ("a newer version wrote the pack", "upgrade collapse-audit"),
         "pack-damaged": ("the pack is not as it was written", "copy it again from where it was made"),

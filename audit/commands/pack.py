@@ -98,6 +98,12 @@ def _pack(args: argparse.Namespace) -> int:
     _check_name(args.out, part=args.part)
     lineage = load_lineage(args.lineage, needs_comparison=False, unfinished=True)
     corpus, held_out = _corpus(lineage, args.of, args.seed)
+    if corpus.width():
+        raise UsageError(
+            f"{corpus.shown}: the records hold numbers; a pack holds counts of words, and sums of numbers say nothing "
+            "of their tails",
+            slug="pack-numbers",
+        )
     shown, most = corpus.shown, AuditConfig().max_documents
     if args.key is None:
         return _by_chance(args, lineage, corpus, held_out)

@@ -19,7 +19,7 @@ from collapse_audit.probes.trends.succession import MOST
 from collapse_audit.probes.trends.trend import FEWEST, Trend, trends
 from collapse_audit.probes.types import Probe
 from collapse_audit.run.judge import Measured
-from collapse_audit.run.plan import Comparison
+from collapse_audit.run.plan import Comparison, fits
 from collapse_audit.run.seed_audit import SeedAudit
 from collapse_audit.settings.config import AuditConfig
 from collapse_audit.verdicts.sentences import clause, per_generation
@@ -49,6 +49,7 @@ def along(of_seed: SeedAudit, measured: Sequence[Measured], probes: Sequence[Pro
         gate.trend: gates.get((probe.name, gate.statistic), config.gate(probe, gate))
         for probe, gate in followed_gates(probes)
     }
+    probes = [probe for probe in probes if fits(probe, _numbers(of_seed, gating))]
     permutations = _permutations(config, tests=len(asked), generations=len(gating))
     found = _trends(of_seed, gating, probes, {name: gate.margin for name, gate in in_force.items()}, permutations)
     seconds = (time.perf_counter() - start) / max(len(asked), 1)
@@ -65,6 +66,12 @@ def along(of_seed: SeedAudit, measured: Sequence[Measured], probes: Sequence[Pro
         for probe, gate in asked
         for trend in [_of(found, gate.trend)]
     ]
+
+
+def _numbers(of_seed: SeedAudit, gating: Sequence[Comparison]) -> bool:
+    """Whether the records that are compared hold numbers."""
+    samples = (of_seed.samples[comparison.current.corpus] for comparison in gating)
+    return any(sample.numeric is not None for sample in samples)
 
 
 def _permutations(config: AuditConfig, *, tests: int, generations: int) -> int:

@@ -64,9 +64,12 @@ def lengths(values: Sequence[int]) -> dict[str, Any] | None:
 
 
 def label_counts(source: Source) -> dict[str, Any]:
-    """By EU-TIRADS in the texts where at least 5% name it, else by the label field, else by nothing."""
+    """By the label field of records, as an audit does; else by EU-TIRADS in the texts where at least 5% name it; else
+    by the label columns of a table, whose cells are as somebody wrote them; else by nothing."""
     named = [eu_tirads(text) for text in source.texts]
-    if sum(map(bool, named)) >= AUTO_SHARE * len(named):
+    if any(source.labels) and not source.cells:
+        rule, carried = "field", [tuple(labels or ()) for labels in source.labels]
+    elif sum(map(bool, named)) >= AUTO_SHARE * len(named):
         rule, carried = "eu-tirads", named
     elif any(source.labels):
         rule, carried = "field", [tuple(labels or ()) for labels in source.labels]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from collapse_audit.errors import UsageError
 from collapse_audit.lineages.corpora.corpus import open_corpus
 from collapse_audit.lineages.corpora.readers.fields import Reading
 from collapse_audit.lineages.files.digest import file_digest
@@ -29,6 +30,8 @@ class Source:
     """What the records' own label field says; None where it says nothing."""
     missing: Mapping[str, int]
     """Column -> records that say nothing there; of columns in which any record says something, and the text's."""
+    cells: bool = False
+    """Whether the labels are cells of a table, each written as somebody wrote it."""
     unreadable: int = 0
     """Rows of a table that could not be read, and are none of the N."""
 
@@ -41,6 +44,8 @@ def read_source(path: Path, *, text: str | None = None) -> Source:
     if path.suffix.lower() in _TABLES:
         return _table(path, text)
     corpus = open_corpus(path, reading=Reading(text=(text,) if text else ()))
+    if corpus.width():
+        raise UsageError(f"{path}: the records hold numbers; what a corpus is made of is told of texts")
     rows = [row for batch in corpus.batches() for row in batch.to_pylist()]
     missing = {name: sum(row[name] in (None, "") for row in rows) for name in rows[0]}
     return Source(
@@ -65,5 +70,6 @@ def _table(path: Path, text: str | None) -> Source:
         texts=[row.cells[columns.text] or "" for row in rows],
         labels=[tuple(dict.fromkeys(cell for name in own if (cell := row.cells[name]))) or None for row in rows],
         missing=missing,
+        cells=True,
         unreadable=ledger.dropped().total(),
     )

@@ -48,7 +48,10 @@ def read_delimited(lines: Sequence[str], ledger: Ledger, *, where: str, tabs: bo
                 found = f"quotes that do not match in more than {_MOST_BROKEN:,} lines"
                 raise InputError([problem(where, found, "a table whose cells are quoted as a whole", "limit-exceeded")])
         else:
-            rows.append(Row(number=number, cells=dict(zip(header, (cell or None for cell in cells), strict=True))))
+            whole = [_opened(cell) for cell in cells]
+            if whole != cells:
+                ledger.repair(number, "lost-quote", "a cell ends with a quote that none began: it is left out", {})
+            rows.append(Row(number=number, cells=dict(zip(header, (cell or None for cell in whole), strict=True))))
             check_size(where, len(header), len(rows))
     return header, rows
 
@@ -79,6 +82,12 @@ def _row(lines: Sequence[str], at: int, delimiter: str) -> tuple[list[str], int]
         return next(reader), reader.line_num
     except (csv.Error, StopIteration):
         return None
+
+
+def _opened(cell: str) -> str:
+    """The cell without a last quote whose opening one was lost; after a digit it is a unit (5")."""
+    lost = cell.endswith('"') and cell.count('"') % 2 == 1 and not cell[-2:-1].isdigit()
+    return cell[:-1] if lost else cell
 
 
 def _swallows(within: Sequence[str], delimiter: str, width: int) -> bool:

@@ -67,7 +67,7 @@ def wasserstein2(x: FloatArray, relabellings: npt.NDArray[np.uint8], design: Des
         generation = labels[block].astype(np.bool_)
         sides = values[generation], values[~generation]
         count = max(map(len, sides))
-        squares[row] = np.mean((_quantiles(sides[0], count) - _quantiles(sides[1], count)) ** 2)
+        squares[row] = np.mean((quantiles(sides[0], count) - quantiles(sides[1], count)) ** 2)
     return squares
 
 
@@ -80,7 +80,7 @@ def wasserstein2_influence(x: FloatArray, side: BoolArray) -> FloatArray:
     for which, other in ((side, ~side), (~side, side)):
         order = np.argsort(x[which], kind="stable")
         mine = x[which][order]
-        way = mine - _quantiles(np.sort(x[other]), mine.size)
+        way = mine - quantiles(np.sort(x[other]), mine.size)
         potential = np.concatenate(([0.0], np.cumsum((way[1:] + way[:-1]) * np.diff(mine))))
         placed = np.empty_like(potential)
         placed[order] = potential
@@ -88,7 +88,7 @@ def wasserstein2_influence(x: FloatArray, side: BoolArray) -> FloatArray:
     return effect
 
 
-def _quantiles(ordered: FloatArray, count: int) -> FloatArray:
+def quantiles(ordered: FloatArray, count: int) -> FloatArray:
     """Of ``ordered`` values at the middles of ``count`` equal shares."""
     if count == ordered.size:
         return ordered

@@ -103,7 +103,7 @@ def mean_of_texts(score: Callable[[str], float], gate: Gate) -> Follow:
         if not np.isfinite(x).all():
             yield NotMeasured(statistic=gate.statistic, reason="a text has a value that is not a finite number")
             return
-        yield _ratio(
+        yield ratio(
             line,
             line.layout.per_block(x),
             line.layout.per_block(np.ones_like(x)),
@@ -128,7 +128,7 @@ def _rare(line: Succession, table: CountTable, bottom: FloatArray, **details: An
     halvings = line.stream(statistic, of_baseline=True)
     everything, novel = cross_fitted(table, baseline=first, unit=line.layout.unit, key=line.layout.key, rng=halvings)
     top, junk = known_tail(everything, novel, table.lengths, first)
-    return _ratio(
+    return ratio(
         line,
         top,
         bottom,
@@ -143,7 +143,7 @@ def seq_rep(line: Succession) -> Iterator[Followed | NotMeasured]:
     """Repeated 4-grams of a text over its 4-grams, mean over the texts that have any (Welleck et al. 2019)."""
     repeats = repeated_grams(line.tokens)
     long_enough = line.layout.per_block(repeats.counted)
-    yield _ratio(
+    yield ratio(
         line,
         line.layout.per_block(repeats.share),
         long_enough,
@@ -171,7 +171,7 @@ def log_perplexity(line: Succession) -> Iterator[Followed | NotMeasured]:
     if missing.max() > _MISSING:
         yield NotMeasured(statistic=statistic, reason=f"{missing.max():.0%} of the texts of a generation carry no nll")
         return
-    yield _ratio(
+    yield ratio(
         line,
         line.layout.per_block(np.nan_to_num(x)),
         scored,
@@ -182,7 +182,7 @@ def log_perplexity(line: Succession) -> Iterator[Followed | NotMeasured]:
     )
 
 
-def _ratio(
+def ratio(
     line: Succession, top: FloatArray, bottom: FloatArray, *, scale: Scale, statistic: str, **details: Any
 ) -> Followed | NotMeasured:
     """sum(top)/sum(bottom) of every column, or its logarithm; per-block sums of shape (K,)."""

@@ -11,6 +11,7 @@ import pytest
 from collapse_audit import audit
 from collapse_audit.cli import main
 from collapse_audit.errors import InputError, UsageError
+from collapse_audit.lineage_cli import main as lineage_main
 from collapse_audit.probes.registry import NUMERIC
 from collapse_audit.reports import as_text
 
@@ -89,3 +90,45 @@ def test_margins_may_be_settled_on_the_numbers_themselves() -> None:
     (finding,) = report.findings
     assert finding.margin_reason is not None
     assert finding.margin_reason.startswith("auto: ")
+
+
+def numeric_lineage(folder: Path, shrinks: float) -> Path:
+    for k in range(4):
+        numbers = np.random.default_rng(k).normal(size=300) * shrinks**k
+        (folder / f"gen_{k}.jsonl").write_text("".join(f'{{"numeric": {x!r}}}\n' for x in numbers.tolist()))
+    return folder
+
+
+def test_the_trend_follows_numbers_and_no_text(tmp_path: Path) -> None:
+    report = audit(numeric_lineage(tmp_path, 0.8), independent=True, gate_trend=True)
+    assert {row["statistic"] for row in report.trends} == {"mean", "variance", "outer", "W2"}
+    failed = {finding.statistic for finding in report.findings if finding.outcome.value == "fail"}
+    assert "variance-trend" in failed
+
+
+def test_numbers_have_no_pack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pack would hold how they are spelled."""
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    folder = numeric_lineage(runs, 0.5)
+    assert lineage_main(["pack", str(folder), "-o", str(tmp_path / "one.npz")]) == 4
+    assert "the records hold numbers; a pack holds counts of words" in capsys.readouterr().err
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "gen_0.jsonl").write_text("".join(f'{{"text": "w{k} of {k * k}"}}\n' for k in range(300)))
+    assert lineage_main(["pack", str(texts), "-o", str(tmp_path / "texts.npz")]) == 0
+    assert main([str(folder), "--baseline", str(tmp_path / "texts.npz")]) == 4
+    assert "a pack holds counts of words, and the generations hold numbers" in capsys.readouterr().err
+
+
+def test_calibrate_plants_in_numbers_what_models_do_to_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Halves of 150 normal numbers; without the outer half of them the variance is a seventh (Gauss)."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    arguments = ["--trials", "3", "--processes", "1", "--top-p", "0.5", "--json", str(tmp_path / "out.json")]
+    assert main(["calibrate", str(numeric_lineage(folder, 1.0)), *arguments]) == 0
+    shown = capsys.readouterr().out
+    assert "numeric-spread / variance" in shown
+    assert "tail-mass" not in shown
+    assert "top-p-numbers      3 of 3" in shown
+    assert set(json.loads((tmp_path / "out.json").read_text())["scenarios"]) >= {"sharpen-numbers", "resampled-numbers"}

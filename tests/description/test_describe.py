@@ -12,6 +12,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from collapse_audit.errors import UsageError
 from collapse_audit.lineage_cli import main
 from collapse_audit.lineages.description.describe import describe, lengths
 from collapse_audit.lineages.description.sentiment import sentiment
@@ -98,6 +99,8 @@ def test_labels_are_counted_a_text_and_in_all(tmp_path: Path) -> None:
     assert labels["labels_a_text"] == {"0": 1, "1": 2, "2": 1}
     field = corpus(tmp_path / "b.jsonl", ["a", "b"], label=["x", None])
     assert describe(read_source(field))["labels"]["counts"] == {"x": 1}
+    both = corpus(tmp_path / "d.jsonl", ["EU-TIRADS 3", "EU-TIRADS 4"], label=["EU-TIRADS 5", None])
+    assert describe(read_source(both))["labels"]["counts"] == {"EU-TIRADS 5": 1}  # the field, as in an audit
     assert describe(read_source(corpus(tmp_path / "c.jsonl", ["a", "b"])))["labels"]["rule"] == "none"
 
 
@@ -164,3 +167,10 @@ def test_bad_use_ends_with_4_and_writes_nothing(tmp_path: Path, capsys: pytest.C
     ):
         assert main(["describe", *argv]) == 4
         assert said in capsys.readouterr().err
+
+
+def test_records_of_numbers_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"numeric": 1.5}\n{"numeric": 2.5}\n')
+    with pytest.raises(UsageError, match="the records hold numbers"):
+        read_source(path)

@@ -71,6 +71,26 @@ def test_a_quote_that_is_never_closed_costs_its_own_row_only(row: int, tmp_path:
     assert len(records(made)) == 59
 
 
+def test_a_quote_that_was_never_opened_is_left_out_and_told(tmp_path: Path) -> None:
+    lines = csv_text(ROWS).splitlines(keepends=True)
+    cut = lines[4].index('"Узел')
+    lines[4] = lines[4][:cut] + lines[4][cut + 1 :]
+    path = tmp_path / "table.csv"
+    path.write_text("".join(lines), "utf-8")
+    made = prepared(path)
+    assert told(made, "lost-quote") == [("repaired", 5)]
+    assert records(made) == records(prepared(write(tmp_path / "plain.csv", ROWS)))
+
+
+@pytest.mark.parametrize("conclusion", ['Узел 12"', 'Клиника "Роза"', '"Узел"', 'Он сказал: "да".'])
+def test_quotes_that_mean_something_stay(conclusion: str, tmp_path: Path) -> None:
+    doubled = conclusion.replace('"', '""')
+    row = report(61, conclusion=f"EU-TIRADS 3 {doubled}", **{"EU-TIRADS": "3"})
+    made = prepared(write(tmp_path / "table.csv", [*ROWS, row]))
+    assert not made.ledger.entries
+    assert any(record["text"].endswith(conclusion) for record in records(made))
+
+
 def test_a_line_break_within_a_quoted_cell_is_no_broken_row(tmp_path: Path) -> None:
     rows = [*ROWS, report(61, description="Первая строка.\nВторая; строка.")]
     made = prepared(write(tmp_path / "table.csv", rows))
