@@ -153,10 +153,7 @@ def prepare(
     if isinstance(generations, str):
         generation, generations = generations, None
     keep = keyword(select) if select is not None else lambda _: True
-    for each in probes:
-        if not isinstance(each, Probe):
-            raise UsageError(f"probes: {each!r}; allowed: what @probe makes (select= takes names of probes)")
-    known = (*all_probes(Path(file) for file in probe_files), *NUMERIC, *probes)
+    known = (*all_probes(Path(file) for file in probe_files), *NUMERIC, *_own(probes))
     source = _Source.of(path, before, after, generations)
     opened = source.open(Reading(), engine)
     config = load_config(
@@ -211,7 +208,7 @@ def prepare_data(
 ) -> Prepared:
     """Open training data and what they are held against, and lay out their audit; see :func:`audit`."""
     keep = keyword(select) if select is not None else lambda _: True
-    known = (*all_probes(Path(file) for file in probe_files), *probes)
+    known = (*all_probes(Path(file) for file in probe_files), *_own(probes))
     asked = (*DATA, *(each for each in known if each not in BUILTIN))
     corpora = files.open(Reading(), engine)
     config = load_config(
@@ -269,6 +266,15 @@ class _Source:
         if self.path is not None:
             load_lineage(self.path)  # raises, and says what is missing
         raise UsageError("one corpus and nothing to compare it with; name a second one, or --baseline FILE")
+
+
+def _own(probes: Iterable[Probe]) -> tuple[Probe, ...]:
+    """The user's own probes. Raises UsageError for what is none, as a name."""
+    given = tuple(probes)
+    for each in given:
+        if not isinstance(each, Probe):
+            raise UsageError(f"probes: {each!r}; allowed: what @probe makes (select= takes names of probes)")
+    return given
 
 
 def _overrides(settings: Mapping[str, Any]) -> dict[str, Any]:

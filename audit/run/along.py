@@ -70,7 +70,7 @@ def along(of_seed: SeedAudit, measured: Sequence[Measured], probes: Sequence[Pro
 
 def _numbers(of_seed: SeedAudit, gating: Sequence[Comparison]) -> bool:
     """Whether the records that are compared hold numbers."""
-    samples = (of_seed.samples[comparison.current.corpus] for comparison in gating)
+    samples = (of_seed.texts.samples[comparison.current.corpus] for comparison in gating)
     return any(sample.numeric is not None for sample in samples)
 
 
