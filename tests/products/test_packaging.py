@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ def test_the_image_holds_every_package(image: list[list[str]]) -> None:
     assert set(PROJECT["tool"]["setuptools"]["package-dir"].values()) <= copied
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
     assert {name for name in copied if not name.startswith("-") and not name.startswith("/")} == kept
+
+
+def test_no_committed_lineage_goes_into_the_image() -> None:
+    """A lineage's folder is one that has a manifest: each is left out by the pattern of its name."""
+    kept_out = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    patterns = [line for line in kept_out if line.startswith("lineages/")]
+    committed = [file.parent.relative_to(ROOT).as_posix() for file in ROOT.glob("lineages/*/lineage.toml")]
+    assert committed
+    assert [name for name in committed if not any(fnmatch(name, pattern) for pattern in patterns)] == []
 
 
 def test_the_audit_in_the_image_is_nobody_who_owns_anything(image: list[list[str]]) -> None:
