@@ -42,8 +42,8 @@ def followers(tokens: Tokens, portion: int = _PORTION) -> tuple[IntArray, IntArr
     for holder, pair in _holders(tokens, parts):
         held += np.bincount(holder, minlength=documents)
         np.add.at(counters, _number(_following(holder, pair, documents), bits), np.uint32(1))
-    found = [np.zeros(0, dtype=np.int64)]
-    times = [np.zeros(0, dtype=np.int64)]
+    found: list[IntArray] = [np.zeros(0, dtype=np.int64)]
+    times: list[IntArray] = [np.zeros(0, dtype=np.int64)]
     for holder, pair in _holders(tokens, parts):
         follows = _following(holder, pair, documents)
         follows = follows[counters[_number(follows, bits)] >= _enough(follows, documents, held)]

@@ -117,12 +117,12 @@ def _beyond(x: FloatArray, known: FloatArray) -> FloatArray:
     distance from the mean in its deviations."""
     if x.shape[1] == 1:
         low, high = np.quantile(known, (_OUTER / 2, 1 - _OUTER / 2))
-        return ((x[:, 0] < low) | (x[:, 0] > high)).astype(np.float64)
+        return np.asarray((x[:, 0] < low) | (x[:, 0] > high), dtype=np.float64)
     spread = known.std(axis=0)
     far, limit = (
         np.square((each - known.mean(axis=0)) / np.where(spread > 0, spread, 1)).sum(1) for each in (x, known)
     )
-    return (far > np.quantile(limit, 1 - _OUTER)).astype(np.float64)
+    return np.asarray(far > np.quantile(limit, 1 - _OUTER), dtype=np.float64)
 
 
 def _distance(line: Succession, x: FloatArray, scale: float) -> Followed | NotMeasured:
