@@ -187,8 +187,6 @@ class Bench:
             nll=None,
         )
 
-    # One function a scenario: the two sides of a trial.
-
     def _drawn(self, control: WordChain, harmed: WordChain, rng: np.random.Generator) -> tuple[Sample, Sample]:
         """Both sides written by a model, because a model's text differs from human text whatever is done to it."""
         return self.written(control.sample(self.n, rng)), self.written(harmed.sample(self.n, rng))
@@ -238,8 +236,7 @@ class Bench:
 
     def _inner(self, rng: np.random.Generator) -> tuple[Sample, Sample]:
         first, second, _ = split(self.parted, self.n, rng)
-        assert self.documents.numeric is not None
-        rows = planted_numbers.cut(self.documents.numeric[second], self.strengths.top_p, rng)
+        rows = planted_numbers.cut(np.asarray(self.documents.numeric)[second], self.strengths.top_p, rng)
         return taken(self.documents, first), taken(self.documents, second[rows], keys=second)
 
     def _redrawn(self, rng: np.random.Generator) -> tuple[Sample, Sample]:
@@ -250,8 +247,7 @@ class Bench:
     def _nearer(self, rng: np.random.Generator) -> tuple[Sample, Sample]:
         """Numbers that stand nowhere in the file: the sample of them is made anew."""
         baseline, other = self.halves(self.n, rng)
-        assert other.numeric is not None
-        made = numbers_of(planted_numbers.sharpened(other.numeric, self.strengths.gamma), name="planted")
+        made = numbers_of(planted_numbers.sharpened(np.asarray(other.numeric), self.strengths.gamma), name="planted")
         return baseline, dataclasses.replace(made, groups=other.groups, prompts=other.prompts)
 
 

@@ -70,8 +70,8 @@ def along(of_seed: SeedAudit, measured: Sequence[Measured], probes: Sequence[Pro
 
 def _numbers(of_seed: SeedAudit, gating: Sequence[Comparison]) -> bool:
     """Whether the records that are compared hold numbers."""
-    samples = (of_seed.texts.samples[comparison.current.corpus] for comparison in gating)
-    return any(sample.numeric is not None for sample in samples)
+    samples = (of_seed.texts.samples.get(comparison.current.corpus) for comparison in gating)
+    return any(sample is not None and sample.numeric is not None for sample in samples)
 
 
 def _permutations(config: AuditConfig, *, tests: int, generations: int) -> int:
