@@ -14,7 +14,7 @@ from collapse_audit.probes.pairs.pair import encoded, joined
 from collapse_audit.probes.pairs.training_data import TrainingData
 from collapse_audit.probes.statistics.design import BoolArray, FloatArray, IntArray
 from collapse_audit.probes.statistics.mixture import Misfit, misfit, worth
-from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading, Z
+from collapse_audit.probes.statistics.readings import RULE_OF_THREE, Estimate, Gate, NotMeasured, Reading, Z
 from collapse_audit.probes.text.detector import FOLDS, folds, scored
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.types import data_probe
@@ -27,7 +27,6 @@ _APART = 0.20
 """By how much more often machine texts are flagged than human ones, at least: else nothing can be told."""
 _WRONG = 0.10
 """What may be wrong in the share because the data fit no mixture, at most: the human tenth that the margin is about."""
-_RULE_OF_THREE = -math.log(0.05)
 
 
 @data_probe(
@@ -179,7 +178,7 @@ def _rate(calls: FloatArray, keys: IntArray) -> tuple[float, float]:
     rate, n = float(calls.mean()), calls.size
     _, of = np.unique(keys, return_inverse=True)
     error = math.sqrt(float(np.square(np.bincount(of, calls - rate)).sum())) / n
-    return rate, max(error, _RULE_OF_THREE / (Z * worth(keys)))
+    return rate, max(error, RULE_OF_THREE / (Z * worth(keys)))
 
 
 def _estimated(machine: BoolArray, calls: FloatArray, rates: _Rates, away: Misfit) -> Estimate:

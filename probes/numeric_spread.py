@@ -10,14 +10,13 @@ import numpy.typing as npt
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import BoolArray, Design, FloatArray
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p, studentised
-from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
+from collapse_audit.probes.statistics.readings import RULE_OF_THREE, Gate, NotMeasured, Reading
 from collapse_audit.probes.statistics.tables import side_sums
 from collapse_audit.probes.trends import numbers
 from collapse_audit.probes.types import probe
 
 _CELLS = 1 << 22
 """Entries of a table of relabellings and blocks that are held at once."""
-_RULE_OF_THREE = -math.log(0.05)
 
 
 @probe(
@@ -87,7 +86,7 @@ def numeric_spread(pair: Pair) -> Reading:
         p_value=permutation_p(changes, worse="lower"),
         design=design,
         method="linearised ratio, normal" if not alike else "all alike: others are at most 3 of n (rule of three)",
-        high=_RULE_OF_THREE / max(design.units, 1) if alike else None,
+        high=RULE_OF_THREE / max(design.units, 1) if alike else None,
         raw={"baseline": baseline, "generation": 0.0 if alike else generation},
     )
 

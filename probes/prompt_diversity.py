@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import MIN_UNITS, BoolArray, FloatArray, IntArray
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p
-from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading
+from collapse_audit.probes.statistics.readings import RULE_OF_THREE, Estimate, Gate, NotMeasured, Reading, Z
 from collapse_audit.probes.text.ngrams import ngrams
 from collapse_audit.probes.types import probe
 
@@ -21,7 +21,6 @@ _ANSWERS = 64
 """Answers to a prompt of one side that are looked at: beyond, pairs cost much and tell little."""
 _PORTION = 1 << 16
 """Pairs that are compared at a time."""
-_RULE_OF_THREE = -math.log(0.05)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,5 +175,5 @@ def _error(twos: _Twos, alike: FloatArray, on: list[BoolArray]) -> float:
     for both, sign in zip(on, (-1.0, 1.0), strict=True):
         away = alike[both] - alike[both].mean()
         moved += sign * np.bincount(twos.prompt[both], away, moved.size) / np.count_nonzero(both)
-    floor = _RULE_OF_THREE * math.sqrt(2) / (1.645 * moved.size)
+    floor = RULE_OF_THREE * math.sqrt(2) / (Z * moved.size)
     return max(float(np.sqrt(np.square(moved).sum() * moved.size / max(moved.size - 1, 1))), floor)

@@ -23,12 +23,11 @@ from collapse_audit.probes.prompts.compared import Compare, Duplicates, Ratio
 from collapse_audit.probes.prompts.quartet import Answers, Quartet
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import Scale, jackknife, permutation_p
-from collapse_audit.probes.statistics.readings import Worse, Z
+from collapse_audit.probes.statistics.readings import RULE_OF_THREE, Worse, Z
 from collapse_audit.probes.statistics.tables import count_table, sweep_distinct
 
 _SIGNS = np.array([-1.0, 1.0, 1.0, -1.0])
 """How the four corpora enter the double difference."""
-_RULE_OF_THREE = -math.log(0.05)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +110,7 @@ def _of_sums(four: Quartet, probe: str, of: Ratio, swaps: npt.NDArray[np.uint8])
 
 def _floor(units: int) -> float:
     """Error below which no difference of shares is claimed: each of the four, seen 0 times in n, may still be 3/n."""
-    return 2 * _RULE_OF_THREE / (Z * units)
+    return 2 * RULE_OF_THREE / (Z * units)
 
 
 def _products(features: FloatArray) -> FloatArray:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collapse_audit.probes.statistics.design import Design, FloatArray, Sized
-from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, NotMeasured, Reading, Worse, Z
+from collapse_audit.probes.statistics.readings import RULE_OF_THREE, Z_POWER, Estimate, NotMeasured, Reading, Worse, Z
 from collapse_audit.probes.statistics.tables import side_sums
 
 Scale = Literal["linear", "log"]
@@ -23,7 +23,6 @@ _TIE = 1e-10
 """Relative slack within which a replicate counts as equal to the observed value: rounding must not make a test."""
 _ROUNDING = 1e-12
 """Relative change that sums in another order may make."""
-_RULE_OF_THREE = -math.log(0.05)
 
 
 def permutation_p(replicates: FloatArray, *, worse: Worse) -> float:
@@ -204,7 +203,7 @@ def studentised(ratios: FloatArray, errors: FloatArray, *, scale: Scale, paired:
 
 def rule_of_three(design: Sized) -> float:
     """Standard error below which no difference of two shares is claimed: a share of 0 of n may still be 3/n."""
-    return _RULE_OF_THREE * math.sqrt(2) / (Z * max(design.units, 1))
+    return RULE_OF_THREE * math.sqrt(2) / (Z * max(design.units, 1))
 
 
 def _sides(top: FloatArray, bottom: FloatArray, relabellings: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:

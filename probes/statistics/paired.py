@@ -22,12 +22,11 @@ from scipy.special import ndtr, ndtri
 from collapse_audit.errors import ProbeError
 from collapse_audit.probes.statistics.design import MIN_UNITS, FloatArray, IntArray
 from collapse_audit.probes.statistics.estimates import needed, permutation_p
-from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Worse, Z
+from collapse_audit.probes.statistics.readings import RULE_OF_THREE, Z_POWER, Estimate, Worse, Z
 
 RESAMPLES = 1999
 """Bootstrap resamples behind a bound."""
 _LEVEL = 0.05
-_RULE_OF_THREE = -math.log(_LEVEL)
 _PORTION = 1 << 21
 """Entries of the largest matrix held at once (16 MiB of float64)."""
 
@@ -80,7 +79,7 @@ class Differences:
         if not self.share:
             return 0.0
         largest = float(self.weight.max() / self.weight.sum())  # of a group: what one unseen unit could bring
-        return _RULE_OF_THREE * largest
+        return RULE_OF_THREE * largest
 
 
 def differences(

@@ -23,6 +23,9 @@ LEVEL = 0.90
 """Level of every two-sided interval; each of its ends is a one-sided 95% bound."""
 Z = 1.6448536269514722
 """The .95 quantile of the standard normal distribution."""
+RULE_OF_THREE = 2.995732273553991
+"""-log .05: what was never seen among n may still be this many of them, with 95% (Hanley & Lippman-Hand 1983, doi
+10.1001/jama.1983.03330370053031)."""
 Z_POWER = 1.2815515655446004
 """The .90 quantile: 90% power."""
 
