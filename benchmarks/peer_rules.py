@@ -128,7 +128,7 @@ def deepchecks_drift(baseline: list[str], generation: list[str]) -> list[str]:
         checks.PropertyDrift().add_condition_drift_score_less_than(),
         checks.TextEmbeddingsDrift().add_condition_overall_drift_value_less_than(),
     )
-    found = [result for check in asked for result in check.run(*sides).conditions_results if not result.is_pass]
+    found = [result for check in asked for result in check.run(*sides).conditions_results if not result.is_pass()]
     return [" ".join(result.details.split("\n")[-1].split()) for result in found]
 
 
