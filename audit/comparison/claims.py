@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from collapse_audit.probes.statistics.estimates import Scale
+from collapse_audit.probes.statistics.estimates import Scale, exponential
 from collapse_audit.probes.statistics.readings import Worse
 from collapse_audit.verdicts.rule import holm
 
@@ -79,7 +79,7 @@ def to_scale(value: float, scale: Scale) -> float:
 
 def from_scale(value: float, scale: Scale) -> float:
     """The inverse of :func:`to_scale`."""
-    return math.exp(value) if scale == "log" else value
+    return exponential(value) if scale == "log" else value
 
 
 def claims(contrasts: Sequence[Contrast], *, alpha: float) -> tuple[Contrast, ...]:

@@ -57,8 +57,8 @@ class Misfit:
 class Schema:
     """A JSON Schema. Each of its parts has a ``description`` that completes "expected …".
 
-    Documents are what TOML, JSON and Python give: a tuple is an array, a number is finite, 1.0 is no integer, and the
-    format ``date`` is a date without a time (of TOML: one without quotes), not a string.
+    Documents are what TOML, JSON and Python give: a tuple is an array, a number is finite, 1.0 is no integer, nor is
+    what 64 bits do not hold, and the format ``date`` is a date without a time (of TOML: one without quotes), not a string.
     """
 
     def __init__(self, schema: Callable[[], Mapping[str, Any]], *, whole: str) -> None:
@@ -83,7 +83,8 @@ class Schema:
         types = base.TYPE_CHECKER.redefine_many(
             {
                 "array": lambda _, value: isinstance(value, list | tuple),
-                "integer": lambda _, value: type(value) is int,
+                # What is no number has no maximum either, so that one of 400 digits would pass.
+                "integer": lambda _, value: type(value) is int and -(2**63) <= value < 2**63,
                 "number": lambda _, value: _finite(value),
                 "object": lambda _, value: isinstance(value, Mapping),
             }

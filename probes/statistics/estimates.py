@@ -59,7 +59,7 @@ def estimate(
     reach = (Z + Z_POWER) * hardest
     if design.too_few:
         details.setdefault("explanation", design.too_few)
-    detectable = reach if scale == "linear" else math.exp(reach if worse == "higher" else -reach)
+    detectable = reach if scale == "linear" else exponential(reach if worse == "higher" else -reach)
     return Estimate(
         value=value,
         low=low,
@@ -101,7 +101,12 @@ def _interval(value: float, error: float, scale: Scale) -> tuple[float, float]:
         return (0.0 if scale == "log" else -math.inf), math.inf
     if scale == "linear":
         return value - Z * error, value + Z * error
-    return value * math.exp(-Z * error), value * math.exp(min(Z * error, 700.0))
+    return value * math.exp(-Z * error), value * exponential(Z * error)
+
+
+def exponential(value: float) -> float:
+    """e to the ``value``, and no more than a number holds: an interval may reach further than any ratio can."""
+    return math.exp(min(value, 700.0))
 
 
 def ratio_of_sums(

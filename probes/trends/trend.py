@@ -38,7 +38,7 @@ from scipy.special import chdtrc, ndtr
 
 from collapse_audit.probes.pairs.units import UnitSetting
 from collapse_audit.probes.statistics.design import FloatArray
-from collapse_audit.probes.statistics.estimates import Scale, permutation_p
+from collapse_audit.probes.statistics.estimates import Scale, exponential, permutation_p
 from collapse_audit.probes.statistics.readings import NotMeasured, Z
 from collapse_audit.probes.text.labels import LabelRule
 from collapse_audit.probes.text.sample import Sample
@@ -279,7 +279,7 @@ def _reached(
     contrast = np.array([1.0, generations[-1] - np.mean(generations)]) @ _level_and_slope(generations)
     reach = Z * stretch * math.sqrt(max(float(contrast @ covariance @ contrast), 0.0))
     height = float(contrast @ each.values)
-    back: Callable[[float], float] = math.exp if each.scale == "log" else float
+    back: Callable[[float], float] = exponential if each.scale == "log" else float
     return back(height), back(height - reach), back(height + reach)
 
 

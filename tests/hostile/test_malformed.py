@@ -26,6 +26,7 @@ FOUND = (
     "report.json is a pipe",
     "report.json is a link to /dev/zero",
     "history.jsonl is a pipe",
+    "history.jsonl: generation is 400 digits",
     "tokenizer.json is a pipe",
     "a report folder's note is 100,000 deep",
     "a report folder's note is half a pair",

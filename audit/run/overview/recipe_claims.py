@@ -19,6 +19,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from collapse_audit.probes.statistics.design import FloatArray
+from collapse_audit.probes.statistics.estimates import exponential
 from collapse_audit.probes.statistics.readings import LEVEL, Estimate, Gate, Z
 from collapse_audit.reports.document import Finding, Interval, Outcome
 from collapse_audit.verdicts.family import judge_family
@@ -110,7 +111,7 @@ def _over_seeds(group: Sequence[Finding], gate: Gate) -> Estimate | None:
     mean, error = float(theta.mean()), spread / math.sqrt(seeds)
     reach = float(stdtrit(seeds - 1, (1 + LEVEL) / 2)) * error
     damage = mean if gate.worse == "higher" else -mean
-    back = math.exp if log else float
+    back = exponential if log else float
     return Estimate(
         value=back(mean),
         low=back(mean - reach),
