@@ -58,7 +58,8 @@ class Schema:
     """A JSON Schema. Each of its parts has a ``description`` that completes "expected …".
 
     Documents are what TOML, JSON and Python give: a tuple is an array, a number is finite, 1.0 is no integer, nor is
-    what 64 bits do not hold, and the format ``date`` is a date without a time (of TOML: one without quotes), not a string.
+    what 64 bits do not hold, and the format ``date`` is a date without a time (of TOML: one without quotes), not a
+    string.
     """
 
     def __init__(self, schema: Callable[[], Mapping[str, Any]], *, whole: str) -> None:
