@@ -153,10 +153,11 @@ def prepare(
     if isinstance(generations, str):
         generation, generations = generations, None
     keep = keyword(select) if select is not None else lambda _: True
-    for each in probes:
+    given: list[Any] = list(probes)
+    for each in given:
         if not isinstance(each, Probe):
             raise UsageError(f"probes: {each!r}; allowed: what @probe makes (select= takes names of probes)")
-    known = (*all_probes(Path(file) for file in probe_files), *NUMERIC, *probes)
+    known = (*all_probes(Path(file) for file in probe_files), *NUMERIC, *given)
     source = _Source.of(path, before, after, generations)
     opened = source.open(Reading(), engine)
     config = load_config(
