@@ -29,6 +29,7 @@ from collapse_audit.reports.document import (
 )
 from collapse_audit.reports.plain import called
 
+_DIGITS = 20
 _LARGEST = 1 << 27
 """Bytes of a report: some 80,000 findings."""
 _TABLES = (
@@ -94,7 +95,9 @@ def parse(text: str, *, name: str = "report.json") -> AuditReport:
     A verdict that the findings contradict is refused, too: no renderer would notice.
     """
     try:
-        data = json.loads(text, parse_constant=_not_json, parse_float=_finite, object_pairs_hook=_distinct)
+        data = json.loads(
+            text, parse_constant=_not_json, parse_int=_whole, parse_float=_finite, object_pairs_hook=_distinct
+        )
         _validate(data, name)
     except RecursionError:
         _refuse(name, found="brackets nested too deeply", expected="strict JSON", slug="report-json")
@@ -208,8 +211,15 @@ def _not_json(constant: str) -> NoReturn:
 def _finite(literal: str) -> float:
     value = float(literal)
     if not math.isfinite(value):
-        raise ValueError(f"the number {literal}, which is too large for a float")
+        raise ValueError(f"the number {literal[:40]}, which is too large for a float")
     return value
+
+
+def _whole(digits: str) -> int:
+    # Every number of a report may become a float; seeds are the largest that are none, and have 64 bits.
+    if len(digits) > _DIGITS:
+        raise ValueError(f"a whole number of {len(digits.lstrip('-'))} digits, more than 64 bits hold")
+    return int(digits)
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
