@@ -206,8 +206,8 @@ def malform(folder: Path, seed: int) -> list[str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     kinds = sorted({path.name for path in files})
     names = []
-    for _ in range(draw.choice((1, 1, 1, 2))):
-        name = draw.choice(kinds)  # every kind of file equally often, however many there are of it
+    # Every kind of file equally often, however many there are of it, and no file twice: what is damaged does not unpack.
+    for name in draw.sample(kinds, draw.choice((1, 1, 1, 2))):
         path = draw.choice([path for path in files if path.name == name])
         data = path.read_bytes()
         packed = path.suffix == ".gz" and draw.random() < 0.5
