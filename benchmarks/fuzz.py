@@ -206,7 +206,7 @@ def malform(folder: Path, seed: int) -> list[str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     kinds = sorted({path.name for path in files})
     names = []
-    # Every kind of file equally often, however many there are of it, and no file twice: what is damaged does not unpack.
+    # Every kind of file equally often, however many there are of it; none twice, as what is damaged does not unpack.
     for name in draw.sample(kinds, draw.choice((1, 1, 1, 2))):
         path = draw.choice([path for path in files if path.name == name])
         data = path.read_bytes()
