@@ -54,7 +54,8 @@ def draws_for(size: int, config: AuditConfig, blocks: int) -> Draws:
     Raises UsageError where the user asks for more than memory holds.
     """
     check_room(config.permutations, blocks)
-    first = max(config.permutations, 20 * size)
+    # Twenty a finding, so that a shift within its margin may be told; of a very long lineage that is too much to ask.
+    first = min(max(config.permutations, 20 * size), FINER * config.permutations)
     needed = permutations_for(size, config.alpha, least=first, blocks=blocks)
     second = finer(needed, blocks)
     notes = []
@@ -64,7 +65,7 @@ def draws_for(size: int, config: AuditConfig, blocks: int) -> Draws:
             f"{needed:,} permutations that are drawn at most; audit fewer generations (--generation last), "
             "lower max_documents, or start a new history"
         )
-    if first > config.permutations:
+    if config.permutations < first == 20 * size:
         notes.append(f"{first:,} permutations were drawn, as {size} gating findings need")
     if needed > first:
         share = f"as {size} gating findings need at alpha = {config.alpha:.3g}"

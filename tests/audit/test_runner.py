@@ -245,13 +245,14 @@ def test_context_is_outside_the_family_and_the_verdict(tmp_path: Path) -> None:
         (25, 0.05, 999, 1000, 4000),  # 50 findings
         (60, 0.05, 999, 2400, 9600),
         (60, 0.01, 999, 2400, 48_000),  # 120 findings at .01: 12,000 are needed
+        (150, 0.05, 999, 3996, 24_000),  # 300 findings: 6,000 are needed, and four times 999 are drawn first at most
         (1, 0.05, 1999, 1999, 7996),
     ],
 )
 def test_permutations_are_enough_for_the_smallest_adjusted_p_value(
     two: Path, gates: int, alpha: float, permutations: int, first: int, second: int
 ) -> None:
-    """Twenty a finding first; where the verdict hangs on them four times what the smallest adjusted p needs."""
+    """Twenty a finding first, within bounds; where the verdict hangs on them four times what the smallest p needs."""
     seen: dict[bool, list[int]] = {True: [], False: []}
 
     def measure(pair: Pair, *, hangs: bool) -> list[Reading]:
@@ -263,7 +264,7 @@ def test_permutations_are_enough_for_the_smallest_adjusted_p_value(
     run(two, stub("bad", lambda pair: measure(pair, hangs=True), gates=gates), **settings)
     assert seen == {False: [first] * 2, True: [first] * 2 + [second] * 2}
     note = f"{first:,} permutations were drawn, as {2 * gates} gating findings need"
-    assert (note in report.notes) == (first > permutations)
+    assert (note in report.notes) == (first > permutations and first == 40 * gates)
 
 
 # ------------------------------------------------------------------------------------------------------- stopping
