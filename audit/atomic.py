@@ -28,7 +28,8 @@ _LONGEST_NAME = 255
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """A binary file that takes its name only when the block ends without an error; folders are made as needed.
 
-    An older file at ``path`` is as it was until then. Raises OSError where nothing can be written there.
+    An older file at ``path`` is as it was until then; a stream of the system's (/dev/stdout) is written to as it is.
+    Raises OSError where nothing can be written there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _takes_its_name(path) as file:
@@ -37,6 +38,10 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _takes_its_name(path: Path) -> Iterator[IO[bytes]]:
+    if _of_the_system(path):
+        with path.open("wb") as file:
+            yield file
+        return
     temporary = _beside(path)
     try:
         with temporary.open("xb") as file:
@@ -47,6 +52,12 @@ def _takes_its_name(path: Path) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()  # gone already, unless something failed
+
+
+def _of_the_system(path: Path) -> bool:
+    """Whether it is a stream or a device (/dev/stdout, /dev/fd/63), to be written to and never to be replaced."""
+    place = path.absolute().as_posix()
+    return place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/")
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def _run(argv: Sequence[str]) -> int:
         parser.print_help()
         return ExitCode.USAGE
     options = parser.parse_args(argv)
-    if len(options.lineages) in (1, 2) and not Path(options.lineages[0]).exists():
+    if len(options.lineages) in (1, 2) and not options.data and not Path(options.lineages[0]).exists():
         meant = difflib.get_close_matches(options.lineages[0], _COMMANDS, n=1, cutoff=0.7)
         if meant:
             raise UsageError(f"{options.lineages[0]}: no such file, folder or command; did you mean {meant[0]}?")

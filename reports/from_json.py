@@ -29,7 +29,7 @@ from collapse_audit.reports.document import (
 )
 from collapse_audit.reports.plain import called
 
-_DIGITS = 20
+_DIGITS = 308
 _LARGEST = 1 << 27
 """Bytes of a report: some 80,000 findings."""
 _TABLES = (
@@ -216,9 +216,9 @@ def _finite(literal: str) -> float:
 
 
 def _whole(digits: str) -> int:
-    # Every number of a report may become a float; seeds are the largest that are none, and have 64 bits.
+    # Every number of a report may become a float; how many documents would be needed has dozens of digits at times.
     if len(digits) > _DIGITS:
-        raise ValueError(f"a whole number of {len(digits.lstrip('-'))} digits, more than 64 bits hold")
+        raise ValueError(f"a whole number of {len(digits.lstrip('-'))} digits, which is too large for a float")
     return int(digits)
 
 

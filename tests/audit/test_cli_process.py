@@ -65,6 +65,20 @@ def test_a_full_disk_is_said_in_one_line(shelf: Path) -> None:
     assert done.stderr == "collapse-audit: error: cannot write to standard output: No space left on device\n"
 
 
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="no /dev/fd here")
+@pytest.mark.parametrize("place", ["/dev/stdout", "/dev/fd/1"])
+def test_a_stream_of_the_systems_is_written_to_and_not_replaced(place: str, shelf: Path, tmp_path: Path) -> None:
+    """Who may write to /dev (root, in an image) had a file there in place of the stream afterwards."""
+    before = os.lstat("/dev/stdout").st_ino
+    audit = command(shelf / "healthy", "--report", tmp_path / "out", "-q")
+    assert subprocess.run(audit, capture_output=True, check=False).returncode == 0
+    render = command("render", tmp_path / "out" / "report.json", "--md", place)
+    done = subprocess.run(render, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "report.md").read_text("utf-8").splitlines()[0] in done.stdout
+    assert os.lstat("/dev/stdout").st_ino == before
+
+
 def test_a_terminal_that_knows_no_cyrillic_gets_escapes(tmp_path: Path) -> None:
     root = lineage(
         tmp_path / "cyrillic",
