@@ -1,8 +1,8 @@
 """Which texts are copies of one another up to slots: templates whose names, places and objects change.
 
 Two texts are near-copies if most words of both stand in word pairs (neighbours, or with one word between) that the
-other holds too, and no run of words outside of them is longer than a slot. A shared prompt, opening or licence leaves a
-long run that is not shared, and is none.
+other holds too, no run of words outside of them is longer than a slot, and neither is more than eight times as long as
+the other. A shared prompt, opening or licence leaves a long run that is not shared, and is none.
 
 Looked for in both sides together, so relabelling them changes nothing, and in linear time: texts are put in the order
 of their letters, and only those that follow one another among the holders of a word pair are compared. A template's
@@ -31,6 +31,9 @@ SLOT = 6
 """Words of the longest run that may differ: longer ones are text of their own."""
 FEWEST = 12
 """Words that must stand in shared word pairs: a sentence of fewer is a phrase that people share too."""
+LONGER = 8
+"""Times as long as the other that a near-copy may be. Slots are short, so only what repeats itself is longer; and one
+text of megabytes beside hundreds of short ones would be compared with each of them."""
 _PORTION = 1 << 19
 """Words that are compared at a time."""
 _FIXED = 0.6
@@ -93,8 +96,10 @@ def template(tokens: Tokens, documents: IntArray, texts: IntArray) -> str | None
 def _near(tokens: Tokens) -> tuple[IntArray, IntArray]:
     """Near-copies among N different texts in the order of their letters, as edges enough to connect them."""
     left, other = followers(tokens)
-    near = np.zeros(left.size, dtype=np.bool_)
     lengths = tokens.lengths
+    shorter, longer = np.minimum(lengths[left], lengths[other]), np.maximum(lengths[left], lengths[other])
+    left, other = left[longer <= LONGER * shorter], other[longer <= LONGER * shorter]
+    near = np.zeros(left.size, dtype=np.bool_)
     for part in _portions(lengths[left] + lengths[other]):
         documents, place = np.unique(np.concatenate((left[part], other[part])), return_inverse=True)
         here, there = np.split(place, 2)

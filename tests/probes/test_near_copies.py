@@ -55,6 +55,17 @@ def near(one: list[str], other: list[str]) -> bool:
     return covered(one, other) and covered(other, one)
 
 
+def test_a_text_many_times_as_long_is_no_near_copy() -> None:
+    """Twenty words, and the same ones over and over: eight times are compared, nine times are not."""
+    once = texts(1, 5, length=20)[0]
+    others = texts(40, 6, length=20)
+    for times, alike in ((3, True), (8, True), (9, False)):
+        repeated = " ".join([once] * times)
+        assert near(once.split(), repeated.split())
+        kind = pair([once, *others[:20]], [repeated, *others[20:]]).near_copies[0]
+        assert (kind[0] == kind[21]) is np.bool_(alike)
+
+
 def components(rows: Sequence[str]) -> list[frozenset[int]]:
     """Texts joined by near copies, every pair looked at; or by being the same."""
     owner = list(range(len(rows)))
