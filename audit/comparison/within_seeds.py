@@ -20,7 +20,7 @@ from collapse_audit.comparison.prompts import DoubleDifference, double_differenc
 from collapse_audit.comparison.seeds import ONLY_SEED, Key, margin_on_scale
 from collapse_audit.comparison.tasks import LostMore, lost_more
 from collapse_audit.errors import UsageError
-from collapse_audit.lineages.measured.lm_eval_results import read_results
+from collapse_audit.lineages.checks.provenance import Provenance
 from collapse_audit.probes.models.task_results import Evaluated
 from collapse_audit.probes.prompts.quartet import Answers, Quartet, quartet
 from collapse_audit.probes.registry import compares_of
@@ -31,6 +31,7 @@ from collapse_audit.probes.types import Probe
 from collapse_audit.reports.document import AuditReport
 from collapse_audit.run.plan import Comparison
 from collapse_audit.run.reading import read_side
+from collapse_audit.run.seed_models import SeedModels
 from collapse_audit.run.seed_texts import Progress
 
 Planned = Mapping[tuple[str, int], Comparison]
@@ -165,7 +166,10 @@ class _Seed:
         probe = next((each for each in self.both[0].probes if "tasks" in each.needs), None)
         if probe is None:
             return
-        a, b = (self._evaluated(prepared, side) for prepared, side in zip(self.both, self.sides, strict=True))
+        a, b = (
+            SeedModels(prepared.plan, Provenance(prepared.lineage)).tasks(side)
+            for prepared, side in zip(self.both, self.sides, strict=True)
+        )
         if a in _NOTHING and b in _NOTHING:
             return
         draws = self._draws(*(side.current.corpus.digest for side in self.sides), "tasks")
@@ -175,11 +179,6 @@ class _Seed:
             return
         for measured in found:
             yield self._of_task(measured, probe)
-
-    @staticmethod
-    def _evaluated(prepared: Prepared, side: Comparison) -> Evaluated | None:
-        before, after = prepared.plan.writer(side, side.baseline.corpus), side.entry
-        return None if before is None or after is None else (read_results(before), read_results(after))
 
     def _of_task(self, measured: LostMore, probe: Probe) -> Contrast:
         gate = next(gate for gate in probe.gates if gate.statistic == measured.statistic)

@@ -63,9 +63,8 @@ def run(
     done = 0
     for seed in dict.fromkeys(comparison.seed for comparison in plan.comparisons):
         kind = SeedAudit if plan.data is None else DataAudit
-        comparisons = plan.of_seed(seed)
-        texts = SeedTexts(comparisons, config, cutter, plan, engine)
-        of_seed = kind(comparisons, texts, SeedModels(plan, provenance), today, embed)
+        texts = SeedTexts(plan.of_seed(seed), config, cutter, plan, engine)
+        of_seed = kind(texts, SeedModels(plan, provenance), today, embed)
         measured, size = of_seed.measure(progress, stop_at_first)
         for name, rows in _tables(texts, () if stop_at_first else probes):
             tables[name] += rows

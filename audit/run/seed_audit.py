@@ -32,13 +32,12 @@ class SeedAudit:
 
     def __init__(
         self,
-        comparisons: tuple[Comparison, ...],
         texts: SeedTexts,
         models: SeedModels,
         today: date,
         embed: Embed | None = None,
     ) -> None:
-        self.comparisons = comparisons
+        self.comparisons = texts.comparisons
         self.texts = texts
         self.models = models
         self.margins = SettledMargins(texts)

@@ -97,8 +97,8 @@ def _near(tokens: Tokens) -> tuple[IntArray, IntArray]:
     """Near-copies among N different texts in the order of their letters, as edges enough to connect them."""
     left, other = followers(tokens)
     lengths = tokens.lengths
-    shorter, longer = np.minimum(lengths[left], lengths[other]), np.maximum(lengths[left], lengths[other])
-    left, other = left[longer <= LONGER * shorter], other[longer <= LONGER * shorter]
+    comparable = np.maximum(lengths[left], lengths[other]) <= LONGER * np.minimum(lengths[left], lengths[other])
+    left, other = left[comparable], other[comparable]
     near = np.zeros(left.size, dtype=np.bool_)
     for part in _portions(lengths[left] + lengths[other]):
         documents, place = np.unique(np.concatenate((left[part], other[part])), return_inverse=True)

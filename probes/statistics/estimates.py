@@ -206,6 +206,11 @@ def studentised(ratios: FloatArray, errors: FloatArray, *, scale: Scale, paired:
         return np.asarray(np.nan_to_num(scaled, nan=0.0, posinf=np.inf, neginf=-np.inf), dtype=np.float64)
 
 
+def effective_size(weights: FloatArray) -> float:
+    """Units of equal weight that carry as much as these: (sum w)^2 / sum w^2 (Kish 1965, Survey Sampling, 11.7)."""
+    return float(weights.sum() ** 2 / np.square(weights).sum())
+
+
 def rule_of_three(design: Sized) -> float:
     """Standard error below which no difference of two shares is claimed: a share of 0 of n may still be 3/n."""
     return RULE_OF_THREE * math.sqrt(2) / (Z * max(design.units, 1))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from collapse_audit.probes.statistics.design import FloatArray, IntArray
+from collapse_audit.probes.statistics.estimates import effective_size
 
 _CUTS = 32
 """Equal parts of the known texts, and of the data, at whose ends distribution functions are compared."""
@@ -77,7 +78,7 @@ def worth(keys: IntArray) -> float:
     (1.0, 4.0)
     """
     counts = np.unique(keys, return_counts=True)[1].astype(np.float64)
-    return float(counts.sum() ** 2 / np.square(counts).sum()) if counts.size else 0.0
+    return effective_size(counts) if counts.size else 0.0
 
 
 def _cells(samples: tuple[FloatArray, FloatArray, FloatArray]) -> tuple[list[IntArray], IntArray]:

@@ -21,7 +21,7 @@ from scipy.special import ndtr, ndtri
 
 from collapse_audit.errors import ProbeError
 from collapse_audit.probes.statistics.design import MIN_UNITS, FloatArray, IntArray
-from collapse_audit.probes.statistics.estimates import needed, permutation_p
+from collapse_audit.probes.statistics.estimates import effective_size, needed, permutation_p
 from collapse_audit.probes.statistics.readings import RULE_OF_THREE, Z_POWER, Estimate, Worse, Z
 
 RESAMPLES = 1999
@@ -70,8 +70,8 @@ class Differences:
 
     @property
     def equal_units(self) -> float:
-        """Units of equal weight that carry as much as these: (sum w)^2 / sum w^2 (Kish 1965, Survey Sampling, 11.7)."""
-        return float(self.weight.sum() ** 2 / np.square(self.weight).sum()) * (1 + 1e-9)  # rounding aside
+        """Units of equal weight that carry as much as these."""
+        return effective_size(self.weight) * (1 + 1e-9)  # rounding aside
 
     @property
     def floor(self) -> float:
