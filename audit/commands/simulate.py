@@ -151,7 +151,8 @@ def _add_thyroid(kinds: Any) -> None:
     add = _kind(kinds, "thyroid", summary, "thyroid --background 12000 --gzip", source=False)
     add("--records", count, 7286, "reports, descriptions with their conclusions (default %(default)s)")
     add("--holdout", finite, 0.3, "share of them that nothing is to be trained on (default %(default)s)")
-    add("--background", _whole, 0, "texts more, unpaired, to pretrain on (default %(default)s)")
+    add("--background", _whole, 0, "texts of other reports, to pretrain on (default %(default)s)")
+    add("--whole", finite, 0.0, "share of these that are whole reports, not a part of one (default %(default)s)")
 
 
 def _add_thyroid_table(kinds: Any) -> None:

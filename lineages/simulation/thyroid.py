@@ -40,7 +40,8 @@ _README = f"""# Synthetic thyroid reports
 Made by `collapse-lineage simulate thyroid` (collapse-audit); `lineage.toml` has the command and the seed.
 
 * `reference`: records to train on. `reference.holdout`: more of the same that nothing is trained on.
-* `background`, where it was asked for: descriptions and conclusions that do not belong together, for pretraining.
+* `background`, where it was asked for: further texts for pretraining, each of a report of its own: its description
+  alone, its conclusion alone, or both (`part`).
 * `truth.json`: the exact probabilities by which all of them were drawn.
 
 `prompt` is the description (with the additional data, where there are any), `text` the conclusion. `categories` has the
@@ -49,14 +50,21 @@ description does.
 """
 
 
-def simulate_thyroid(output: Output, *, records: int = 7286, holdout: float = 0.3, background: int = 0) -> Path:
+def simulate_thyroid(
+    output: Output, *, records: int = 7286, holdout: float = 0.3, background: int = 0, whole: float = 0.0
+) -> Path:
     """Write a reference of reports, a share ``holdout`` of them held out, and what is true of them; no generation.
 
-    ``background``: so many texts more, descriptions and conclusions of different reports, to pretrain on.
+    ``background``: so many texts more, of other reports, to pretrain on. A share ``whole`` of them are whole reports,
+    from which a model can learn what a conclusion has to do with its description; the others are descriptions and
+    conclusions of different reports.
     """
-    if records < 1 or background < 0 or not 0 <= holdout < 1:
-        found = f"{records} records, {holdout:g} of them held out, {background} background texts"
-        raise UsageError(f"{found}; allowed: 1 record or more, a share of at least 0 and below 1, 0 texts or more")
+    if records < 1 or background < 0 or not 0 <= holdout < 1 or not 0 <= whole <= 1:
+        found = (
+            f"{records} records, {holdout:g} of them held out, {background} background texts, {whole:g} of them whole"
+        )
+        allowed = "1 record or more, a share of at least 0 and below 1, 0 texts or more, a share from 0 to 1"
+        raise UsageError(f"{found}; allowed: {allowed}")
     kept = round(records * (1 - holdout))
     if kept < 1:
         raise UsageError(f"{holdout:g} of {records} records held out leaves none; allowed is a smaller share")
@@ -67,14 +75,16 @@ def simulate_thyroid(output: Output, *, records: int = 7286, holdout: float = 0.
         draft.add_reference(written[:kept], written[kept:])
         if background:
             output.progress(f"{background} background texts")
-            write_corpus(draft.root / f"background{draft.suffix}", unpaired(background, output.rng(1)))
+            write_corpus(
+                draft.root / f"background{draft.suffix}", background_texts(background, output.rng(1), whole=whole)
+            )
         draft.add_json("truth.json", {"notice": NOTICE, **truth})
         _write_readme(draft)
         shown = ("labels", "unlabelled", "findings", "additional_missing", "expected_words")
         draft.finish(
             replace(output, description=f"{NOTICE} {output.description or ''}".strip()),
             kind="thyroid",
-            parameters={"records": records, "holdout": holdout, "background": background},
+            parameters={"records": records, "holdout": holdout, "background": background, "whole": whole},
             truth={name: truth[name] for name in shown},
             labels="eu-tirads",
         )
@@ -108,18 +118,22 @@ def reports(count: int, rng: np.random.Generator) -> Iterator[Record]:
         }
 
 
-def unpaired(count: int, rng: np.random.Generator) -> Iterator[Record]:
-    """So many texts, each of a report of its own: half of them descriptions, half conclusions, shuffled."""
+def background_texts(count: int, rng: np.random.Generator, *, whole: float = 0.0) -> Iterator[Record]:
+    """So many texts, each of a report of its own, shuffled: a share ``whole`` of them whole reports, of the others half
+    descriptions, half conclusions."""
     missing = _missing(count, rng)
-    is_description = rng.permutation(count) % 2 == 0
+    place = rng.permutation(count)
+    reports_from = count - round(count * whole)
     for number in range(count):
         case = draw_case(rng)
-        if is_description[number]:
+        part = "report" if place[number] >= reports_from else ("conclusion" if place[number] % 2 else "description")
+        written = []
+        if part != "conclusion":
             described = bool(rng.random() < law_of_cases()["described"])
-            text = write_description(case, rng, described=described, additional=not missing[number])
-        else:
-            text = write_conclusion(case, rng)
-        part = "description" if is_description[number] else "conclusion"
+            written.append(write_description(case, rng, described=described, additional=not missing[number]))
+        if part != "description":
+            written.append(write_conclusion(case, rng))
+        text = "\nЗаключение: ".join(written)
         yield {"id": f"synthetic-background-{number + 1:05d}", "text": text, "synthetic": True, "part": part}
 
 

@@ -118,7 +118,7 @@ def test_every_background_text_is_of_a_report_of_its_own(monkeypatch: pytest.Mon
         thyroid, "write_description", lambda case, rng, **how: described.append(case) or describe(case, rng, **how)
     )
     monkeypatch.setattr(thyroid, "write_conclusion", lambda case, rng: concluded.append(case) or conclude(case, rng))
-    texts = list(thyroid.unpaired(501, np.random.default_rng(2)))
+    texts = list(thyroid.background_texts(501, np.random.default_rng(2)))
     assert len(drawn) == len(texts) == 501
     assert not {id(case) for case in described} & {id(case) for case in concluded}
     assert len({id(case) for case in described + concluded}) == 501
@@ -126,6 +126,20 @@ def test_every_background_text_is_of_a_report_of_its_own(monkeypatch: pytest.Mon
     assert all(set(text) == {"id", "text", "synthetic", "part"} and text["synthetic"] for text in texts)
     order = [text["part"] for text in texts]
     assert 200 < sum(one != other for one, other in itertools.pairwise(order)) < 300  # shuffled: about 250
+
+
+def test_whole_reports_are_a_share_of_the_background_and_of_one_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases: list[Any] = []
+    draw = thyroid.draw_case
+    monkeypatch.setattr(thyroid, "draw_case", lambda rng: cases.append(draw(rng)) or cases[-1])
+    monkeypatch.setattr(thyroid, "write_description", lambda case, rng, **how: f"D{id(case)}")  # noqa: ARG005
+    monkeypatch.setattr(thyroid, "write_conclusion", lambda case, rng: f"C{id(case)}")  # noqa: ARG005
+    texts = list(thyroid.background_texts(400, np.random.default_rng(2), whole=0.75))
+    assert Counter(text["part"] for text in texts) == {"report": 300, "description": 50, "conclusion": 50}
+    written = {"report": "D{0}\nЗаключение: C{0}", "description": "D{0}", "conclusion": "C{0}"}
+    assert [text["text"] for text in texts] == [
+        written[text["part"]].format(id(case)) for text, case in zip(texts, cases, strict=True)
+    ]
 
 
 def test_background_texts_are_not_those_of_the_records(tmp_path: Path) -> None:
@@ -139,7 +153,15 @@ def test_background_texts_are_not_those_of_the_records(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"records": 0}, {"holdout": 1.0}, {"holdout": -0.1}, {"background": -1}, {"records": 1, "holdout": 0.9}],
+    [
+        {"records": 0},
+        {"holdout": 1.0},
+        {"holdout": -0.1},
+        {"background": -1},
+        {"whole": 1.1},
+        {"whole": -0.1},
+        {"records": 1, "holdout": 0.9},
+    ],
 )
 def test_senseless_sizes_are_refused(parameters: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="allowed"):
