@@ -133,7 +133,7 @@ def background_texts(count: int, rng: np.random.Generator, *, whole: float = 0.0
             written.append(write_description(case, rng, described=described, additional=not missing[number]))
         if part != "description":
             written.append(write_conclusion(case, rng))
-        text = "\nЗаключение: ".join(written)
+        text = "\nЗаключение:\n".join(written)
         yield {"id": f"synthetic-background-{number + 1:05d}", "text": text, "synthetic": True, "part": part}
 
 

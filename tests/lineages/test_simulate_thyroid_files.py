@@ -136,7 +136,7 @@ def test_whole_reports_are_a_share_of_the_background_and_of_one_case(monkeypatch
     monkeypatch.setattr(thyroid, "write_conclusion", lambda case, rng: f"C{id(case)}")  # noqa: ARG005
     texts = list(thyroid.background_texts(400, np.random.default_rng(2), whole=0.75))
     assert Counter(text["part"] for text in texts) == {"report": 300, "description": 50, "conclusion": 50}
-    written = {"report": "D{0}\nЗаключение: C{0}", "description": "D{0}", "conclusion": "C{0}"}
+    written = {"report": "D{0}\nЗаключение:\nC{0}", "description": "D{0}", "conclusion": "C{0}"}
     assert [text["text"] for text in texts] == [
         written[text["part"]].format(id(case)) for text, case in zip(texts, cases, strict=True)
     ]
