@@ -6,6 +6,7 @@ there and, of several, the least and the greatest.
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class Measured:
     """``truth.json``; empty where there is none."""
     human_text: Mapping[int, Mapping[str, Mapping[str, float]]]
     """Generation to seed to how well its model predicts people's held-out text (lm-eval); of those evaluated."""
+    cases: Mapping[str, Mapping[str, Any]]
+    """Prompt to the record of the held-out reference that it stands in, with all its keys."""
 
     def findings(self, generation: int, probe: str) -> list[Finding]:
         """What the probe measured in a generation after 0, against generation 0; one finding a seed and statistic."""
@@ -67,7 +70,14 @@ def measure(folder: Path) -> Measured:
         human=None if lineage.reference_holdout is None else _read(lineage.reference_holdout),
         truth=json.loads(truth.read_text("utf-8")) if truth.is_file() else {},
         human_text=predicted,
+        cases={} if lineage.reference_holdout is None else _cases(folder / lineage.reference_holdout.shown),
     )
+
+
+def _cases(path: Path) -> dict[str, Mapping[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        records = [json.loads(line) for line in file]
+    return {record["prompt"]: record for record in records if "prompt" in record}
 
 
 def _read(corpus: Corpus) -> Sample:

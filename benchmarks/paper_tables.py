@@ -28,6 +28,7 @@ from benchmarks.nature_tables import (
     tails_table,
 )
 from benchmarks.paper_measured import Measured, markdown, measure, people_of, rows_of, spread
+from benchmarks.thyroid_task import task_table
 from collapse_audit.atomic import atomic_file
 from collapse_audit.errors import UsageError
 from collapse_audit.lineages.simulation.thyroid_grammar import thyroid_grammar
@@ -234,6 +235,7 @@ def tables(thyroid: Sequence[Measured], opt: Sequence[Measured], smollm2: Sequen
         "kl": kl_table(thyroid),
         "unique": unique_table(thyroid),
         "categories": categories_table(thyroid),
+        "task": task_table(thyroid),
         "findings": findings_table(thyroid),
         "each-finding": each_finding_table(thyroid),
         "human-text": human_text_table([*opt, *smollm2]),

@@ -8,12 +8,12 @@ A GGUF file is converted once, into ``base/`` too; from then on it is a folder w
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,10 @@ from collapse_audit.lineages.files.paths import locate
 from collapse_audit.lineages.measured.hushed import hushed
 from collapse_audit.lineages.training import guards
 from collapse_audit.lineages.training.errors import TrainingError
-from collapse_audit.lineages.training.examples import Example, read_records, training_order
+from collapse_audit.lineages.training.examples import Example, IntArray, read_records, training_order
 from collapse_audit.lineages.training.gguf_base import open_gguf
 from collapse_audit.lineages.training.progress import Progress
-from collapse_audit.lineages.training.recipe import Base, Recipe
+from collapse_audit.lineages.training.recipe import Base, Pretraining, Recipe
 from collapse_audit.lineages.training.torch_setup import build_trainer, device, training_arguments
 
 FOLDER = "base"
@@ -231,10 +231,7 @@ def _about(folder: Path) -> Mapping[str, Any]:
 def _identity(root: Path, base: Base) -> str:
     """What decides a built-in base: its table in the recipe and the texts it is trained on."""
     assert base.pretrain is not None
-    what = dataclasses.asdict(base)
-    what["folder"] = None  # not where it lies
-    del what["gguf"]
-    return json_digest([what, pretraining_corpus(root, base).digest])
+    return json_digest([{**base.identity(), "folder": None}, pretraining_corpus(root, base).digest])
 
 
 def pretraining_corpus(root: Path, base: Base) -> Corpus:
@@ -265,15 +262,13 @@ def _pretrain(root: Path, folder: Path, recipe: Recipe, progress: Progress) -> N
     tokenizer = train_tokenizer(texts, base.vocabulary, recipe.text.context)
     torch.manual_seed(settings.seed)
     model = build(base, tokenizer, recipe.text.context)
-    stream = [token for text in tokenizer(texts)["input_ids"] for token in (0, *text, 1)]
-    size = settings.block
-    blocks = [Example(np.array(stream[at : at + size]), 1) for at in range(0, len(stream) - size + 1, size)]
-    rng = np.random.default_rng(settings.seed)
-    order = training_order([size] * len(blocks), settings.epochs, settings.batch_size, rng) if blocks else ()
+    tokens = [[0, *text, 1] for text in tokenizer(texts)["input_ids"]]
+    blocks = sequences(tokens, settings)
     if not blocks:
-        raise TrainingError(
-            f"{settings.texts} holds {len(stream)} tokens, not one block of {size}", slug="too-little-text"
-        )
+        message = f"{settings.texts} holds {sum(map(len, tokens))} tokens, not one block of {settings.block}"
+        raise TrainingError(message, slug="too-little-text")
+    lengths = [len(block) for block in blocks]
+    order = training_order(lengths, settings.epochs, settings.batch_size, np.random.default_rng(settings.seed))
 
     class Watch(TrainerCallback):  # type: ignore[misc]
         def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:  # noqa: ARG002
@@ -296,18 +291,31 @@ def _pretrain(root: Path, folder: Path, recipe: Recipe, progress: Progress) -> N
         )
         with hushed():
             trainer = build_trainer(
-                model, arguments, [blocks[i] for i in order], pad=tokenizer.pad_token_id, callback=Watch()
+                model, arguments, [Example(blocks[i], 1) for i in order], pad=tokenizer.pad_token_id, callback=Watch()
             )
             loss = float(trainer.train().training_loss)
         if not np.isfinite(loss):
             raise TrainingError(f"the base did not train: its loss is {loss}", slug="base-nan")
         about = {
             "about": "A tiny model trained from random weights on the recipe's corpus. Not a foundation model.",
-            "tokens": len(stream),
+            "tokens": sum(map(len, tokens)),
             "mean_loss": round(loss, 4),
             "recipe": _identity(root, base),
         }
         _save(model, tokenizer, temporary, about)
+
+
+def sequences(texts: Sequence[Sequence[int]], settings: Pretraining) -> list[IntArray]:
+    """What a step reads, each of ``settings.block`` tokens at most.
+
+    Packed: cut from all texts end to end; what is left of less than a block is left out. Else of one text each, cut
+    where it is longer; one token alone has nothing to be learned from.
+    """
+    size = settings.block
+    if settings.packed:
+        stream = np.fromiter(chain.from_iterable(texts), np.int64)
+        return [stream[at : at + size] for at in range(0, len(stream) - size + 1, size)]
+    return [np.array(text[at : at + size]) for text in texts for at in range(0, len(text) - 1, size)]
 
 
 def _save(model: Any, tokenizer: Any, folder: Path, about: Mapping[str, Any]) -> None:

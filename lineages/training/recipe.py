@@ -29,7 +29,9 @@ class Pretraining:
     learning_rate: float = 2e-3
     batch_size: int = 32
     block: int = 128
-    """Tokens of a training sequence."""
+    """Tokens of a training sequence, at most."""
+    packed: bool = True
+    """Sequences are cut from all texts end to end; else each text is a sequence, and nothing else stands before it."""
     seed: int = 0
 
 
@@ -53,6 +55,14 @@ class Base:
     """Tokens that a position attends to; Mistral only."""
     vocabulary: int = 2048
     pretrain: Pretraining | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the weights. Where a model lies does not: a folder and a GGUF file have digests of their own."""
+        table = dataclasses.asdict(self)
+        del table["folder"], table["gguf"]
+        if self.pretrain is not None and self.pretrain.packed:  # bases from before there was a choice are packed
+            del table["pretrain"]["packed"]
+        return table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,8 +172,7 @@ class Recipe:
         if self.training.examples is None:
             del table["training"]["examples"]
         del table["training"]["checkpoint_steps"]
-        for key in ("folder", "gguf"):  # where a model lies is not what it is: its weights have a digest of their own
-            del table["base"][key]
+        table["base"] = self.base.identity()
         return json_digest(table)
 
 

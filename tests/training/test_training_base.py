@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from toy_training import QUICK, Copy, edit, generations_of, read_toml, train, write_jsonl, write_toy
 
+from collapse_audit.lineages.training import base
+from collapse_audit.lineages.training.recipe import Base, Pretraining
 from collapse_audit.lineages.training.run import start_run
 
 for _name in ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "filelock"):
@@ -150,3 +152,23 @@ def test_a_new_lineage_writes_nothing_outside_its_folder(tmp_path: Path) -> None
     (tmp_path / "b" / "outside.jsonl").write_text("mine")
     train(root, more=("--out", str(tmp_path / "b" / "new"), "--seed", "7"))
     assert (tmp_path / "b" / "outside.jsonl").read_text() == "mine"
+
+
+def test_pretraining_reads_all_texts_end_to_end_or_each_by_itself() -> None:
+    texts = [[0, 5, 6, 7, 1], [0, 8, 1], [0, 9, 1]]
+    packed = base.sequences(texts, Pretraining(texts="x", block=4))
+    assert [block.tolist() for block in packed] == [[0, 5, 6, 7], [1, 0, 8, 1]]  # the last three are not a block
+    apart = base.sequences(texts, Pretraining(texts="x", block=4, packed=False))
+    assert [block.tolist() for block in apart] == [
+        [0, 5, 6, 7],
+        [0, 8, 1],
+        [0, 9, 1],
+    ]  # a last token alone has nothing to be learned from
+
+
+def test_a_base_that_is_packed_keeps_the_identity_that_it_had_before_there_was_a_choice() -> None:
+    made = Base(architecture="opt", folder="somewhere", pretrain=Pretraining(texts="x"))
+    assert "packed" not in made.identity()["pretrain"]
+    assert not {"folder", "gguf"} & set(made.identity())
+    apart = Base(architecture="opt", pretrain=Pretraining(texts="x", packed=False))
+    assert apart.identity()["pretrain"]["packed"] is False
