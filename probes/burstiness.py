@@ -12,7 +12,7 @@ from collapse_audit.probes.statistics.design import MIN_UNITS, FloatArray, IntAr
 from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
 from collapse_audit.probes.text.folding import visible
 from collapse_audit.probes.text.ngrams import portions
-from collapse_audit.probes.text.sentences import sentence_lengths
+from collapse_audit.probes.text.sentences import sentence_changes
 from collapse_audit.probes.text.tokens import WORDS, Tokens, folded_words
 from collapse_audit.probes.types import data_probe
 
@@ -80,7 +80,11 @@ def burstiness(data: TrainingData) -> Iterator[Reading]:
     Needs
         Text, and a reference (``--reference``).
     """
-    parts = [_changes(part) for generation in (False, True) for part in _slices(data.texts(generation))]
+    parts = [
+        sentence_changes(WORDS(visible(part)))
+        for generation in (False, True)
+        for part in _slices(data.texts(generation))
+    ]
     yield _ratio(data, "sentence-lengths", *(np.concatenate(each) for each in zip(*parts, strict=True)))
     yield _ratio(data, "words", *_returns(data))
 
@@ -89,17 +93,6 @@ def _slices(texts: pa.Array) -> Iterator[pa.Array]:
     """Texts one after the other, a bounded number at a time; at least one part."""
     for first in range(0, max(len(texts), 1), _AT_ONCE):
         yield texts.slice(first, _AT_ONCE)
-
-
-def _changes(texts: pa.Array) -> tuple[FloatArray, FloatArray]:
-    """Of each of D texts: the sum of the changes of ln(length) from sentence to sentence, and their number."""
-    lengths, document = sentence_lengths(WORDS(visible(texts)))
-    within = document[1:] == document[:-1]
-    change = np.abs(np.diff(np.log(lengths)))[within]
-    of = document[1:][within]
-    return np.bincount(of, change, len(texts)).astype(np.float64), np.bincount(of, minlength=len(texts)).astype(
-        np.float64
-    )
 
 
 def _returns(data: TrainingData) -> tuple[FloatArray, FloatArray]:

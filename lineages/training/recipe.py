@@ -110,6 +110,9 @@ class Selection:
     """Of texts that are equal to a reader, one is kept."""
     perplexity: tuple[float, float] = (0.0, 1.0)
     """Quantiles of the texts' likelihood under generation 0 between which a text is kept; the surest texts lie at 0."""
+    burstiness: tuple[float, float] = (0.0, 1.0)
+    """Quantiles of the change of length from sentence to sentence; the most even texts lie at 0. A text of one sentence
+    is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +172,8 @@ class Recipe:
             del table[key]
         if self.selection == Selection():  # lineages from before there was a choice chose this
             del table["selection"]
+        elif self.selection.burstiness == Selection().burstiness:
+            del table["selection"]["burstiness"]
         if self.training.examples is None:
             del table["training"]["examples"]
         del table["training"]["checkpoint_steps"]
@@ -293,9 +298,13 @@ def _training_sense(table: Mapping[str, Any]) -> Iterator[Complaint]:
     training, at = table.get("training", {}), ("recipe", "training")
     if "epochs" in training and "examples" in training:
         yield (*at, "examples"), "examples beside epochs", "one of them", "amount"
-    low, high = table.get("selection", {}).get("perplexity", (0, 1))
-    if low >= high:
-        yield ("recipe", "selection", "perplexity"), f"[{low}, {high}]", "the lower quantile first", "selection"
+    for key, (low, high) in _bands(table.get("selection", {})).items():
+        if low >= high:
+            yield ("recipe", "selection", key), f"[{low}, {high}]", "the lower quantile first", "selection"
+
+
+def _bands(selection: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: selection[key] for key in ("perplexity", "burstiness") if key in selection}
 
 
 def _decoding_sense(table: Mapping[str, Any]) -> Iterator[Complaint]:
@@ -334,8 +343,8 @@ def _build(table: Mapping[str, Any]) -> Recipe:
     if "lora" in parts and isinstance(parts["lora"].target_modules, list):
         parts["lora"] = dataclasses.replace(parts["lora"], target_modules=tuple(parts["lora"].target_modules))
     if "selection" in parts:
-        low, high = parts["selection"].perplexity
-        parts["selection"] = dataclasses.replace(parts["selection"], perplexity=(float(low), float(high)))
+        bands = {key: tuple(map(float, band)) for key, band in _bands(table["selection"]).items()}
+        parts["selection"] = dataclasses.replace(parts["selection"], **bands)
     if "seeds" in values:
         values["seeds"] = tuple(values["seeds"])
     return Recipe(base=Base(**base), **parts, **values)

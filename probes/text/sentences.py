@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow.compute as pc
 
-from collapse_audit.probes.statistics.design import IntArray
+from collapse_audit.probes.statistics.design import FloatArray, IntArray
 from collapse_audit.probes.text.tokens import Tokens
 
 _END = r"^[.!?\x{2026}\x{3002}\x{ff01}\x{ff1f}]"
@@ -39,3 +39,20 @@ def sentence_lengths(words: Tokens) -> tuple[IntArray, IntArray]:
     of = np.zeros(lengths.size, dtype=np.int64)
     of[sentence] = document
     return lengths[lengths > 0].astype(np.int64), of[lengths > 0]
+
+
+def sentence_changes(words: Tokens) -> tuple[FloatArray, FloatArray]:
+    """Of each of D documents, both of shape (D,): the sum of abs(ln(words of a sentence/words of the one before)) over
+    neighbours, and how many neighbours there are.
+
+    >>> import pyarrow as pa
+    >>> from collapse_audit.probes.text.tokens import WORDS
+    >>> change, neighbours = sentence_changes(WORDS(pa.array(["One. Two words. One.", "No end"])))
+    >>> change.round(3).tolist(), neighbours.tolist()
+    ([1.386, 0.0], [2.0, 0.0])
+    """
+    lengths, document = sentence_lengths(words)
+    within = document[1:] == document[:-1]
+    change, of = np.abs(np.diff(np.log(lengths)))[within], document[1:][within]
+    documents = words.lengths.size
+    return np.bincount(of, change, documents), np.bincount(of, minlength=documents).astype(np.float64)

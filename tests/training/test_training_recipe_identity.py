@@ -60,6 +60,7 @@ ANOTHER: dict[str, Any] = {
     "base__pretrain__learning_rate": 0.5,
     "base__pretrain__batch_size": 3,
     "base__pretrain__block": 33,
+    "base__pretrain__packed": False,
     "base__pretrain__seed": 1,
     "lora__r": 8,
     "lora__alpha": 8,
@@ -79,6 +80,7 @@ ANOTHER: dict[str, Any] = {
     "training__checkpoint_steps": 7,
     "selection__drop_duplicates": True,
     "selection__perplexity": [0.1, 0.9],
+    "selection__burstiness": [0.25, 1.0],
     "text__template": "{prompt}: ",
     "text__context": 99,
     "text__block": 8,
@@ -143,7 +145,14 @@ def test_the_identity_does_not_tell_three_from_three_point_zero() -> None:
 
 
 def test_lineages_from_before_there_was_a_selection_keep_their_identity() -> None:
-    # the digest that the committed manifest of mistral_recursive has held since it was made
-    manifest = tomllib.loads((LINEAGES / "mistral_recursive" / "lineage.toml").read_text("utf-8"))
+    # the digest that the committed manifest of opt_replace has held since it was made
+    manifest = tomllib.loads((LINEAGES / "opt_replace" / "lineage.toml").read_text("utf-8"))
     claimed = {entry["model"]["recipe"] for entry in manifest["generation"]}
-    assert claimed == {read_recipe(read_manifest(LINEAGES / "mistral_recursive" / "lineage.toml")).digest}
+    assert claimed == {read_recipe(read_manifest(LINEAGES / "opt_replace" / "lineage.toml")).digest}
+
+
+def test_a_selection_from_before_there_was_burstiness_keeps_its_identity() -> None:
+    table = dataclasses.asdict(recipe_of(selection={"perplexity": [0.1, 0.9]}))
+    assert table["selection"] == {"drop_duplicates": False, "perplexity": (0.1, 0.9), "burstiness": (0.0, 1.0)}
+    one, other = ({"selection": {"perplexity": [0.1, 0.9], **more}} for more in ({}, {"burstiness": [0.0, 1.0]}))
+    assert recipe_of(**one).digest == recipe_of(**other).digest != recipe_of().digest

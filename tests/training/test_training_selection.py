@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from collapse_audit.lineages.training import selection
 from collapse_audit.lineages.training.errors import TrainingError
 from collapse_audit.lineages.training.recipe import Selection
-from collapse_audit.lineages.training.selection import selected
+from collapse_audit.lineages.training.selection import burstiness, selected
 
 ALL = Selection()
 
@@ -65,3 +65,30 @@ def test_a_band_keeps_the_middle_of_the_order(nll: list[float], low: int, width:
     assert not ((values[~keep] > inside.min()) & (values[~keep] < inside.max())).any() if keep.any() else True
     # quantiles of n numbers: at least floor((n - 1) * (high - low)) of them lie between
     assert keep.sum() >= np.floor((len(nll) - 1) * (band[1] - band[0]) - 1e-9)
+
+
+EVEN, UNEVEN, WILD, ONE = "A b c. D e f. G h i.", "A b c d. E f.", "A. B c d e f g h i.", "A single sentence"
+
+
+def test_burstiness_is_the_mean_change_of_length_from_sentence_to_sentence() -> None:
+    found = burstiness([EVEN, UNEVEN, WILD, ONE, "A b. C d e f. G"])
+    assert found[:3] == pytest.approx([0.0, np.log(2), np.log(8)])
+    assert np.isnan(found[3])
+    assert found[4] == pytest.approx((np.log(2) + np.log(4)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("band", "kept"),
+    [
+        ((0.4, 1.0), [False, True, True, True]),  # of 0, ln 2 and ln 8 the quantile .4 lies above 0
+        ((0.0, 0.6), [True, True, False, True]),
+        ((0.0, 1.0), [True, True, True, True]),
+    ],
+)
+def test_a_band_of_burstiness_keeps_texts_of_one_sentence(band: tuple[float, float], kept: list[bool]) -> None:
+    texts = [EVEN, UNEVEN, WILD, ONE]
+    assert selected(texts, [None] * 4, Selection(burstiness=band)).tolist() == kept
+
+
+def test_where_no_text_has_two_sentences_a_band_of_burstiness_leaves_all() -> None:
+    assert selected([ONE, "Another"], [None, None], Selection(burstiness=(0.5, 1.0))).all()
