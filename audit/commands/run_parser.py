@@ -91,7 +91,7 @@ def _training_data(parser: Parser) -> None:
 def _how_to_read(parser: Parser) -> None:
     reads = parser.add_argument_group("how to read")
     fields = {"text": "what the model wrote", "prompt": "what it was given", "label": "its class", "group": "its unit"}
-    fields["numeric"] = "numbers in place of a text"
+    fields |= {"numeric": "numbers in place of a text", "embedding": "the text's sentence embedding"}
     for name, meaning in fields.items():
         text = f"the field that holds {meaning}, such as response.{name}; again: where the first is not there"
         reads.add_argument(f"--{name}", action="append", default=[], metavar="FIELD", help=text)

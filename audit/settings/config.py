@@ -72,7 +72,7 @@ class AuditConfig:
     """What is a document of a plain text file: ``lines`` (as is the empty string), ``paragraphs`` or ``files``."""
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Where records have their ``text``, ``prompt``, ``label`` and ``group``, or in place of a text their numbers,
-    ``numeric``: of several paths the first that is there."""
+    ``numeric``, and a text's ``embedding``: of several paths the first that is there."""
     gates: Mapping[tuple[str, str], GateSettings] = field(default_factory=dict)
     """Margins that are not the default, by (probe, statistic)."""
     disabled: frozenset[str] = frozenset()
@@ -160,6 +160,8 @@ class Settings(TypedDict, total=False):
     group: str | Sequence[str] | None
     numeric: str | Sequence[str] | None
     """The field that holds a number, or a list of numbers, in place of a text."""
+    embedding: str | Sequence[str] | None
+    """The field that holds the sentence embedding of the text, a list of numbers."""
 
 
 def load_config(

@@ -300,7 +300,7 @@ ALLOWED = ", ".join(SETTINGS + SWITCHES)
         ("two.kept.width=1", "probes.two.kept: unknown setting 'width'; allowed: margin, reason"),
         ("two.kept=1", "probes.two.kept = 1; allowed: a table"),
         ("fields.txet=a", "fields: unknown setting 'txet'; did you mean text?"),
-        ("fields=a", "fields = 'a'; allowed: a table with text, prompt, label, group, numeric"),
+        ("fields=a", "fields = 'a'; allowed: a table with text, prompt, label, group, numeric, embedding"),
         ("fields.text=[]", "fields.text = []; allowed: the path of a field, or a list of paths"),
         ("fields.text=['a', '']", "fields.text (entry 2) = ''; allowed: the path of a field"),
         ("fail_on_change=3", "fail_on_change = 3; allowed: true (all probes), false, or a list of names of probes"),
