@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeGuard
 
 from collapse_audit.reports._format import inert
 from collapse_audit.reports.document import AuditReport, Finding
@@ -47,7 +47,7 @@ def _drawable(histogram: Any) -> bool:
     return _numbers(histogram.get("cuts")) and all(_numbers(each) and len(each) == len(edges) - 1 for each in shares)
 
 
-def _numbers(values: Any) -> bool:
+def _numbers(values: Any) -> TypeGuard[Sequence[float]]:
     return isinstance(values, list | tuple) and all(isinstance(value, int | float) for value in values)
 
 
