@@ -195,6 +195,7 @@ def _common(options: Namespace) -> dict[str, Any]:
         "unit": options.unit,
         "evidence": options.evidence,
         "anytime": options.anytime,
+        "margins": options.margins,
     }
 
 

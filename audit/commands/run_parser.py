@@ -115,6 +115,11 @@ def _how_to_judge(parser: Parser) -> None:
         metavar="KEY=VALUE",
         help="one setting, such as token-divergence.margin=0.02",
     )
+    how.add_argument(
+        "--margins",
+        choices=("default", "auto"),
+        help="auto: margins that no setting names are settled on the baseline's own text, and any real change fails",
+    )
     how.add_argument("--seed", type=int, metavar="N", help="seed of every random draw (default 0)")
     how.add_argument(
         "--allow-inconclusive", action="store_true", default=None, help="exit 0 where the text cannot tell"

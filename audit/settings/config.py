@@ -44,6 +44,8 @@ class AuditConfig:
     """``words``, or ``hf:FILE``: a Hugging Face tokenizer.json."""
     embed: str = ""
     """A sentence-embedding model, for what texts mean: a folder, or an installed package that carries one."""
+    margins: Literal["default", "auto"] = "default"
+    """``auto``: every margin that no setting names is settled on the baseline's own text."""
     permutations: int = 999
     """At least; more are drawn where the family of tests needs them."""
     max_documents: int = 20_000
@@ -141,6 +143,7 @@ class Settings(TypedDict, total=False):
     labels: str | None
     tokens: str | None
     embed: str | None
+    margins: str | None
     permutations: int | None
     max_documents: int | None
     evidence: Evidence | None
@@ -198,6 +201,7 @@ def load_config(
         problems.extend(merged.add(origin, table))
     if problems:
         raise UsageError("\n".join(problems), slug="config")
+    merged.settle_margins()
     return AuditConfig(
         **merged.plain,
         fields=merged.fields,

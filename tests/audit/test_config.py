@@ -144,6 +144,7 @@ DECIDES = (
     'history = "history.jsonl"',
     'phrases = "ours.txt"',
     'embed = "model"',
+    'margins = "auto"',
     "[probes.one]\nmargin = 0.9",
     "[probes.one]\nenabled = false",
     '[[waivers]]\nprobe = "one"',
@@ -246,7 +247,18 @@ def test_every_built_in_margin_is_echoed_with_its_reason() -> None:
     assert all(entry["reason"] and entry["unit"] and entry["origin"] == "default" for entry in echoed.values())
 
 
-SETTINGS = ("alpha", "baseline", "labels", "tokens", "embed", "permutations", "max_documents", "unit", "evidence")
+SETTINGS = (
+    "alpha",
+    "baseline",
+    "labels",
+    "tokens",
+    "embed",
+    "margins",
+    "permutations",
+    "max_documents",
+    "unit",
+    "evidence",
+)
 SWITCHES = (
     "independent",
     "allow_inconclusive",
