@@ -184,6 +184,7 @@ def _common(options: Namespace) -> dict[str, Any]:
         "label": options.label,
         "group": options.group,
         "numeric": options.numeric,
+        "embedding": options.embedding,
         "documents": options.documents,
         "config_file": options.config,
         "sets": options.sets,
@@ -194,6 +195,7 @@ def _common(options: Namespace) -> dict[str, Any]:
         "unit": options.unit,
         "evidence": options.evidence,
         "anytime": options.anytime,
+        "margins": options.margins,
     }
 
 

@@ -77,8 +77,8 @@ def mode_coverage(pair: Pair) -> Iterator[Reading]:
 
     What it measures
         The share of every kind of text (a language, a subject, a register), before and after. Kinds are found in both
-        sides together, by the words of the texts alone, from 8 groups to 40 as there are more texts, and what
-        neighbouring groups are together.
+        sides together, by the words of the texts alone, or by their embeddings where the records of both sides bring
+        these, from 8 groups to 40 as there are more texts, and what neighbouring groups are together.
 
     Formula and unit
         kinds-kept: retained share (x/n of the generation)/(x/n of the baseline) of the kind that stands worst, with
@@ -95,11 +95,13 @@ def mode_coverage(pair: Pair) -> Iterator[Reading]:
         A kind that comes anew is no damage. Where kinds that were hardly there before hold a fifth of what went, or
         more, another subject may have taken its place: then a kind that is gone is ``changed`` and no collapse by
         itself. Growth alone is no loss either, only ``changed``: what it displaces is told by kinds-kept. Kinds are
-        told by words: two sources that write alike are one kind, and what they lose is seen late. A kind of fewer than
+        told by words: two sources that write alike are one kind, and what they lose is seen late. Embeddings tell what
+        their model tells apart. A kind of fewer than
         60 texts on both sides together is part of a larger one.
 
     Needs
-        Text. With groups, prompts or runs, whoever holds a text of a kind counts once.
+        Text, and where there is one the field ``embedding``. With groups, prompts or runs, whoever holds a text of a
+        kind counts once.
     """
     table = _table(pair)
     if not table:
@@ -156,7 +158,7 @@ def _kept(pair: Pair, table: Sequence[_Kind]) -> Reading:
         value=worst.retained,
         low=low,
         high=worst.bounds[1],
-        method="exact conditional (Clopper-Pearson); the lower bound is the least of all kinds",
+        method=f"exact conditional (Clopper-Pearson); the lower bound is the least of all kinds{_by(pair)}",
         p_value=min(1.0, len(table) * p_value),
         n_baseline=worst.n_baseline,
         n_generation=worst.n_generation,
@@ -185,7 +187,7 @@ def _dominance(pair: Pair, table: Sequence[_Kind]) -> Reading:
         value=value,
         low=min(low, value),
         high=max(high, value),
-        method="exact conditional (Clopper-Pearson), of the kind that grew most",
+        method=f"exact conditional (Clopper-Pearson), of the kind that grew most{_by(pair)}",
         p_value=min(1.0, len(wide) * most.grown.p_value),
         n_baseline=most.kept.n_baseline,
         n_generation=most.kept.n_generation,
@@ -193,6 +195,10 @@ def _dominance(pair: Pair, table: Sequence[_Kind]) -> Reading:
         raw={"kinds": len(wide)},
         evidence=_evidence(pair, table, [most.kept]),
     )
+
+
+def _by(pair: Pair) -> str:
+    return "" if isinstance(pair.embedded, NotMeasured) else "; kinds of embeddings"
 
 
 def _replaced(gone: float, came: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from collapse_audit.probes.statistics.estimates import (
     ratio_of_sums,
     studentised_changes,
 )
+from collapse_audit.probes.statistics.histogram import edges, shares
 from collapse_audit.probes.statistics.ranks import weights_of_highest
 from collapse_audit.probes.statistics.readings import Gate, NotMeasured, Reading
 from collapse_audit.probes.text.ngrams import take
@@ -165,6 +167,18 @@ class _Compared:
             for which, on in (("baseline", ~side), ("generation", side))
         }
 
+    def histogram(self) -> dict[str, Any]:
+        """Surprise of both sides' texts in common bins, and the baseline's 25% and 90% quantile."""
+        side = self.design.side[self.block]
+        baseline, generation = self.x[~side], self.x[side]
+        bins = edges(baseline, self.x)
+        return {
+            "edges": bins.tolist(),
+            "cuts": np.quantile(baseline, [0.25, 0.90]).tolist(),
+            "baseline": shares(baseline, bins),
+            "generation": shares(generation, bins),
+        }
+
 
 def _held_out(pair: Pair, texts: _Texts, whole: Design) -> _Compared:
     """Half of the baseline counts words; the other half and the generation alone are compared and relabelled."""
@@ -206,7 +220,7 @@ def _change(pair: Pair, gate: Gate, crossed: _Compared, apart: _Compared, place:
         share=True,  # where nothing varies, the interval is what as many texts may hide
         statistic=gate.statistic,
         can_fail=why is None,
-        raw=crossed.shares(),
+        raw=crossed.shares() | ({"surprise": crossed.histogram()} if place == 0 else {}),
         notes=() if why is None else ("one-sided",),
         explanation="" if why is None else f"may pass but not fail, because {why}; {CURE}",
     )

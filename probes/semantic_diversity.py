@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from collapse_audit.probes.pairs.pair import NO_MODEL, Embed, Pair
+from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import Design, FloatArray, thinned
 from collapse_audit.probes.statistics.estimates import estimate, jackknife, permutation_p
 from collapse_audit.probes.statistics.readings import Estimate, Gate, Kind, NotMeasured, Reading, Z
@@ -76,8 +75,9 @@ def semantic_diversity(pair: Pair) -> Iterator[Reading]:
     """Do texts still mean as many different things?
 
     What it measures
-        How far texts lie apart in meaning, by a sentence-embedding model of yours (``--embed MODEL``): cosines of their
-        embeddings. Of each side at most 2,000 texts are embedded, drawn at random.
+        How far texts lie apart in meaning: cosines of their sentence embeddings. These are what the records bring, or,
+        where you name one, what a model of yours makes of the texts (``--embed MODEL``). Of each side at most 2,000
+        texts are looked at, drawn at random.
 
     Formula and unit
         Over all pairs of texts of two different units of one side, with c the cosine of their embeddings: mean-distance
@@ -93,19 +93,18 @@ def semantic_diversity(pair: Pair) -> Iterator[Reading]:
         It sees what the embedding model sees: its language, and the first few hundred tokens of a text. Another subject
         may be narrower, and nothing is lost: where the generation's texts lie more than .05 farther (in cosine) from
         their nearest text of the baseline than the baseline's texts do from theirs, less variety is ``changed`` and no
-        collapse by itself. Take one model for all audits that are compared.
+        collapse by itself. Take one model for both sides, and for all audits that are compared: embeddings of another
+        one differ like those of another subject. Those of the records are of what their maker embedded, prompts and
+        all.
 
     Needs
-        Text, and a local sentence-embedding model: ``pip install "collapse-audit[embed]"`` and ``--embed FOLDER``.
+        Text, and ``embedding`` (a list of numbers, of one length) in every record of both sides, or a local
+        sentence-embedding model: ``pip install "collapse-audit[embed]"`` and ``--embed FOLDER``.
     """
-    few = min(np.bincount(pair.design.side, minlength=2)) < _LEAST
-    if pair.embed is None or few:
-        reason = (
-            NO_MODEL if pair.embed is None else f"fewer than {_LEAST} texts a side that are independent of each other"
-        )
-        yield from (NotMeasured(statistic=gate.statistic, reason=reason) for gate in semantic_diversity.gates)
+    compared = _compared(pair)
+    if isinstance(compared, NotMeasured):
+        yield from (dataclasses.replace(compared, statistic=gate.statistic) for gate in semantic_diversity.gates)
         return
-    compared = _compared(pair, pair.embed)
     kind: Kind | None = "move" if compared.beyond > _ELSEWHERE else None
     apart = compared.means(lambda cosine: 1 - cosine)
     if apart.within[0, 0] > _NOTHING:
@@ -159,12 +158,15 @@ class _Compared:
         return _means(sums, np.diff(starts, append=self.design.block.size).astype(np.float64), self.drawn)
 
 
-def _compared(pair: Pair, embed: Embed) -> _Compared:
+def _compared(pair: Pair) -> _Compared | NotMeasured:
+    if min(np.bincount(pair.design.side, minlength=2)) < _LEAST:
+        return NotMeasured(reason=f"fewer than {_LEAST} texts a side that are independent of each other")
     design = thinned(pair.design, _TEXTS, pair.stream("semantic-diversity texts"))
     order = np.argsort(design.block, kind="stable")
     design = dataclasses.replace(design, kept=design.kept[order], block=design.block[order])
-    texts = pa.concat_arrays([side.texts.cast(pa.large_string()) for side in (pair.baseline, pair.generation)])
-    embeddings = embed(texts.take(pa.array(design.kept))).astype(np.float64)
+    embeddings = pair.meanings(design.kept)
+    if isinstance(embeddings, NotMeasured):
+        return embeddings
     drawn = design.relabellings(pair.permutations, pair.stream("semantic-diversity"))
     return _Compared(design=design, drawn=drawn, cosines=np.clip(embeddings @ embeddings.T, -1, 1))
 

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from collapse_audit.reports._format import degenerate, inert, shown, title
 from collapse_audit.reports._margins import worst_first
-from collapse_audit.reports.document import UNIT_NOTE, AuditReport, Finding, Outcome, Verdict, counted, worst
+from collapse_audit.reports.document import (
+    FINER_NOTE,
+    UNIT_NOTE,
+    AuditReport,
+    Finding,
+    Outcome,
+    Verdict,
+    counted,
+    worst,
+)
 from collapse_audit.reports.plain import judged
 
 VERDICTS = {
@@ -34,7 +43,7 @@ _DECISIVE = {
 }
 _REASONS = 3
 """Sentences that say why."""
-_FIRST = ("warning: ",)
+_FIRST = ("warning: ", FINER_NOTE)
 """How notes begin that belong to the first lines."""
 _LONGEST = 400
 _PROBLEMS = (Outcome.FAIL, Outcome.ERROR, Outcome.CHANGED, Outcome.INCONCLUSIVE)

@@ -48,6 +48,7 @@ class Stage(StrEnum):
     UNDETERMINED = "undetermined"
 
 
+FINER_NOTE = "--margins auto: "
 UNIT_NOTE = "unit: "
 """How a note begins that says what was resampled in place of documents because the files showed it."""
 

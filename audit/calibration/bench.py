@@ -333,6 +333,7 @@ def taken(sample: Sample, rows: IntArray, *, keys: IntArray | None = None) -> Sa
         groups=None if sample.groups is None else sample.groups.take(key_index),
         nll=None if sample.nll is None else sample.nll[rows],
         n_tokens=None if sample.n_tokens is None else sample.n_tokens[rows],
+        embeddings=None if sample.embeddings is None else sample.embeddings[rows],
         scores={name: values[rows] for name, values in sample.scores.items()},
     )
     vars(drawn)["loops"] = sample.loops[rows]  # a property of each text: not looked for again in every trial

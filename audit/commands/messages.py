@@ -167,6 +167,18 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "a record holds more or fewer numbers than the first one",
             "write equally many numbers in every record of a file",
         ),
+        "bad-embedding": (
+            "an `embedding` is no list of finite numbers, or one record of several texts has no embedding of each",
+            "correct it, rename the field if it means something else, or name another field: `--embedding FIELD`",
+        ),
+        "embedding-size": (
+            "the embeddings of two records have different lengths",
+            "embed all texts by one model",
+        ),
+        "embedding-incomplete": (
+            "some records hold an `embedding` and some do not",
+            "embed all texts of the corpus, or take the field out",
+        ),
         "numeric-mixed": ("some records hold texts and some hold numbers", "put them into files of their own"),
         "bad-n_tokens": ("`n_tokens` is no whole number, 0 or more", "correct it, or leave it out"),
         "bad-split": ("a `split` is neither train nor holdout", "rename the field if it means something else"),

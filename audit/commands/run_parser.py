@@ -91,7 +91,7 @@ def _training_data(parser: Parser) -> None:
 def _how_to_read(parser: Parser) -> None:
     reads = parser.add_argument_group("how to read")
     fields = {"text": "what the model wrote", "prompt": "what it was given", "label": "its class", "group": "its unit"}
-    fields["numeric"] = "numbers in place of a text"
+    fields |= {"numeric": "numbers in place of a text", "embedding": "the text's sentence embedding"}
     for name, meaning in fields.items():
         text = f"the field that holds {meaning}, such as response.{name}; again: where the first is not there"
         reads.add_argument(f"--{name}", action="append", default=[], metavar="FIELD", help=text)
@@ -114,6 +114,11 @@ def _how_to_judge(parser: Parser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="one setting, such as token-divergence.margin=0.02",
+    )
+    how.add_argument(
+        "--margins",
+        choices=("default", "auto"),
+        help="auto: margins that no setting names are settled on the baseline's own text, and any real change fails",
     )
     how.add_argument("--seed", type=int, metavar="N", help="seed of every random draw (default 0)")
     how.add_argument(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from collapse_audit.lineages.disk.pack import is_pack
 from collapse_audit.lineages.files.urls import redacted
 from collapse_audit.probes.statistics.readings import Gate
 from collapse_audit.probes.types import Probe
@@ -16,6 +17,7 @@ from collapse_audit.reports.plain import plain
 from collapse_audit.run.along import followed_gates
 from collapse_audit.run.overview.baselines import with_losses
 from collapse_audit.run.overview.changed import moved
+from collapse_audit.run.overview.finer import finer
 from collapse_audit.run.overview.forgetting import forgotten
 from collapse_audit.run.overview.label_survival import survival
 from collapse_audit.run.overview.recipe_claims import recipe_claims
@@ -54,6 +56,8 @@ def assembled(
         findings, allow_inconclusive=config.allow_inconclusive, fail_on_change=config.fail_on_change
     )
     code = ExitCode(number)
+    texts_here = plan.data is None and not any(is_pack(each.baseline.corpus.path) for each in plan.comparisons)
+    finer_ones = finer(findings, config, gate_of) if texts_here else []
     lineage = plan.lineage
     tables_shown = {**tables, "baselines": with_losses(tables["baselines"], findings)}
     from_texts: dict[str, Any] = {name: tuple(plain(rows, name)) for name, rows in tables_shown.items()}
@@ -83,7 +87,9 @@ def assembled(
         **from_texts,
         summary=_summary(findings, verdict, code),
         findings=tuple(findings),
-        notes=tuple(dict.fromkeys([*forgotten(findings, gate_of), *moved(findings, gate_of), *notes, *log_notes])),
+        notes=tuple(
+            dict.fromkeys([*forgotten(findings, gate_of), *moved(findings, gate_of), *finer_ones, *notes, *log_notes])
+        ),
         environment=_environment(),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from collapse_audit.probes.pairs.pair import NO_MODEL
 from collapse_audit.probes.statistics.readings import NotMeasured
 from collapse_audit.probes.text.labels import LabelRule
 from collapse_audit.probes.text.sample import Sample
@@ -23,6 +24,12 @@ def not_carried(probe: Probe, baseline: Sample, current: Sample, rule: LabelRule
     if "nll" in probe.needs:
         return _absent("nll", [sample.nll is not None for sample in sides])
     return None
+
+
+def no_embeddings(baseline: Sample, current: Sample) -> NotMeasured | None:
+    """What the records of the two sides lack where no model was named."""
+    there = [sample.embeddings is not None for sample in (baseline, current)]
+    return _absent("embedding", there) if any(there) else NotMeasured(reason=NO_MODEL)
 
 
 def _no_labels(baseline: Sample, current: Sample, rule: LabelRule | None) -> NotMeasured | None:
@@ -45,6 +52,6 @@ def _absent(what: str, there: Sequence[bool]) -> NotMeasured | None:
         return NotMeasured(reason=f"the records carry no {what}")
     side = "baseline" if there[1] else "generation"
     return NotMeasured(
-        reason=f"the records of the {side} carry no {what}, and the other side's do: score or label both, or neither",
+        reason=f"the records of the {side} carry no {what}, and the other side's do: give it to both, or to neither",
         neutral=False,
     )

@@ -10,7 +10,7 @@ from collapse_audit.probes.models.contexts import not_asked
 from collapse_audit.probes.models.model_facts import Fact
 from collapse_audit.probes.models.task_results import not_evaluated
 from collapse_audit.probes.packs.packed_pair import PackedPair, PackedSample
-from collapse_audit.probes.pairs.pair import NO_MODEL, Embed, Pair
+from collapse_audit.probes.pairs.pair import Embed, Pair
 from collapse_audit.probes.statistics.design import Units
 from collapse_audit.probes.statistics.readings import NotMeasured
 from collapse_audit.probes.text.sample import Sample
@@ -18,7 +18,7 @@ from collapse_audit.probes.types import Need, Probe
 from collapse_audit.reports.document import UNIT_NOTE
 from collapse_audit.run.judge import Measured, fails
 from collapse_audit.run.measure import measured_by
-from collapse_audit.run.not_carried import not_carried
+from collapse_audit.run.not_carried import no_embeddings, not_carried
 from collapse_audit.run.plan import Comparison
 from collapse_audit.run.second_look import draws_for, looked_at_again
 from collapse_audit.run.seed_models import SeedModels
@@ -71,11 +71,12 @@ class SeedAudit:
 
     def _missing(self, probe: Probe, comparison: Comparison) -> NotMeasured | None:
         """What input of the probe is not there. What only one side has is no absence: it leaves the finding open."""
-        missing = not_carried(probe, *self.texts.compared(comparison), self.texts.rule)
+        samples = self.texts.compared(comparison)
+        missing = not_carried(probe, *samples, self.texts.rule)
         if missing is not None:
             return missing
         if "embeddings" in probe.needs and self.embed is None:
-            return NotMeasured(reason=NO_MODEL)
+            return no_embeddings(*samples)
         if "contexts" in probe.needs:
             return not_asked(self.models.contexts(comparison))
         if "tasks" in probe.needs:

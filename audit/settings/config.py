@@ -44,6 +44,8 @@ class AuditConfig:
     """``words``, or ``hf:FILE``: a Hugging Face tokenizer.json."""
     embed: str = ""
     """A sentence-embedding model, for what texts mean: a folder, or an installed package that carries one."""
+    margins: Literal["default", "auto"] = "default"
+    """``auto``: every margin that no setting names is settled on the baseline's own text."""
     permutations: int = 999
     """At least; more are drawn where the family of tests needs them."""
     max_documents: int = 20_000
@@ -72,7 +74,7 @@ class AuditConfig:
     """What is a document of a plain text file: ``lines`` (as is the empty string), ``paragraphs`` or ``files``."""
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Where records have their ``text``, ``prompt``, ``label`` and ``group``, or in place of a text their numbers,
-    ``numeric``: of several paths the first that is there."""
+    ``numeric``, and a text's ``embedding``: of several paths the first that is there."""
     gates: Mapping[tuple[str, str], GateSettings] = field(default_factory=dict)
     """Margins that are not the default, by (probe, statistic)."""
     disabled: frozenset[str] = frozenset()
@@ -141,6 +143,7 @@ class Settings(TypedDict, total=False):
     labels: str | None
     tokens: str | None
     embed: str | None
+    margins: str | None
     permutations: int | None
     max_documents: int | None
     evidence: Evidence | None
@@ -160,6 +163,8 @@ class Settings(TypedDict, total=False):
     group: str | Sequence[str] | None
     numeric: str | Sequence[str] | None
     """The field that holds a number, or a list of numbers, in place of a text."""
+    embedding: str | Sequence[str] | None
+    """The field that holds the sentence embedding of the text, a list of numbers."""
 
 
 def load_config(
@@ -196,6 +201,7 @@ def load_config(
         problems.extend(merged.add(origin, table))
     if problems:
         raise UsageError("\n".join(problems), slug="config")
+    merged.settle_margins()
     return AuditConfig(
         **merged.plain,
         fields=merged.fields,

@@ -52,6 +52,15 @@ class Merged:
             problems += [self._in_words(misfit, origin) for misfit in wrong] or self._adopt(origin, key, value)
         return problems
 
+    def settle_margins(self) -> None:
+        """Under ``margins = "auto"`` every margin that a text can settle and nobody has named is automatic."""
+        if self.plain.get("margins") != AUTO:
+            return
+        for probe in self.probes.values():
+            for gate in probe.gates:
+                if gate.may_be_automatic and (probe.name, gate.statistic) not in self.gates:
+                    self._gate('margins = "auto"', probe, gate, {"margin": AUTO})
+
     def _in_words(self, misfit: Misfit, origin: str) -> str:
         if misfit.kind == "unknown" and misfit.path[:-1] == ("probes",):
             return _no_probe(origin, str(misfit.path[-1]), self.probes)

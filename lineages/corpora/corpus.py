@@ -42,6 +42,8 @@ class Told:
     """None: they have the plain form."""
     width: int | None = None
     """How many numbers a record holds in place of a text: 0 of texts; None where the first record does not tell."""
+    embedding: int | None = None
+    """How many numbers the embedding of a text has: 0 where there is none; None where that is not known."""
 
     @classmethod
     def of(cls, block: Block, reading: Reading) -> Told:
@@ -49,7 +51,7 @@ class Told:
         how = extraction(block.records, reading)
         plain = block if how is None else how.apply(block)
         first = next((record for record in plain.records if isinstance(record, dict)), None)
-        return cls(how, None if first is None else width(first))
+        return cls(how) if first is None else cls(how, width(first), dimensions(first))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,7 @@ class Corpus:
             ids.add(block)
             if ids.records > limits().records:
                 raise InputError([self._problem(too_much("more records", "records"))])
-            batch = self._batch(block, problems, None if told is None else told.width)
+            batch = self._batch(block, problems, told)
             if batch is not None and batch.num_rows:
                 yield batch
             if len(problems) > _MOST_PROBLEMS:
@@ -193,9 +195,9 @@ class Corpus:
                     return
             yield (block if how is None or how.extraction is None else how.extraction.apply(block)), how
 
-    def _batch(self, block: Block, problems: ProblemList, numbers: int | None) -> pa.RecordBatch | None:
-        """This corpus' part of the block as columns, or None after adding what is wrong with it (or was before).
-        ``numbers``: as many stand in every record (0: texts; None: that is not known)."""
+    def _batch(self, block: Block, problems: ProblemList, told: Told | None) -> pa.RecordBatch | None:
+        """This corpus' part of the block as columns, or None after adding what is wrong with it (or was before)."""
+        numbers, embedding = (None, None) if told is None else (told.width, told.embedding)
         classes = None if self.classes is None else frozenset(self.classes)
         try:
             batch = to_batch(block.records, classes=classes)
@@ -204,6 +206,8 @@ class Corpus:
         self._check_split(block, problems)
         if numbers is not None and (numbers or len(problems) or batch["numeric"].null_count < len(batch)):
             self._check_width(block, problems, numbers)
+        if embedding is not None and (len(problems) or not all_of(batch["embedding"], embedding)):
+            self._check_embeddings(block, problems, embedding)
         if len(problems):
             return None
         if self.split is not None:
@@ -245,6 +249,19 @@ class Corpus:
                 found = "numbers in a file of texts" if here else "a text in a file of numbers"
                 problems.add(found, "texts in all records, or numbers in all", "numeric-mixed", **place)
 
+    def _check_embeddings(self, block: Block, problems: ProblemList, size: int) -> None:
+        """An embedding of one length in every record, or in none."""
+        for file, line, record in block.places():
+            if not isinstance(record, dict) or (here := dimensions(record)) is None or here == size:
+                continue
+            if here and size:
+                found, expected = f"an embedding of {here:,} numbers", f"{size:,}, as in the first record"
+            else:
+                found = "a record with an embedding" if here else "a record without an embedding"
+                expected = "an embedding in every record of the corpus, or in none"
+            slug = "embedding-size" if here and size else "embedding-incomplete"
+            problems.add(found, expected, slug, line=line, where=self.place(file))
+
     def place(self, file: str | None) -> str | None:
         """A file of a corpus that has several, as messages name it."""
         if file is None or self.files is None:
@@ -270,6 +287,19 @@ def width(record: Mapping[str, Any]) -> int:
     if not is_numeric(record):
         return 0
     return len(record["numeric"]) if isinstance(record["numeric"], list) else 1
+
+
+def dimensions(record: Mapping[str, Any]) -> int | None:
+    """How many numbers stand in a record's embedding, 0 where it has none; None where it is no list."""
+    value = record.get("embedding")
+    return 0 if value is None else len(value) if isinstance(value, list) else None
+
+
+def all_of(embeddings: pa.Array, size: int) -> bool:
+    """Whether all have ``size`` numbers; 0: whether there is none."""
+    if not size:
+        return bool(embeddings.null_count == len(embeddings))
+    return bool(embeddings.null_count == 0 and (np.diff(embeddings.offsets.to_numpy()) == size).all())
 
 
 def _ids(block: Block) -> Iterator[tuple[int | None, str]]:

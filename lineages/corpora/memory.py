@@ -65,7 +65,7 @@ def in_memory(texts: Any, *, what: str) -> InMemory:
     if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
         kind = type(texts).__name__
         raise UsageError(f"{what}: {kind}; allowed: a path, or a list, data frame, table or data set of texts")
-    records = [dict(record) if isinstance(record, Mapping) else record for record in texts]
+    records = [_plain(record) if isinstance(record, Mapping) else record for record in texts]
     records = [record.tolist() if hasattr(record, "tolist") else record for record in records]  # of numpy
     for number, record in enumerate(islice(records, len(records))):
         if not isinstance(record, str | dict | float | int | list | tuple):
@@ -75,6 +75,11 @@ def in_memory(texts: Any, *, what: str) -> InMemory:
                 "{'text': …}"
             )
     return InMemory(records)
+
+
+def _plain(record: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The record, embeddings and numbers of numpy as Python's own."""
+    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in record.items()}
 
 
 def _of_columns(texts: Mapping[Any, Any], what: str) -> InMemory:

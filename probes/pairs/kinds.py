@@ -3,7 +3,8 @@
 Texts are vectors of their words' log-counts times log inverse document frequency, of length 1 (words case-folded,
 numbers as their digits, signs left out), put into a few dimensions by a truncated singular value decomposition, and
 grouped by k-means (Lloyd 1982, doi 10.1109/TIT.1982.1056489; started as Arthur & Vassilvitskii 2007,
-dl.acm.org/doi/10.5555/1283383.1283494). Neighbouring groups are joined one after another (Ward 1963,
+dl.acm.org/doi/10.5555/1283383.1283494). Where the records bring embeddings, these less their mean stand in the place
+of words. Neighbouring groups are joined one after another (Ward 1963,
 doi 10.1080/01621459.1963.10500845): a subject may be one group or several, so every group on the way is a kind.
 
 Texts stand in the order of their letters before anything is drawn: neither the order of a file nor which side is called
@@ -45,19 +46,26 @@ _WORDS = 5
 _SEED = 0x6B696E64
 
 
-def kinds(tokens: Tokens, code: IntArray, texts: pa.Array) -> BoolArray:
+def kinds(tokens: Tokens, code: IntArray, texts: pa.Array, embeddings: FloatArray | None = None) -> BoolArray:
     """Which of D documents are of which of M kinds; shape (D, M). Kinds are nested. M is 0 where there are none.
 
-    ``code``, shape (D,): the text of each document, into ``texts``.
+    ``code``, shape (D,): the text of each document, into ``texts``. ``embeddings``: of each document, shape (D, d).
     """
     rank = np.empty(len(texts), dtype=np.int64)
     rank[np.asarray(pc.sort_indices(texts))] = np.arange(len(texts))
-    order = np.argsort(rank[code], kind="stable")
-    table = _weighted(tokens, order)
     groups = int(np.clip(code.size // _TEXTS_A_GROUP, *_GROUPS))
-    if min(table.shape) <= groups + 1 or code.size < 2 * groups:
-        return np.zeros((code.size, 0), dtype=np.bool_)
-    places = _places(table, groups)
+    nothing = np.zeros((code.size, 0), dtype=np.bool_)
+    if code.size < 2 * groups:
+        return nothing
+    if embeddings is None:
+        order = np.argsort(rank[code], kind="stable")
+        table = _weighted(tokens, order)
+        if min(table.shape) <= groups + 1:
+            return nothing
+        places = _places(table, groups)
+    else:
+        order = np.lexsort((embeddings[:, 0], rank[code]))  # equal texts may have been embedded in two ways
+        places = _meant(embeddings[order], groups)
     group, centres = _grouped(places, groups)
     members = _joined(np.bincount(group, minlength=groups), centres)
     member = np.empty((code.size, len(members)), dtype=np.bool_)
@@ -108,7 +116,15 @@ def _weighted(tokens: Tokens, order: IntArray) -> csr_array:
     return csr_array(diags_array(1 / np.where(length > 0, length, 1.0)) @ table)
 
 
-def _places(table: csr_array, dimensions: int) -> FloatArray:
+def _meant(embeddings: FloatArray, dimensions: int) -> FloatArray:
+    """The places of embeddings less their mean, which says what language and model all of them are of."""
+    centred = embeddings - embeddings.mean(axis=0)
+    if centred.shape[1] > dimensions + _SPARE:
+        return _places(centred, dimensions)
+    return _on_grid(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), _NOTHING))
+
+
+def _places(table: csr_array | FloatArray, dimensions: int) -> FloatArray:
     """The documents' places in a few dimensions, of length 1; fitted to evenly many of them.
 
     By subspace iteration from a fixed start (Halko, Martinsson & Tropp 2011, doi 10.1137/090771806): the spectrum of

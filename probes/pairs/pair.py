@@ -37,7 +37,7 @@ from collapse_audit.probes.text.tokens import Tokens
 EvidenceLevel = Literal["none", "terms", "texts"]
 Embed = Callable[[pa.Array], npt.NDArray[np.float32]]
 """From N texts to their sentence embeddings, shape (N, d), each of length 1."""
-NO_MODEL = "no sentence-embedding model was named (--embed MODEL)"
+NO_MODEL = "the records carry no embedding, and no sentence-embedding model was named (--embed MODEL)"
 
 CURE = (
     "a few hundred more texts that nothing is trained on (gen_<k>.holdout.* or gen_<k>/holdout.*) make the comparison "
@@ -74,7 +74,7 @@ class Pair:
     unit: UnitSetting = "auto"
     """What is resampled; ``auto`` asks the files."""
     embed: Embed | None = None
-    """Sentence embeddings of texts, where a model of them was named."""
+    """Sentence embeddings of texts, where a model of them was named; else those are taken that the records bring."""
 
     def stream(self, purpose: str) -> np.random.Generator:
         """The only source of chance: a function of the user's seed, of what the two files hold, and of the purpose."""
@@ -173,10 +173,38 @@ class Pair:
         """Of each of the D documents: its cluster of near-copies, and its text (copies are one), both 0, 1, 2, …"""
         return clusters(self.tokens, *self._folded), self._folded[0]
 
+    @property
+    def embedded(self) -> npt.NDArray[np.float32] | NotMeasured:
+        """Sentence embeddings that the records of both sides bring, of all documents, the baseline's first; shape
+        (N + M, d), or why there are none."""
+        baseline, generation = self.baseline.embeddings, self.generation.embeddings
+        if baseline is None or generation is None:
+            return NotMeasured(reason=NO_MODEL)
+        widths = baseline.shape[1], generation.shape[1]
+        if widths[0] != widths[1]:
+            reason = (
+                f"an embedding of the baseline has {widths[0]:,} numbers, one of the generation {widths[1]:,}: embed "
+                "all texts by one model"
+            )
+            return NotMeasured(reason=reason, neutral=False)
+        return np.concatenate((baseline, generation))
+
+    def meanings(self, rows: IntArray) -> FloatArray | NotMeasured:
+        """Embeddings of the documents ``rows`` (the baseline's are counted first) by the model that was named, else
+        those of the records; each of length 1, shape (N, d), or why there are none."""
+        if self.embed is not None:
+            texts = pa.concat_arrays([side.texts.cast(pa.large_string()) for side in (self.baseline, self.generation)])
+            return self.embed(texts.take(pa.array(rows))).astype(np.float64)
+        held = self.embedded
+        return held if isinstance(held, NotMeasured) else directions(held[rows])
+
     @cached_property
     def kinds(self) -> npt.NDArray[np.bool_]:
         """Which of the D documents are of which of M nested kinds of text; shape (D, M)."""
-        return kinds(self.tokens, *self._folded)
+        held = self.embedded
+        return kinds(
+            self.tokens, *self._folded, None if isinstance(held, NotMeasured) else directions(held[self.design.kept])
+        )
 
     @cached_property
     def numeric(self) -> FloatArray | NotMeasured:
@@ -302,6 +330,14 @@ def joined(baseline: Tokens, generation: Tokens, kept: IntArray) -> Tokens:
     ids = np.concatenate((code[baseline.ids], code[len(baseline.vocabulary) + generation.ids]))
     offsets = np.concatenate((baseline.offsets, generation.offsets[1:] + baseline.offsets[-1]))
     return take(Tokens(ids, offsets, both.dictionary), kept)
+
+
+def directions(embeddings: npt.NDArray[np.float32]) -> FloatArray:
+    """Embeddings brought to length 1. Those of zeros only mean the same, and what no other one means."""
+    made = embeddings.astype(np.float64)
+    length = np.linalg.norm(made, axis=1, keepdims=True)
+    made /= np.where(length > 0, length, 1.0)
+    return made if (length > 0).all() else np.hstack((made, length == 0))
 
 
 def encoded(baseline: pa.Array, generation: pa.Array) -> pa.DictionaryArray:

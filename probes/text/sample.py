@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +60,8 @@ class Sample:
     """Shape (N,): length in the model's own tokens; NaN where a record has none."""
     numeric: FloatArray | None = None
     """Shape (N, W): the numbers that stand in place of texts; the texts are then these numbers. None of texts."""
+    embeddings: npt.NDArray[np.float32] | None = None
+    """Shape (N, d): sentence embeddings of the texts that the records bring, as they are."""
     scores: Mapping[str, FloatArray] = field(default_factory=dict)
     """Likelihoods that lie beside the corpus, by scorer (``name@digest``); each of shape (N,), as ``nll``."""
 
@@ -190,6 +193,7 @@ def sample_of(drawn: Draw, *, name: str, digest: str, tokenizer: Tokenizer, whol
         nll=_numbers(nll),
         n_tokens=_numbers(_one(table["n_tokens"])) if "n_tokens" in table.column_names else None,
         numeric=_rows(_one(table["numeric"])) if "numeric" in table.column_names else None,
+        embeddings=_rows(_one(table["embedding"]), np.float32) if "embedding" in table.column_names else None,
         scores={
             name.removeprefix(SCORES): numbers
             for name in table.column_names
@@ -205,11 +209,11 @@ def _numbers(column: pa.Array) -> FloatArray | None:
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def _rows(column: pa.Array) -> FloatArray | None:
+def _rows(column: pa.Array, kind: type[Any] = np.float64) -> npt.NDArray[Any] | None:
     """Lists of equally many numbers as a table."""
-    if column.null_count:
+    if column.null_count or not len(column):
         return None
-    return np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=np.float64).reshape(len(column), -1)
+    return np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=kind).reshape(len(column), -1)
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

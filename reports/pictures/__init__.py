@@ -13,6 +13,7 @@ from collapse_audit.reports.pictures.common import Picture
 from collapse_audit.reports.pictures.gated import forest, statistics
 from collapse_audit.reports.pictures.labels import label_shares, survival
 from collapse_audit.reports.pictures.perplexity import histograms, perplexity, ridges
+from collapse_audit.reports.pictures.surprise import surprise
 
 _MAKERS: tuple[Callable[[AuditReport], Picture | None], ...] = (
     statistics,
@@ -20,6 +21,7 @@ _MAKERS: tuple[Callable[[AuditReport], Picture | None], ...] = (
     histograms,
     ridges,
     perplexity,
+    surprise,
     divergence,
     unique,
     label_shares,

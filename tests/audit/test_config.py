@@ -144,6 +144,7 @@ DECIDES = (
     'history = "history.jsonl"',
     'phrases = "ours.txt"',
     'embed = "model"',
+    'margins = "auto"',
     "[probes.one]\nmargin = 0.9",
     "[probes.one]\nenabled = false",
     '[[waivers]]\nprobe = "one"',
@@ -246,7 +247,18 @@ def test_every_built_in_margin_is_echoed_with_its_reason() -> None:
     assert all(entry["reason"] and entry["unit"] and entry["origin"] == "default" for entry in echoed.values())
 
 
-SETTINGS = ("alpha", "baseline", "labels", "tokens", "embed", "permutations", "max_documents", "unit", "evidence")
+SETTINGS = (
+    "alpha",
+    "baseline",
+    "labels",
+    "tokens",
+    "embed",
+    "margins",
+    "permutations",
+    "max_documents",
+    "unit",
+    "evidence",
+)
 SWITCHES = (
     "independent",
     "allow_inconclusive",
@@ -300,7 +312,7 @@ ALLOWED = ", ".join(SETTINGS + SWITCHES)
         ("two.kept.width=1", "probes.two.kept: unknown setting 'width'; allowed: margin, reason"),
         ("two.kept=1", "probes.two.kept = 1; allowed: a table"),
         ("fields.txet=a", "fields: unknown setting 'txet'; did you mean text?"),
-        ("fields=a", "fields = 'a'; allowed: a table with text, prompt, label, group, numeric"),
+        ("fields=a", "fields = 'a'; allowed: a table with text, prompt, label, group, numeric, embedding"),
         ("fields.text=[]", "fields.text = []; allowed: the path of a field, or a list of paths"),
         ("fields.text=['a', '']", "fields.text (entry 2) = ''; allowed: the path of a field"),
         ("fail_on_change=3", "fail_on_change = 3; allowed: true (all probes), false, or a list of names of probes"),

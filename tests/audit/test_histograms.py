@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from small_lineages import write
 
 from collapse_audit import audit
-from collapse_audit.run.overview.histograms import edges, shares
+from collapse_audit.probes.statistics.histogram import edges, shares
 
 
 @given(

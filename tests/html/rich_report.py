@@ -18,6 +18,12 @@ HISTOGRAM: dict[str, Any] = {
         {"name": "generation 1", "generation": 1, "n": 100, "below": 0.3, "above": 0.0, "shares": [0.5, 0.1, 0.1]},
     ],
 }
+SURPRISE = {
+    "edges": [-2.0, 0.0, 1.0, 2.0],
+    "cuts": [-0.5, 1.5],
+    "baseline": {"n": 10, "below": 0.0, "above": 0.0, "shares": [0.4, 0.3, 0.3]},
+    "generation": {"n": 10, "below": 0.0, "above": 0.1, "shares": [0.6, 0.3, 0.0]},
+}
 RANKS = [
     {"rank": 4, "baseline": 4, "generation": 4},
     {"rank": 32, "baseline": 28, "generation": 14},
@@ -70,7 +76,7 @@ def rich() -> AuditReport:
             made = examples.finding("token-divergence", k, Outcome.FAIL, (0.03, 0.02, 0.04), seed=seed, raw=kl, **base)
             findings.append(replace(made, statistic="JS-excess", evidence=({"kind": "term", "term": "узел"},)))
             made = examples.finding("tail-mass", k, Outcome.INCONCLUSIVE, (0.8, 0.7, 0.9), seed=seed, n_needed=900)
-            findings.append(made)
+            findings.append(replace(made, raw={"surprise": SURPRISE}))
             made = examples.finding("distinct-2", k, Outcome.PASS, (0.95, 0.9, 1.0), seed=seed, raw=unique, **base)
             findings.append(replace(made, probe="tail-coverage", statistic="distinct-types"))
     waived = replace(findings[0], statistic="other", waiver={"owner": "me", "reason": "known", "expires": "2030-01-01"})

@@ -209,7 +209,7 @@ def test_the_card_of_a_waived_finding_says_who_and_until_when(pages: dict[str, s
 def test_every_picture_is_named_and_described(pages: dict[str, str]) -> None:
     root = root_of(pages["rich"])
     plots = root.xpath("//*[local-name()='svg'][contains(@class, 'plot')]")
-    assert len(plots) == 21 + 1  # and the one of what failed, beside its sentence
+    assert len(plots) == 23 + 1  # and the one of what failed, beside its sentence
     for plot in plots:
         assert plot.get("role") == "img"
         named = [root.get_element_by_id(each).text_content() for each in plot.get("aria-labelledby").split()]
@@ -221,8 +221,8 @@ def test_there_is_a_picture_of_everything_that_the_report_holds(pages: dict[str,
     assert drawn == [
         f"picture-{slug}"
         for slug in (
-            *("statistics", "forest", "histograms", "ridges", "perplexity", "divergence", "unique", "labels"),
-            *("survival", "coverage", "trend", "training"),
+            *("statistics", "forest", "histograms", "ridges", "perplexity", "surprise", "divergence", "unique"),
+            *("labels", "survival", "coverage", "trend", "training"),
         )
     ]
     assert not root_of(pages["empty"]).xpath("//section[@class='picture']")

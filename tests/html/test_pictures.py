@@ -11,7 +11,7 @@ import pytest
 from examples import finding, report
 from hypothesis import given
 from hypothesis import strategies as st
-from rich_report import HISTOGRAM, RANKS, rich
+from rich_report import HISTOGRAM, RANKS, SURPRISE, rich
 
 from collapse_audit.reports._margins import no_change, standing
 from collapse_audit.reports.document import AuditReport, Finding, Interval, Outcome, Verdict
@@ -126,6 +126,45 @@ def test_a_histogram_is_drawn_as_a_density() -> None:
     panel = picture(replace(made, histograms=(wide,)), "histograms").panels[0]
     assert list(panel.lines[0].y) == pytest.approx([0.1, 0.4, 0.2])
     assert panel.lines[0].steps
+
+
+def rare(generation: int, raw: dict[str, Any], **details: Any) -> Finding:
+    made = finding("tail-mass", generation, Outcome.PASS, (0.9, 0.8, 1.0), raw=raw, **details)
+    return replace(made, probe="rare-texts", statistic="rare")
+
+
+def test_the_surprise_of_both_sides_is_drawn_as_densities_with_the_baselines_cuts() -> None:
+    panel = picture(audit(rare(3, {"surprise": SURPRISE})), "surprise").panels[0]
+    assert [list(line.y) for line in panel.lines] == [pytest.approx([0.2, 0.3, 0.3]), pytest.approx([0.3, 0.3, 0.0])]
+    assert all(line.steps for line in panel.lines)
+    assert [(rule.at, rule.label, rule.axis) for rule in panel.rules] == [(-0.5, "25%", "x"), (1.5, "90%", "x")]
+    assert panel.title.startswith("generation 3 beside ")
+
+
+def test_of_many_generations_six_are_drawn_and_of_several_seeds_the_last_of_each() -> None:
+    long = picture(audit(*(rare(k, {"surprise": SURPRISE}) for k in range(1, 31))), "surprise")
+    titles = [panel.title.split()[1] for panel in long.panels]
+    assert (len(titles), titles[0], titles[-1]) == (6, "1", "30")
+    assert "24 comparisons are left out" in long.caption
+    seeds = picture(audit(*(rare(k, {"surprise": SURPRISE}, seed=s) for s in "ab" for k in (1, 2))), "surprise")
+    assert [panel.title.split(" ")[1] for panel in seeds.panels] == ["2", "2"]
+    assert [panel.title[-6:] for panel in seeds.panels] == ["seed a", "seed b"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "text",
+        {"edges": [0.0, 1.0]},
+        {**SURPRISE, "edges": [0.0, 1.0, 1.0, 2.0]},
+        {**SURPRISE, "edges": [0.0, 1.0, "2", 3.0]},
+        {**SURPRISE, "cuts": None},
+        {**SURPRISE, "baseline": {"shares": [1.0]}},
+        {**SURPRISE, "generation": None},
+    ],
+)
+def test_what_is_no_histogram_is_not_drawn(broken: Any) -> None:
+    assert not [each for each in pictures(audit(rare(1, {"surprise": broken}))) if each.slug == "surprise"]
 
 
 def test_a_ridge_stands_on_its_row() -> None:

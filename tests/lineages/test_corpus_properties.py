@@ -104,9 +104,10 @@ ANYTHING = st.one_of(
     st.text(max_size=3),
     st.sampled_from(["", "a\0", "\ud800", "train", "3", 2**1024, -(2**1030), 1e308, -1e-7, -1e-5, float(2**63), 5.0]),
     st.lists(st.one_of(st.text(max_size=2), st.integers(), st.none(), st.just("\ud800")), max_size=2),
+    st.lists(st.one_of(st.integers(), st.floats(), st.sampled_from([True, 2**1024, 1e30, -1.1e30])), max_size=3),
     st.dictionaries(st.text(max_size=2), st.integers(), max_size=1),
 )
-FIELDS = ["text", "id", "prompt", "label", "labels", "group", "nll", "n_tokens", "split", "other"]
+FIELDS = ["text", "id", "prompt", "label", "labels", "group", "nll", "n_tokens", "embedding", "split", "other"]
 
 
 @settings(max_examples=300, deadline=None)

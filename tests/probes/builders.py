@@ -31,6 +31,7 @@ def batches(
     prompts: Sequence[str | None] | None = None,
     groups: Sequence[str | None] | None = None,
     nll: Nll | None = None,
+    embeddings: npt.NDArray[np.float64] | None = None,
     rows: int | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """The records, ``rows`` of them a batch (None: all in one), with the columns that a corpus file gives."""
@@ -40,6 +41,7 @@ def batches(
         "prompt": prompts,
         "group": groups,
         "nll": nll,
+        "embedding": None if embeddings is None else embeddings.tolist(),
     }
     absent = [None] * len(texts)
     columns = [
@@ -56,6 +58,7 @@ def sample(
     prompts: Sequence[str | None] | None = None,
     groups: Sequence[str | None] | None = None,
     nll: Nll | None = None,
+    embeddings: npt.NDArray[np.float64] | None = None,
     name: str = "sample",
     tokenizer: Tokenizer = WORDS,
     max_documents: int = 0,
@@ -64,7 +67,7 @@ def sample(
 ) -> Sample:
     """A sample of ``texts``; columns as for :func:`batches`. Its digest is a function of the texts."""
     return read_sample(
-        batches(texts, labels=labels, prompts=prompts, groups=groups, nll=nll, rows=rows),
+        batches(texts, labels=labels, prompts=prompts, groups=groups, nll=nll, embeddings=embeddings, rows=rows),
         name=name,
         digest=hashlib.sha256("\n".join(texts).encode()).hexdigest(),
         tokenizer=tokenizer,

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from builders import estimate, estimates, pair, reason
+from builders import estimate, estimates, pair, reason, sample
 from scipy.stats import hypergeom
 
 from collapse_audit.probes.mode_coverage import mode_coverage
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.readings import Estimate
+from collapse_audit.probes.text.sample import Sample
 from collapse_audit.verdicts.rule import judge
 
 KEPT, DOMINANCE = mode_coverage.gates
@@ -161,3 +162,33 @@ def test_kinds_do_not_hang_on_the_last_digits_of_a_decomposition(monkeypatch: py
         again = pair([*side(THREE, 1), *looped], [*side(THREE, 2), *looped]).kinds
         assert again.shape == usual.shape
         assert (again == usual).all()
+
+
+def brought(shares: Mapping[str, int], seed: int, width: int = 64) -> Sample:
+    """Texts of one vocabulary for all; what tells the kinds apart is what their embeddings lie around."""
+    rng = np.random.default_rng(seed)
+    texts = [" ".join(f"w{k}" for k in rng.choice(ZIPF.size, size=14, p=ZIPF)) for _ in range(sum(shares.values()))]
+    centres = {name: np.random.default_rng(ord(name)).normal(size=width) for name in "abc"}
+    kinds = [name for name, count in shares.items() for _ in range(count)]
+    mean = np.full(width, 5.0)  # all texts lie far from the origin, as sentence embeddings do
+    return sample(texts, embeddings=np.stack([mean + centres[kind] + 0.3 * rng.normal(size=width) for kind in kinds]))
+
+
+@pytest.mark.parametrize("width", [64, 8])
+def test_kinds_are_those_of_embeddings_where_the_records_bring_these(width: int) -> None:
+    sides = brought(THREE, 1, width), brought({"a": 230, "b": 210}, 2, width)
+    found = estimate(mode_coverage, pair(*sides), KEPT.statistic)
+    assert found.value == 0.0
+    assert said(found) == "fail"
+    assert "kinds of embeddings" in found.method
+    blind = [dataclasses.replace(each, embeddings=None) for each in sides]
+    assert said(estimate(mode_coverage, pair(*blind), KEPT.statistic)) != "fail"
+    healthy = estimate(mode_coverage, pair(brought(THREE, 1, width), brought(THREE, 2, width)), KEPT.statistic)
+    assert said(healthy) == "pass"
+
+
+def test_kinds_of_embeddings_do_not_hang_on_which_side_is_the_baseline() -> None:
+    one, other = brought(THREE, 1), brought(THREE, 2)
+    there, back = pair(one, other).kinds, pair(other, one).kinds
+    n = len(one)
+    assert (np.concatenate((back[n:], back[:n])) == there).all()

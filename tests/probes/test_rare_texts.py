@@ -165,3 +165,21 @@ def test_the_deciding_error_is_that_of_the_half() -> None:
     assert found.minimum_detectable is not None
     whole = math.exp(-(1.645 + 1.2816) * math.log(found.high / found.low) / (2 * 1.645))
     assert found.minimum_detectable < whole
+
+
+def test_the_histogram_of_both_sides_agrees_with_the_shares_beside_it() -> None:
+    """What lies beyond the baseline's 90% quantile, counted in whole bins, brackets the share that was counted."""
+    found = estimate(rare_texts, pair(texts(300, 51), texts(300, 52, gamma=1.3)), "rare").raw
+    histogram = found["surprise"]
+    edges = np.array(histogram["edges"])
+    for which in ("baseline", "generation"):
+        side = histogram[which]
+        assert side["n"] == 300
+        assert side["below"] + sum(side["shares"]) + side["above"] == pytest.approx(1.0)
+        for cut, key in zip(histogram["cuts"], ("below_q25", "beyond_q90"), strict=True):
+            reached = np.append(side["below"], side["below"] + np.cumsum(side["shares"]))
+            around = np.searchsorted(edges, cut)
+            left, right = reached[around - 1], reached[around]
+            share = found[f"{key}_{which}"] if key == "below_q25" else 1 - found[f"{key}_{which}"]
+            assert left - 0.01 <= share <= right + 0.01
+    assert "surprise" not in estimate(rare_texts, pair(texts(60, 51), texts(60, 52)), "common").raw

@@ -14,7 +14,8 @@ from builders import estimate, pair, readings, sample, words
 
 from collapse_audit.probes.pairs.pair import Embed, Pair
 from collapse_audit.probes.semantic_diversity import semantic_diversity
-from collapse_audit.probes.statistics.readings import NotMeasured
+from collapse_audit.probes.statistics.readings import Estimate, NotMeasured
+from collapse_audit.probes.text.sample import Sample
 
 APART, MEANINGS, ENERGY = (gate.statistic for gate in semantic_diversity.gates)
 
@@ -157,6 +158,53 @@ def test_of_many_texts_two_thousand_a_side_are_embedded() -> None:
     found = estimate(semantic_diversity, compared(words(2300), words(2300, "v"), embed, permutations=19), ENERGY)
     assert asked == [4000]
     assert (found.n_baseline, found.n_generation) == (2000, 2000)
+
+
+def brought(texts: list[str], table: dict[str, npt.NDArray[np.float64]]) -> Sample:
+    """A sample whose records bring their embeddings, as they are: not of length 1."""
+    return sample(texts, embeddings=np.stack([table[text] for text in texts]))
+
+
+def test_embeddings_of_the_records_say_what_a_models_say() -> None:
+    before, after = words(30), words(30, "v")
+    table = at_random(before, 1) | at_random(after, 2, shift=1.0)
+    of_model = readings(semantic_diversity, compared(before, after, by_table(table)))
+    of_records = readings(semantic_diversity, pair(brought(before, table), brought(after, table)))
+    for statistic, reading in of_model.items():
+        own = of_records[statistic]
+        assert isinstance(reading, Estimate)
+        assert isinstance(own, Estimate)
+        assert own.value == pytest.approx(reading.value, rel=1e-5, abs=1e-6)
+        assert own.p_value == reading.p_value
+        assert own.low == pytest.approx(reading.low, rel=1e-4, abs=1e-5)
+
+
+def test_a_model_that_was_named_comes_before_what_records_bring() -> None:
+    before, after = words(30), words(30, "v")
+    table, other = (at_random([*before, *after], seed) for seed in (1, 2))
+    sides = brought(before, other), brought(after, other)
+    named = estimate(semantic_diversity, pair(*sides, embed=by_table(table)), APART).value
+    assert named == estimate(semantic_diversity, compared(before, after, by_table(table)), APART).value
+    assert named != estimate(semantic_diversity, pair(*sides), APART).value
+
+
+def test_embeddings_of_zeros_mean_one_thing_and_nothing_else() -> None:
+    """Half of the generation's texts lie at zero: two of them have the cosine 1, and every other pair 0."""
+    before, after = words(20), words(20, "v")
+    axes = np.eye(40)
+    table = {text: axes[k] for k, text in enumerate([*before, *after])}
+    table |= dict.fromkeys(after[:10], np.zeros(40))
+    found = estimate(semantic_diversity, pair(brought(before, table), brought(after, table)), APART)
+    assert found.value == pytest.approx(1 - 45 / 190)
+
+
+def test_embeddings_of_two_lengths_are_not_compared() -> None:
+    before, after = words(20), words(20, "v")
+    sides = brought(before, at_random(before, 1, width=4)), brought(after, at_random(after, 1, width=5))
+    for reading in readings(semantic_diversity, pair(*sides)).values():
+        assert isinstance(reading, NotMeasured)
+        assert "has 4 numbers, one of the generation 5" in reading.reason
+        assert not reading.neutral
 
 
 def test_without_a_model_nothing_is_measured_and_the_option_is_named() -> None:

@@ -12,10 +12,13 @@ from itertools import chain
 from types import NoneType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from collapse_audit.lineages.corpora.readers.records import (
     LOWEST_NLL,
+    MOST_DIMENSIONS,
+    MOST_EMBEDDING,
     MOST_NUMERIC,
     MOST_TOKENS,
     SPLITS,
@@ -34,6 +37,7 @@ RECORD_SCHEMA = pa.schema(
         pa.field("nll", pa.float64()),
         pa.field("n_tokens", pa.int64()),
         pa.field("numeric", pa.list_(pa.float64())),
+        pa.field("embedding", pa.large_list(pa.float32())),
     ]
 )
 
@@ -68,6 +72,7 @@ def to_batch(records: Sequence[Any], *, classes: frozenset[str] | None = None) -
         "nll": _nll(records, present),
         "n_tokens": _n_tokens(records, present),
         "numeric": pa.array(numeric, RECORD_SCHEMA.field("numeric").type),
+        "embedding": _embeddings(records, present),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in RECORD_SCHEMA.names], schema=RECORD_SCHEMA)
 
@@ -152,6 +157,28 @@ def _numeric(records: Sequence[Any], present: set[str]) -> list[list[float] | No
     _require({len(numbers) for numbers in lists if numbers is not None} <= set(range(1, limits().columns + 1)))
     _require(all(is_measurable(number) for numbers in lists if numbers is not None for number in numbers))
     return [None if numbers is None else [float(number) for number in numbers] for numbers in lists]
+
+
+def _embeddings(records: Sequence[Any], present: set[str]) -> pa.Array:
+    if "embedding" not in present:
+        return _nulls(records, "embedding")
+    lists = [record.get("embedding") for record in records]
+    _only(lists, list, NoneType)
+    _require(all(numbers is None or 0 < len(numbers) <= MOST_DIMENSIONS for numbers in lists))
+    flat = list(chain.from_iterable(numbers for numbers in lists if numbers is not None))
+    _only(flat, int, float)
+    try:
+        values = np.array(flat, dtype=np.float64)
+    except OverflowError:
+        raise NotClean from None
+    _require(bool((np.abs(values) <= MOST_EMBEDDING).all()))
+    sizes = np.array([0 if numbers is None else len(numbers) for numbers in lists])
+    return pa.LargeListArray.from_arrays(
+        np.append(0, np.cumsum(sizes)),
+        pa.array(values.astype(np.float32)),
+        type=RECORD_SCHEMA.field("embedding").type,
+        mask=pa.array([numbers is None for numbers in lists]),
+    )
 
 
 def _n_tokens(records: Sequence[Any], present: set[str]) -> pa.Array:

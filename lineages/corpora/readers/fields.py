@@ -6,11 +6,12 @@ Which shape a file has is decided once, by its first records; every later record
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from collapse_audit.lineages.corpora.readers.blocks import Block
+from collapse_audit.lineages.corpora.readers.paths import at, spelled
 from collapse_audit.lineages.corpora.readers.records import is_numeric
 from collapse_audit.lineages.corpora.readers.shapes import (
     INSTEAD_OF,
@@ -23,10 +24,10 @@ from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.failures import Unreadable
 from collapse_audit.lineages.files.problems import shorten
 
-FIELDS = ("text", "prompt", "label", "group", "numeric")
+FIELDS = ("text", "prompt", "label", "group", "numeric", "embedding")
 """What a user may name a field for."""
 _LOOKED_AT = 100
-_KEPT = ("group", "nll", "n_tokens", "split")
+_KEPT = ("group", "nll", "n_tokens", "split", "embedding")
 _ASSISTANT = frozenset({"assistant", "gpt", "model", "bot", "chatgpt", "ai"})
 _TOOLS = frozenset({"tool", "function", "observation"})
 
@@ -42,13 +43,15 @@ class Reading:
     group: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     """Of numbers in place of a text."""
+    embedding: tuple[str, ...] = ()
+    """Of a text's sentence embedding."""
     documents: str = ""
     """Of plain text: ``lines``, ``paragraphs`` or ``files``."""
 
     @property
     def names_fields(self) -> bool:
         """Whether any field is named."""
-        return bool(self.text or self.prompt or self.label or self.group or self.numeric)
+        return any(getattr(self, name) for name in FIELDS)
 
 
 def reading_of(fields: Mapping[str, Any], documents: str = "") -> Reading:
@@ -67,6 +70,8 @@ class Extraction:
     group: str = ""
     numeric: str = ""
     """The path of numbers, which stand in place of a text."""
+    embedding: str = ""
+    """The path of embeddings, where one is named."""
     labels: bool = True
     """Whether ``label`` and ``labels`` beside the text are taken, where no field is named."""
     plain: bool = False
@@ -91,7 +96,7 @@ class Extraction:
         return Block(lines=lines, records=records, files=files if block.files is not None else None)
 
     def _documents(self, record: Mapping[str, Any]) -> Iterator[Any]:
-        texts = list(_at(record, self.numeric or self.text))
+        texts = list(at(record, self.numeric or self.text))
         if not texts:
             if (failed := _failed(record)) is not None:
                 yield failed
@@ -105,14 +110,18 @@ class Extraction:
         if self.numeric:
             yield {**shared, "numeric": texts[0]}
             return
-        for value in texts:
-            for document in _read(value):
-                if isinstance(document, Broken):
-                    yield document
-                    continue
-                text, before = document
-                prompt = shared.get("prompt", before)
-                yield {**shared, "text": text, **({} if prompt is None else {"prompt": prompt})}
+        documents = [document for value in texts for document in _read(value)]
+        own = _of_each(shared, len(documents))
+        if isinstance(own, Broken):
+            yield own
+            return
+        for place, document in enumerate(documents):
+            if isinstance(document, Broken):
+                yield document
+                continue
+            text, before = document
+            prompt = shared.get("prompt", before)
+            yield {**shared, **own[place], "text": text, **({} if prompt is None else {"prompt": prompt})}
 
     def _shared(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """What all documents of one record have in common."""
@@ -129,11 +138,24 @@ class Extraction:
         if self.label:
             made.pop("labels", None)
             made.pop("label", None)
-            value = next(_at(record, self.label), None)
+            value = next(at(record, self.label), None)
             made["labels" if isinstance(value, list) else "label"] = _as_label(value)
         if self.group:
-            made["group"] = next(_at(record, self.group), None)
+            made["group"] = next(at(record, self.group), None)
+        if self.embedding:
+            made["embedding"] = next(at(record, self.embedding), None)
         return made
+
+
+def _of_each(shared: Mapping[str, Any], documents: int) -> Sequence[Mapping[str, Any]] | Broken:
+    """What only one of the documents of a record has: its embedding, of as many as there are documents."""
+    if documents < 2 or shared.get("embedding") is None:
+        return [{}] * documents
+    values = shared["embedding"]
+    if not isinstance(values, list) or len(values) != documents or not all(isinstance(each, list) for each in values):
+        found = f"{documents} texts, and an embedding that is no list of {documents} lists of numbers"
+        return Broken(found=found, expected="an embedding of each text", slug="bad-embedding")
+    return [{"embedding": value} for value in values]
 
 
 def extraction(records: Sequence[Any], reading: Reading) -> Extraction | None:
@@ -171,13 +193,13 @@ def _completed(made: Extraction, reading: Reading, known: Sequence[Mapping[str, 
     prompt = _named("prompt", reading.prompt, known)
     prompts = made.prompt if prompt is None else ((prompt,),)
     prompts = tuple(fitting for fitting in prompts if fitting[0].split(".")[0] != made.text.split(".")[0])
-    words = _in_words(made.text, known) if made.text else _spelled(made.numeric)
+    words = _in_words(made.text, known) if made.text else spelled(made.numeric)
     used = next(
         (fitting for fitting in prompts if any(_prompt(record, (fitting,)) is not None for record in known)), None
     )
     if used is not None and not (made.plain and used == ("prompt",)):
-        there = [path for path in used if any(True for record in known for _ in _at(record, path))]
-        words += f" (prompt = {' + '.join(map(_spelled, there))})"
+        there = [path for path in used if any(True for record in known for _ in at(record, path))]
+        words += f" (prompt = {' + '.join(map(spelled, there))})"
     only = next((name for record in known if (name := _filter_of(record))), "")
     if only:
         words += f", of the filter {shorten(only)}"
@@ -186,6 +208,7 @@ def _completed(made: Extraction, reading: Reading, known: Sequence[Mapping[str, 
         prompt=() if used is None else (used,) if prompt is not None else prompts,
         label=_named("label", reading.label, known) or "",
         group=_named("group", reading.group, known) or "",
+        embedding=_named("embedding", reading.embedding, known) or "",
         numeric=made.numeric,
         labels=made.labels,
         plain=made.plain,
@@ -202,9 +225,9 @@ def _filter_of(record: Mapping[str, Any]) -> str:
 
 def _failed(record: Mapping[str, Any]) -> Broken | None:
     """What a record of a batch says where the request failed and there is no answer."""
-    status = next(_at(record, "response.status_code"), None)
+    status = next(at(record, "response.status_code"), None)
     places = ("error", "response.body.error", "result.error")
-    error = any(value for place in places for value in _at(record, place))
+    error = any(value for place in places for value in at(record, place))
     if not error and not (isinstance(status, int) and status >= 400):
         return None
     said = f" (status {status})" if isinstance(status, int) and status >= 400 else ""
@@ -237,9 +260,9 @@ def _recognised(known: Sequence[Mapping[str, Any]]) -> Shape | None:
 
 
 def _fits(shape: Shape, record: Mapping[str, Any]) -> bool:
-    if not all(any(True for _ in _at(record, key)) for key in shape.keys):
+    if not all(any(True for _ in at(record, key)) for key in shape.keys):
         return False
-    value = next(_at(record, shape.text), None)
+    value = next(at(record, shape.text), None)
     if isinstance(value, str):
         return True
     if not isinstance(value, list) or not value:
@@ -253,7 +276,7 @@ def _fits(shape: Shape, record: Mapping[str, Any]) -> bool:
 def _named(what: str, paths: Sequence[str], known: Sequence[Mapping[str, Any]]) -> str | None:
     """The first of the paths that any of the records has; None where none is named. Raises Unreadable otherwise."""
     for path in paths:
-        if any(True for record in known for _ in _at(record, path)):
+        if any(True for record in known for _ in at(record, path)):
             return path
     if not paths:
         return None
@@ -272,32 +295,6 @@ def _fields_of(record: Mapping[str, Any]) -> Iterator[str]:
         yield str(key)
         if isinstance(value, dict):
             yield from (f"{key}.{inner}" for inner in list(value)[:10])
-
-
-def _at(record: Any, path: str) -> Iterator[Any]:
-    """Every value at the path, nothing where there is none. A key that is spelled like the whole path comes first."""
-    if isinstance(record, dict) and path in record:
-        yield record[path]
-        return
-    values: list[Any] = [record]
-    for part in _parts(path):
-        values = [inner for value in values for inner in _step(value, part)]
-    yield from values
-
-
-def _parts(path: str) -> list[str]:
-    return [part for part in path.replace("[", ".").replace("]", "").split(".") if part]
-
-
-def _step(value: Any, part: str) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return (value[part],) if part in value else ()
-    if isinstance(value, list):
-        if part == "*":
-            return value
-        if part.removeprefix("-").isdecimal() and -len(value) <= int(part) < len(value):
-            return (value[int(part)],)
-    return ()
 
 
 def _read(value: Any) -> Iterator[tuple[str, str | None] | Broken]:
@@ -359,7 +356,7 @@ def _role(turn: Mapping[str, Any]) -> str:
 def _prompt(record: Mapping[str, Any], alternatives: Sequence[tuple[str, ...]]) -> Any:
     """What the first alternative that the record has says, as one string; anything else as it stands."""
     for paths in alternatives:
-        values = [next(_at(record, path), None) for path in paths]
+        values = [next(at(record, path), None) for path in paths]
         said = [prompt for prompt in map(_as_prompt, values) if prompt not in (None, "")]
         if values[0] is not None and said:
             return "\n".join(said) if all(isinstance(prompt, str) for prompt in said) else said[0]
@@ -380,17 +377,8 @@ def _as_label(value: Any) -> Any:
 
 
 def _in_words(path: str, known: Sequence[Mapping[str, Any]]) -> str:
-    value = next((value for record in known for value in _at(record, path)), None)
+    value = next((value for record in known for value in at(record, path)), None)
     if isinstance(value, list) and _is_conversation(value):
         inner = "content" if "content" in value[0] else "value"
-        return f"{_spelled(path)}[-1].{inner} of the assistant"
-    return _spelled(path) + ("[*]" if isinstance(value, list) and not _is_parts(value) else "")
-
-
-def _spelled(path: str) -> str:
-    """``response.body.choices[*].message.content``, as a report shows it."""
-    made = ""
-    for part in _parts(path):
-        number = part == "*" or part.removeprefix("-").isdecimal()
-        made += f"[{part}]" if number else f".{part}" if made else part
-    return made
+        return f"{spelled(path)}[-1].{inner} of the assistant"
+    return spelled(path) + ("[*]" if isinstance(value, list) and not _is_parts(value) else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from collapse_audit.lineages.corpora.readers.blocks import BLOCK_BYTES, Block
-from collapse_audit.lineages.corpora.readers.fields import Reading
+from collapse_audit.lineages.corpora.readers.fields import FIELDS, Reading
 from collapse_audit.lineages.corpora.readers.read_csv import csv_blocks
 from collapse_audit.lineages.corpora.readers.read_json import json_blocks
 from collapse_audit.lineages.corpora.readers.read_jsonl import jsonl_blocks
@@ -22,7 +22,9 @@ ALLOWED = ".jsonl, .json, .parquet, .arrow, .csv, .tsv or .txt, each also with .
 DOCUMENTS = (".txt", ".md")
 """Ends of names of files that are a document each, in a folder of such."""
 
-RECORD_FIELDS = frozenset({"text", "id", "prompt", "label", "labels", "group", "nll", "n_tokens", "split", "numeric"})
+RECORD_FIELDS = frozenset(
+    {"text", "id", "prompt", "label", "labels", "group", "nll", "n_tokens", "split", "numeric", "embedding"}
+)
 """What a record may say to the audit; other fields are allowed and not read."""
 
 
@@ -69,10 +71,16 @@ def _blocks(path: Place, suffix: str, packing: str, block_bytes: int, reading: R
         yield from json_blocks(path, packing=packing, block_bytes=block_bytes)
     elif suffix in (".csv", ".tsv"):
         tabs = suffix == ".tsv"
-        yield from csv_blocks(path, packing=packing, block_bytes=block_bytes, tabs=tabs, numeric=reading.numeric)
+        yield from csv_blocks(
+            path,
+            packing=packing,
+            block_bytes=block_bytes,
+            tabs=tabs,
+            numeric=(*reading.numeric, *reading.embedding),
+        )
     elif suffix == ".txt":
         yield from txt_blocks(path, packing=packing, block_bytes=block_bytes, documents=reading.documents)
     else:
         blocks = parquet_blocks if suffix == ".parquet" else arrow_blocks
-        named = (*reading.text, *reading.prompt, *reading.label, *reading.group, *reading.numeric)
+        named = tuple(path for field in FIELDS for path in getattr(reading, field))
         yield from blocks(path, packing=packing, block_bytes=block_bytes, fields=RECORD_FIELDS, named=named)

@@ -1,7 +1,8 @@
 """Reads ``.csv`` and ``.tsv``: double quotes, a header line; quoted cells may hold line ends.
 
 Cells are separated by commas, semicolons, tabs or bars: told from the first lines of the file. Where they are not
-separated by commas, a number may be written with one. A ``numeric`` cell is a number or a JSON list of numbers.
+separated by commas, a number may be written with one. A ``numeric`` cell is a number or a JSON list of
+numbers, an ``embedding`` a JSON list of numbers.
 
 An empty ``text`` cell is an empty document; any other empty cell says nothing (null). A ``labels`` cell is a JSON list
 (``["3", "4"]``), because any separator could stand inside a label; a ``label`` cell is one label as it stands.
@@ -203,7 +204,13 @@ def _numbers(cell: str) -> Any:
 
 
 _Converters = dict[str, Callable[[str], Any]]
-_CONVERT: _Converters = {"nll": float, "n_tokens": int, "labels": json.loads, "numeric": _numbers}
+_CONVERT: _Converters = {
+    "nll": float,
+    "n_tokens": int,
+    "labels": json.loads,
+    "numeric": _numbers,
+    "embedding": json.loads,
+}
 
 
 def _convert(converter: Callable[[str], Any], cell: str) -> Any:

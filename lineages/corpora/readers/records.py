@@ -21,6 +21,8 @@ SPLITS = ("train", "holdout")
 LOWEST_NLL = -1e-6
 MOST_TOKENS = 2**63 - 1
 MOST_NUMERIC = 1e70
+MOST_DIMENSIONS = 65_536
+MOST_EMBEDDING = 1e30  # a number of 4 bytes
 _MEASURABLE = f"a number from -{MOST_NUMERIC:g} to {MOST_NUMERIC:g}, or a list of such; give it in another unit"
 _MOST_KEYS = 100  # as many are looked through for a near miss
 _LONGEST_NAME = 40
@@ -44,6 +46,7 @@ def check_record(record: Any, *, classes: frozenset[str] | None = None) -> Itera
     yield from _check_labels(record, classes)
     yield from _check_nll(record.get("nll"))
     yield from _check_n_tokens(record.get("n_tokens"))
+    yield from _check_embedding(record.get("embedding"))
     split = record.get("split")
     if split is not None and split not in SPLITS:
         yield (
@@ -199,6 +202,22 @@ def _check_n_tokens(value: Any) -> Iterator[Complaint]:
     whole = _is_integer(value) or (isinstance(value, float) and value.is_integer())
     if not whole or not 0 <= value <= MOST_TOKENS:
         yield _said("n_tokens", value), "a whole number, 0 or more", "bad-n_tokens"
+
+
+def _check_embedding(value: Any) -> Iterator[Complaint]:
+    expected = f"a list of finite numbers, up to {MOST_EMBEDDING:g}; rename the field if it means something else"
+    if value is None:
+        return
+    if not isinstance(value, list) or not value:
+        yield _said("embedding", value), expected, "bad-embedding"
+    elif len(value) > MOST_DIMENSIONS:
+        yield f"an embedding of {len(value):,} numbers", f"at most {MOST_DIMENSIONS:,}", "bad-embedding"
+    else:
+        for place, number in enumerate(value, 1):
+            if not _is_number(number) or not abs(_as_float(number)) <= MOST_EMBEDDING:
+                found = f"{shorten(number)} ({_json_type(number)}) at place {place} of an embedding"
+                yield found, expected, "bad-embedding"
+                return
 
 
 def _is_integer(value: Any) -> bool:
