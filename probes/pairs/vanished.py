@@ -196,7 +196,7 @@ class Change:
 
     def sums(self, falls: FloatArray) -> FloatArray:
         """Of all words, under each relabelling; shape (b,)."""
-        return np.bincount(self.column, falls, self.width)
+        return np.bincount(self.column, falls, self.width).astype(np.float64)
 
     @property
     def gone(self) -> FloatArray:
@@ -209,7 +209,7 @@ class Change:
         No word that came stands for more than those that went do on average: a word that swallowed a hundred others
         replaces one of them. Words that came only perhaps count beyond ``doubtful``, twice what chance brings of them.
         """
-        most = self.gone / np.maximum(self.sums(self.sure & (self.fall > 0)), 1)
+        most = self.gone / np.maximum(self.sums((self.sure & (self.fall > 0)).astype(np.float64)), 1)
         capped = np.minimum(back.fall, most[back.column])
         sure = back.sums(np.where(back.sure, capped, 0.0))
         perhaps = back.sums(np.where(back.likely, capped, 0.0)) - doubtful

@@ -65,7 +65,8 @@ def present(counts: csr_array, bits: Words) -> Iterator[tuple[Words, Words]]:
 
 def total(words: Words, replicates: int) -> Counts:
     """How many rows of ``words`` (n, W) hold a one, at every place; shape (B + 1,)."""
-    return _spelled(_added([words[:, None]]), replicates)[0]
+    counts: Counts = _spelled(_added([words[:, None]]), replicates)[0]
+    return counts
 
 
 def _summed(block: npt.NDArray[Any], occurrences: npt.NDArray[np.int64], bits: Words, replicates: int) -> Counts:
@@ -73,7 +74,8 @@ def _summed(block: npt.NDArray[Any], occurrences: npt.NDArray[np.int64], bits: W
     if occurrences.size == 1 and block.size > _TOGETHER:
         pieces = [block[start : start + _TOGETHER] for start in range(0, block.size, _TOGETHER)]
         each = (_summed(piece, np.array([piece.size]), bits, replicates) for piece in pieces)
-        return np.sum(list(each), axis=0, dtype=np.uint32)
+        together: Counts = np.sum(list(each), axis=0, dtype=np.uint32)
+        return together
     places = np.full((occurrences.size, max(1, int(occurrences.max()))), len(bits) - 1)
     places[np.arange(places.shape[1]) < occurrences[:, None]] = block
     return _spelled(_added([bits.take(places.T, axis=0, mode="clip")]), replicates)

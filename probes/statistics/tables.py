@@ -220,10 +220,10 @@ class _Divergence:
         """Of all types that were added; shape (b,), nats."""
         of_types: FloatArray = (self._entropies[0] + self._entropies[1]) / 2 - self._entropies[2]
         rest: FloatArray = np.maximum(self._any - self._shares, 0.0)
-        if self._pooled:
-            return of_types + jensen_shannon(rest[:1], rest[1:])
-        # The rest are types of a single block: each stands on one side only, where p ln(p/m) = p ln 2.
-        return of_types + np.asarray(rest.sum(axis=0) * (np.log(2) / 2))
+        # Where types of several blocks are pooled, the rest is a bin. Otherwise it is types of a single block: each
+        # stands on one side only, where p ln(p/m) = p ln 2.
+        pooled = jensen_shannon(rest[:1], rest[1:]) if self._pooled else rest.sum(axis=0) * (np.log(2) / 2)
+        return np.asarray(of_types + pooled)
 
 
 def go_on(so_far: FloatArray, rows: FloatArray) -> None:
