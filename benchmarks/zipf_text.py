@@ -23,7 +23,7 @@ SPREAD = 0.4
 
 def write_corpora(folder: Path, names: list[str], *, documents: int, words: int, seed: int = 0) -> None:
     """Write ``folder/<name>.jsonl`` for each name: ``documents`` records of ``words`` words on average."""
-    vocabulary = [_word(rank) for rank in range(VOCABULARY)]
+    vocabulary = [spelled(rank) for rank in range(VOCABULARY)]
     weights = list(itertools.accumulate(1 / (rank + 1 + SHIFT) for rank in range(VOCABULARY)))
     for name in names:
         chance = random.Random(f"{seed} {name}")
@@ -39,7 +39,7 @@ def _lengths(chance: random.Random, documents: int, mean: float) -> Iterator[int
     return (max(1, round(chance.lognormvariate(middle, SPREAD))) for _ in range(documents))
 
 
-def _word(rank: int) -> str:
+def spelled(rank: int) -> str:
     """The rank in letters, so that common words are short: a, b, … z, aa, ab, …"""
     letters = ""
     number = rank + 1

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from collapse_audit.probes.pairs.kinds import names
+from collapse_audit.probes.pairs.kinds import Names
 from collapse_audit.probes.pairs.pair import Pair
 from collapse_audit.probes.statistics.design import BoolArray
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, Reading
@@ -107,7 +107,8 @@ def mode_coverage(pair: Pair) -> Iterator[Reading]:
     if not table:
         reason = "too few texts, or words, to tell kinds of text apart"
         return iter([NotMeasured(statistic=gate.statistic, reason=reason) for gate in mode_coverage.gates])
-    return iter((_kept(pair, table), _dominance(pair, table)))
+    names = None if pair.evidence == "none" else Names(pair.tokens)
+    return iter((_kept(pair, table, names), _dominance(pair, table, names)))
 
 
 def _table(pair: Pair) -> list[_Kind]:
@@ -145,7 +146,7 @@ def _survival(
     )
 
 
-def _kept(pair: Pair, table: Sequence[_Kind]) -> Reading:
+def _kept(pair: Pair, table: Sequence[_Kind], names: Names | None) -> Reading:
     rows = [kind.kept for kind in table if kind.kept.baseline]
     if not rows:
         return NotMeasured(statistic="kinds-kept", reason="no kind of text stands in the baseline")
@@ -164,13 +165,13 @@ def _kept(pair: Pair, table: Sequence[_Kind]) -> Reading:
         n_generation=worst.n_generation,
         n_needed=lambda _margin: needed_of(rows),
         raw={"kinds": len(rows), "kinds_depleted": len(depleted), "share_that_came_anew": came},
-        evidence=_evidence(pair, table, sorted(rows, key=lambda row: (row.bounds[1], row.label))),
+        evidence=_evidence(pair, table, sorted(rows, key=lambda row: (row.bounds[1], row.label)), names),
         kind="move" if replaced else None,
         explanation=f"{came:.0%} of the texts are of kinds that came anew" if replaced else "",
     )
 
 
-def _dominance(pair: Pair, table: Sequence[_Kind]) -> Reading:
+def _dominance(pair: Pair, table: Sequence[_Kind], names: Names | None) -> Reading:
     """The bounds of growth are those of what the generation's share would have kept, exchanged and turned over."""
     texts = pair.kinds.shape[0]
     wide = [kind for kind in table if pair.kinds[:, kind.column].sum() >= _WIDE * texts]
@@ -193,7 +194,7 @@ def _dominance(pair: Pair, table: Sequence[_Kind]) -> Reading:
         n_generation=most.kept.n_generation,
         n_needed=lambda _margin: needed_of([kind.grown for kind in rows]),
         raw={"kinds": len(wide)},
-        evidence=_evidence(pair, table, [most.kept]),
+        evidence=_evidence(pair, table, [most.kept], names),
     )
 
 
@@ -216,9 +217,11 @@ def _came(pair: Pair, table: Sequence[_Kind]) -> float:
     return float(new[side].mean())
 
 
-def _evidence(pair: Pair, table: Sequence[_Kind], rows: Sequence[Survival]) -> tuple[dict[str, object], ...]:
+def _evidence(
+    pair: Pair, table: Sequence[_Kind], rows: Sequence[Survival], names: Names | None
+) -> tuple[dict[str, object], ...]:
     """The words that name a kind, and how many texts of it either side holds."""
-    if pair.evidence == "none":
+    if names is None:
         return ()
     columns = {kind.kept.label: kind.column for kind in table}
     shown = []
@@ -229,7 +232,7 @@ def _evidence(pair: Pair, table: Sequence[_Kind], rows: Sequence[Survival]) -> t
             "baseline_count": row.baseline,
             "generation_count": row.generation,
         }
-        if words := names(pair.tokens, pair.kinds[:, columns[row.label]]):
+        if words := names.of(pair.kinds[:, columns[row.label]]):
             entry["term"] = words
         shown.append(entry)
     return tuple(shown)

@@ -11,10 +11,11 @@ import numpy as np
 from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import CURE, Pair
 from collapse_audit.probes.pairs.vanished import LEAST, CommonWords, common_words, influence, sweep_vanished
+from collapse_audit.probes.statistics.bitwise import counted, packed
 from collapse_audit.probes.statistics.design import FloatArray
 from collapse_audit.probes.statistics.estimates import estimate, permutation_p, settling_n
 from collapse_audit.probes.statistics.readings import Z_POWER, Estimate, Gate, NotMeasured, RawPanel, Reading, Z
-from collapse_audit.probes.statistics.tables import COARSE_BLOCKS, COMPARABLE, CountTable, products, side_sums
+from collapse_audit.probes.statistics.tables import COARSE_BLOCKS, COMPARABLE, CountTable, go_on, side_sums
 from collapse_audit.probes.text.tokens import tells_something
 from collapse_audit.probes.types import probe
 
@@ -254,14 +255,17 @@ def _familiar(pair: Pair, table: CountTable, js: float) -> dict[str, float | int
     """KL both ways, raw and less its permutation mean, with what they depend on."""
     drawn = pair.relabellings[: _KL_REPLICATES + 1]
     tokens = side_sums(table.lengths[:, None], drawn)[:, :, 0]
-    parts = []
-    for part, counts in products(table, drawn):
-        coarse = counts[:, : table.coarse].astype(np.float64)
-        smoothed = np.concatenate((coarse, (tokens[:, part] - coarse.sum(axis=1))[:, None]), axis=1) + _ALPHA
-        log = np.log(smoothed / smoothed.sum(axis=1, keepdims=True))
-        p = np.exp(log)
-        parts.append([(p[0] * (log[0] - log[1])).sum(axis=0), (p[1] * (log[1] - log[0])).sum(axis=0)])
-    forward, reverse = np.concatenate(parts, axis=1)
+    coarse = table.repeated[: table.coarse]
+    totals = np.asarray(coarse.sum(axis=1), dtype=np.float64)
+    smoothed_tokens = tokens + _ALPHA * (coarse.shape[0] + 1)
+    rest, sums = tokens.copy(), np.zeros_like(tokens)
+    for rows, counts in counted(coarse, packed(drawn), len(drawn)):
+        generation = counts.astype(np.float64)
+        both = np.stack((totals[rows, None] - generation, generation))
+        rest -= both.sum(axis=1)
+        _add_divergences(sums, both, smoothed_tokens)
+    _add_divergences(sums, rest[:, None], smoothed_tokens)
+    forward, reverse = sums
     return {
         "js": js,
         "kl_baseline_generation": float(forward[0]),
@@ -274,6 +278,14 @@ def _familiar(pair: Pair, table: CountTable, js: float) -> dict[str, float | int
         "tokens_generation": int(table.lengths[pair.design.side].sum()),
         "alike_p": pair.alike_p,
     }
+
+
+def _add_divergences(sums: FloatArray, counts: FloatArray, tokens: FloatArray) -> None:
+    """Add to KL(P||Q) and KL(Q||P), ``sums`` (2, b), what types add; ``counts`` (2, v, b), ``tokens`` (2, b) in all."""
+    log = np.log((counts + _ALPHA) / tokens[:, None])
+    p = np.exp(log)
+    for so_far, shares, apart in zip(sums, p, (log[0] - log[1], log[1] - log[0]), strict=True):
+        go_on(so_far, np.concatenate((so_far[None], shares * apart)))
 
 
 def _moved_most(pair: Pair, table: CountTable, shares: FloatArray) -> tuple[dict[str, object], ...]:

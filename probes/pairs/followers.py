@@ -26,6 +26,8 @@ FIRST_LOOK = 0.1
 _PORTION = 1 << 21
 """Word pairs that are gone through at a time, about."""
 _MOST_PARTS = 2**16 - 2
+_KEPT = 4
+"""Portions that are held: 64 MiB."""
 _NUMBERS = 24
 """Bits of the numbers by which is counted: 16 million of them, 64 MiB."""
 _ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -39,12 +41,13 @@ def followers(tokens: Tokens, portion: int = _PORTION) -> tuple[IntArray, IntArr
     # Three numbers a word pair are enough to tell; fewer bits, where the texts are few, than the most.
     bits = min(max(int(6 * tokens.ids.size).bit_length(), 4), _NUMBERS)
     counters, held = np.zeros(1 << bits, dtype=np.uint32), np.zeros(documents, dtype=np.int64)
-    for holder, pair in _holders(tokens, parts):
+    everybody = _Holders(tokens, parts)
+    for holder, pair in everybody:
         held += np.bincount(holder, minlength=documents)
         np.add.at(counters, _number(_following(holder, pair, documents), bits), np.uint32(1))
     found: list[IntArray] = [np.zeros(0, dtype=np.int64)]
     times: list[IntArray] = [np.zeros(0, dtype=np.int64)]
-    for holder, pair in _holders(tokens, parts):
+    for holder, pair in everybody:
         follows = _following(holder, pair, documents)
         follows = follows[counters[_number(follows, bits)] >= _enough(follows, documents, held)]
         named, count = _counted(follows, np.ones(follows.size, dtype=np.int64))
@@ -55,22 +58,41 @@ def followers(tokens: Tokens, portion: int = _PORTION) -> tuple[IntArray, IntArr
     return named // documents, named % documents
 
 
-def _holders(tokens: Tokens, parts: int) -> Iterator[tuple[IntArray, IntArray]]:
-    """Which documents hold which word pairs, each once, by pair and then by document; all pairs, in ``parts``."""
-    documents, base = max(tokens.lengths.size, 1), max(len(tokens.vocabulary), 1)
-    document = np.repeat(np.arange(tokens.lengths.size, dtype=np.int32), tokens.lengths)
-    where = [_parts(tokens.ids, document, gap, parts) for gap in GAPS]
-    for part in range(parts):
-        codes, holders = [], []
-        for row, gap in enumerate(GAPS):
-            start = np.flatnonzero(where[row] == part)
-            codes.append((row * base + tokens.ids[start].astype(np.int64)) * base + tokens.ids[start + gap])
-            holders.append(document[start])
-        keys = recoded(np.concatenate(codes)).astype(np.int64)
-        keys *= documents
-        keys += np.concatenate(holders)
-        keys = distinct(keys)
-        yield keys % documents, keys // documents
+class _Holders:
+    """Which documents hold which word pairs, each once, by pair and then by document; all pairs, in ``parts``.
+
+    Gone through twice, and made once where they are few enough to be held.
+    """
+
+    def __init__(self, tokens: Tokens, parts: int) -> None:
+        self._tokens, self._parts = tokens, parts
+        self._bits = np.uint64(max(int(tokens.lengths.size), 1).bit_length())
+        self._made: list[npt.NDArray[np.uint64]] = []
+
+    def __iter__(self) -> Iterator[tuple[IntArray, IntArray]]:
+        low = np.uint64((1 << int(self._bits)) - 1)
+        for keys in self._made or self._keys():
+            yield (keys & low).view(np.int64), (keys >> self._bits).view(np.int64)
+
+    def _keys(self) -> Iterator[npt.NDArray[np.uint64]]:
+        """A word pair in the upper bits, a document in the lower ones; ascending."""
+        tokens, base = self._tokens, max(len(self._tokens.vocabulary), 1)
+        room = (len(GAPS) * base * base).bit_length() + int(self._bits) <= 64
+        document = np.repeat(np.arange(tokens.lengths.size, dtype=np.int32), tokens.lengths)
+        where = [_parts(tokens.ids, document, gap, self._parts) for gap in GAPS]
+        for part in range(self._parts):
+            codes, holders = [], []
+            for row, gap in enumerate(GAPS):
+                start = np.flatnonzero(where[row] == part)
+                codes.append((row * base + tokens.ids[start].astype(np.int64)) * base + tokens.ids[start + gap])
+                holders.append(document[start])
+            keys = np.concatenate(codes)
+            keys = (keys if room else recoded(keys)).astype(np.uint64) << self._bits
+            keys |= np.concatenate(holders).astype(np.uint64)
+            keys = distinct(keys)
+            if self._parts <= _KEPT:
+                self._made.append(keys)
+            yield keys
 
 
 def _parts(ids: IntArray, document: IntArray, gap: int, parts: int) -> npt.NDArray[np.uint16]:

@@ -73,25 +73,33 @@ def kinds(tokens: Tokens, code: IntArray, texts: pa.Array, embeddings: FloatArra
     return member
 
 
-def names(tokens: Tokens, member: BoolArray) -> str:
-    """The words that tell the documents where ``member`` (shape (D,)) from all others, the clearest first.
+class Names:
+    """The words that tell some documents from all others."""
 
-    Each stands in at least 5 of them.
-    """
-    words, spelled = folded_words(tokens.vocabulary)
-    document = np.repeat(np.arange(tokens.lengths.size), tokens.lengths)
-    word = words[tokens.ids]
-    held = distinct(document[word >= 0] * max(len(spelled), 1) + word[word >= 0])
-    document, word = held // max(len(spelled), 1), held % max(len(spelled), 1)
-    inside = np.bincount(word[member[document]], minlength=len(spelled))
-    outside = np.bincount(word[~member[document]], minlength=len(spelled))
-    # log-odds in units of its spread (Monroe et al. 2008, doi 10.1093/pan/mpn018, without their prior).
-    odds = np.log((inside + 0.5) / (member.sum() - inside + 0.5)) - np.log(
-        (outside + 0.5) / ((~member).sum() - outside + 0.5)
-    )
-    clear = np.where(inside >= _LEAST, odds * np.sqrt(inside), -np.inf)
-    best = [k for k in np.argsort(-clear, kind="stable")[: 4 * _WORDS] if clear[k] > 0 and tells_something(spelled[k])]
-    return ", ".join(spelled[k] for k in best[:_WORDS])
+    def __init__(self, tokens: Tokens) -> None:
+        words, self._spelled = folded_words(tokens.vocabulary)
+        width = max(len(self._spelled), 1)
+        document = np.repeat(np.arange(tokens.lengths.size), tokens.lengths)
+        word = words[tokens.ids]
+        held = distinct(document[word >= 0] * width + word[word >= 0])
+        self._document, self._word = held // width, held % width
+        self._texts = self._holding(self._word)
+
+    def of(self, member: BoolArray) -> str:
+        """Of the documents where ``member`` (shape (D,)) is True, the clearest first; each stands in at least 5."""
+        inside = self._holding(self._word[member[self._document]])
+        outside = self._texts - inside
+        # log-odds in units of its spread (Monroe et al. 2008, doi 10.1093/pan/mpn018, without their prior).
+        odds = np.log((inside + 0.5) / (member.sum() - inside + 0.5)) - np.log(
+            (outside + 0.5) / ((~member).sum() - outside + 0.5)
+        )
+        clear = np.where(inside >= _LEAST, odds * np.sqrt(inside), -np.inf)
+        best = np.argsort(-clear, kind="stable")[: 4 * _WORDS]
+        told = [self._spelled[k] for k in best if clear[k] > 0 and tells_something(self._spelled[k])]
+        return ", ".join(told[:_WORDS])
+
+    def _holding(self, words: IntArray) -> IntArray:
+        return np.bincount(words, minlength=len(self._spelled))
 
 
 def _weighted(tokens: Tokens, order: IntArray) -> csr_array:

@@ -41,12 +41,8 @@ def tail_tokens(table: CountTable, head: BoolArray, unseen: BoolArray) -> FloatA
 
     ``head``, ``unseen``: types, shape (V,). Every statistic of the tail is a ratio of sums of these.
     """
-    return np.stack([occurrences(table, types) for types in (~head, unseen)])
-
-
-def occurrences(table: CountTable, types: BoolArray) -> FloatArray:
-    """Tokens of the given types in every block; shape (K,)."""
-    return np.asarray(table.counts.T @ types.astype(np.float64))
+    types = np.stack((~head, unseen), axis=1).astype(np.float64)
+    return np.asarray(table.counts.T @ types).T
 
 
 def lone(table: CountTable, counts: FloatArray) -> BoolArray:

@@ -7,6 +7,7 @@ vanished is set against what came anew, with a wide dead zone between "replaced"
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,9 @@ import pyarrow.compute as pc
 from scipy.special import bdtr, bdtrik
 
 from collapse_audit.probes.pairs.pair import Pair
+from collapse_audit.probes.statistics.bitwise import counted, packed
 from collapse_audit.probes.statistics.design import BoolArray, Design, FloatArray, IntArray
-from collapse_audit.probes.statistics.tables import CountTable, count_table, products, side_sums
+from collapse_audit.probes.statistics.tables import CountTable, count_table, side_sums
 from collapse_audit.probes.text.ngrams import distinct
 from collapse_audit.probes.text.tokens import folded_words
 
@@ -31,6 +33,8 @@ SURE, LIKELY = 0.001, 0.01
 """One-sided binomial levels at which a word vanished, and at which one came anew: doubt speaks for "replaced"."""
 _BIN = 24
 """Texts a bin of rare numbers."""
+_RELABELLINGS = 512
+"""Relabellings that are gone through at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,17 +105,46 @@ def sweep_vanished(words: CommonWords, relabellings: npt.NDArray[np.uint8]) -> V
     a_side = np.maximum(lengths.mean(axis=0), 1.0)
     doubtful = 2 * by_chance(words.texts.frequency, words.likely) / a_side
     net, replaced, thinned = np.zeros((3, len(relabellings)))
-    for part, counts in products(words.texts, relabellings):
-        change = Change.of(words, counts, lengths[:, part])
-        back = Change.of(words, counts[::-1], lengths[::-1, part])
+    for start in range(0, len(relabellings), _RELABELLINGS):
+        part = slice(start, start + _RELABELLINGS)
+        change, back = changes(words, _few_left(words, relabellings[part]), lengths[:, part])
         replaced[part] = REPLACED * change.came(back, doubtful[part]).share
         returned = REPLACED * back.came(change, doubtful[part]).share
-        net[part] = np.maximum(change.gone.sum(axis=0) - replaced[part], 0.0) - np.maximum(
-            back.gone.sum(axis=0) - returned, 0.0
-        )
-        thinned[part] = change.thinned.sum(axis=0)
+        net[part] = np.maximum(change.gone - replaced[part], 0.0) - np.maximum(back.gone - returned, 0.0)
+        thinned[part] = change.sums(change.fall)
     chance = by_chance(words.texts.frequency, words.thin) / a_side
     return Vanished(net=net, replaced=replaced, thinned=thinned, chance=chance)
+
+
+def _few_left(words: CommonWords, relabellings: npt.NDArray[np.uint8]) -> list[_Left]:
+    """Where under ``relabellings`` (b, K) less than a quarter of a word's texts is left on side 1, and on side 0.
+
+    Hardly any word under any relabelling, so only those are kept, in the order of the words.
+    """
+    found: list[list[_Left]] = [[], []]
+    for rows, counts in counted(words.texts.counts, packed(relabellings), len(relabellings)):
+        thin = words.thin[rows]
+        for at, few in enumerate((counts <= thin[:, None], counts >= (words.texts.frequency[rows] - thin)[:, None])):
+            word, column = np.nonzero(few)
+            found[at].append(_Left(word + rows.start, column, counts[word, column].astype(np.int64)))
+    none = np.zeros(0, dtype=np.int64)
+    return [
+        _Left(
+            *(np.concatenate([none, *(getattr(each, name) for each in side)]) for name in ("word", "column", "count"))
+        )
+        for side in found
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """H words of which less than a quarter is left on a side under a relabelling; each of shape (H,)."""
+
+    word: IntArray
+    column: IntArray
+    """The relabelling."""
+    count: IntArray
+    """Texts on side 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,31 +154,54 @@ class Came:
     share: FloatArray
     """Shape (b,)."""
     counted: BoolArray
-    """Shape (V, b): words whose gain counts in full."""
+    """Shape (H,), as the change back: words whose gain counts in full."""
+
+
+def changes(words: CommonWords, left: Sequence[_Left], lengths: FloatArray) -> tuple[Change, Change]:
+    """From side 0 to side 1, and back; ``left``: what is left on side 1 and on side 0; ``lengths`` (2, b) words a
+    side."""
+    made = []
+    for (here, there), each in zip(((0, 1), (1, 0)), left, strict=True):
+        counts = np.stack((words.texts.frequency[each.word] - each.count, each.count))
+        shares = counts / np.maximum(lengths, 1.0)[:, each.column]
+        made.append(
+            Change(
+                word=each.word,
+                column=each.column,
+                fall=np.maximum(shares[here] - shares[there], 0.0),
+                sure=counts[there] <= words.sure[each.word],
+                likely=counts[there] <= words.likely[each.word],
+                width=lengths.shape[1],
+            )
+        )
+    return made[0], made[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Shares of words that one side has less of than the other; each of shape (V, b)."""
+    """Words of which one side has less than a quarter of the other's texts, under each of b relabellings; each of shape
+    (H,), words in their order."""
 
-    gone: FloatArray
-    """Of words that have vanished from it for sure."""
-    perhaps: FloatArray
-    """Of words that have perhaps."""
-    thinned: FloatArray
-    """Of all words of which less than a quarter is left."""
+    word: IntArray
+    column: IntArray
+    """The relabelling."""
+    fall: FloatArray
+    """By how much the word's share is less."""
+    sure: BoolArray
+    """Whether it has vanished for sure."""
+    likely: BoolArray
+    """Whether it has perhaps."""
+    width: int
+    """b."""
 
-    @classmethod
-    def of(cls, words: CommonWords, counts: npt.NDArray[np.float32], lengths: FloatArray) -> Change:
-        """From side 0 to side 1 of ``counts`` (2, V, b) texts; ``lengths`` (2, b) words a side."""
-        shares = counts / np.maximum(lengths, 1.0)[:, None]
-        fall = np.maximum(shares[0] - shares[1], 0.0)
-        return cls(
-            **{
-                name: np.where(counts[1] <= left[:, None], fall, 0.0)
-                for name, left in (("gone", words.sure), ("perhaps", words.likely), ("thinned", words.thin))
-            }
-        )
+    def sums(self, falls: FloatArray) -> FloatArray:
+        """Of all words, under each relabelling; shape (b,)."""
+        return np.bincount(self.column, falls, self.width).astype(np.float64)
+
+    @property
+    def gone(self) -> FloatArray:
+        """Share of all words that have vanished for sure; shape (b,)."""
+        return self.sums(np.where(self.sure, self.fall, 0.0))
 
     def came(self, back: Change, doubtful: FloatArray) -> Came:
         """What came anew in the place of what went; ``back`` is the change from side 1 to side 0.
@@ -153,11 +209,14 @@ class Change:
         No word that came stands for more than those that went do on average: a word that swallowed a hundred others
         replaces one of them. Words that came only perhaps count beyond ``doubtful``, twice what chance brings of them.
         """
-        most = self.gone.sum(axis=0) / np.maximum(np.count_nonzero(self.gone, axis=0), 1)
-        sure = np.minimum(back.gone, most).sum(axis=0)
-        perhaps = np.minimum(back.perhaps, most).sum(axis=0) - doubtful
-        larger = np.where(perhaps > sure, back.perhaps, back.gone)
-        return Came(share=np.maximum(sure, perhaps), counted=(larger > 0) & (larger <= most))
+        most = self.gone / np.maximum(self.sums((self.sure & (self.fall > 0)).astype(np.float64)), 1)
+        capped = np.minimum(back.fall, most[back.column])
+        sure = back.sums(np.where(back.sure, capped, 0.0))
+        perhaps = back.sums(np.where(back.likely, capped, 0.0)) - doubtful
+        larger = np.where((perhaps > sure)[back.column], back.likely, back.sure)
+        return Came(
+            share=np.maximum(sure, perhaps), counted=larger & (back.fall > 0) & (back.fall <= most[back.column])
+        )
 
 
 def critical(frequency: IntArray, level: float) -> IntArray:
@@ -189,16 +248,15 @@ def by_chance(frequency: IntArray, left: IntArray) -> float:
 def influence(words: CommonWords, design: Design) -> FloatArray:
     """First-order effect of every block on the observed net loss, the vanished words being given; shape (K,)."""
     side = design.side
-    counts = np.stack([words.texts.on(which) for which in (~side, side)])[:, :, None].astype(np.float32)
     lengths = np.array([[words.texts.lengths[which].sum()] for which in (~side, side)])
     doubtful = 2 * by_chance(words.texts.frequency, words.likely) / np.maximum(lengths.mean(axis=0), 1.0)
-    there = Change.of(words, counts, lengths)
-    back = Change.of(words, counts[::-1], lengths[::-1])
+    there, back = changes(words, _few_left(words, side[None].astype(np.uint8)), lengths)
     weight = np.zeros(len(words.spelled))
     for mine, other in ((there, back), (back, there)):
         came = mine.came(other, doubtful)
         if mine.gone.sum() > REPLACED * came.share[0]:
-            weight += (mine.gone[:, 0] > 0) + REPLACED * came.counted[:, 0]
+            weight[mine.word[mine.sure & (mine.fall > 0)]] += 1
+            weight[other.word[came.counted]] += REPLACED
     score = words.texts.counts.T @ weight
     moved = np.zeros(side.size)
     for which, sign, length in ((~side, 1.0, lengths[0, 0]), (side, -1.0, lengths[1, 0])):

@@ -32,28 +32,32 @@ def permuted_within(labels: _Labels, stratum: _IntArray, count: int, rng: np.ran
         if size == 2:
             members = members.T  # the first of every pair, then the second of every pair
             columns.append(_pairs(labels[members], count, rng))
-        elif len(members) == 1 and labels[members].max() <= 1 and 2 * labels[members].sum() == size:
-            columns.append(halves(count, int(size), rng))
+        elif len(members) == 1 and labels[members].max() <= 1:
+            columns.append(chosen(count, int(size), int(labels[members].sum()), rng))
         else:
             observed = np.broadcast_to(labels[members], (count, *members.shape))
             columns.append(rng.permuted(observed, axis=2).reshape(count, -1))
         places.append(members.ravel())
     drawn = np.empty((count + 1, labels.size), dtype=np.uint8)
     drawn[0] = labels
-    # Columns are gathered, not scattered: reading out of order is several times cheaper than writing so.
-    np.take(np.concatenate(columns, axis=1), np.argsort(np.concatenate(places)), axis=1, out=drawn[1:], mode="clip")
+    place = np.concatenate(places)
+    if len(columns) == 1 and (place[1:] > place[:-1]).all():
+        drawn[1:] = columns[0]
+    else:
+        # Columns are gathered, not scattered: reading out of order is several times cheaper than writing so.
+        np.take(np.concatenate(columns, axis=1), np.argsort(place), axis=1, out=drawn[1:], mode="clip")
     return drawn
 
 
-def halves(count: int, size: int, rng: np.random.Generator) -> _Labels:
-    """``count`` rows of ``size`` zeros and ones, half of each (``size`` is even), every such row equally likely.
+def chosen(count: int, size: int, ones: int, rng: np.random.Generator) -> _Labels:
+    """``count`` rows of ``size`` zeros and ones with ``ones`` ones each, every such row equally likely.
 
-    Coin flips first; then, in each row, entries of the value of which there are too many are turned at random. Given
-    how many ones fell, their places are a uniform subset, and a uniform subset less (or more) a uniform element of it
-    (or of the rest) is one again. About sqrt(size) / 2.5 turns a row.
+    Coin flips first, of about that chance; then, in each row, entries of the value of which there are too many are
+    turned at random. Given how many ones fell, their places are a uniform subset, and a uniform subset less (or more) a
+    uniform element of it (or of the rest) is one again. For a half, about sqrt(size) / 2.5 turns a row.
     """
-    rows = _coins(count, size, rng)
-    surplus = rows.sum(axis=1, dtype=np.int64) - size // 2
+    rows = _coins(count, size, rng) if 2 * ones == size else _biased(count, size, ones, rng)
+    surplus = rows.sum(axis=1, dtype=np.int64) - ones
     common, left = (surplus > 0).astype(np.uint8), np.abs(surplus)
     while left.any():
         # As many tries a row as it still needs turns; what is hit twice, or is rare already, is a try in vain.
@@ -78,3 +82,9 @@ def _coins(count: int, size: int, rng: np.random.Generator) -> _Labels:
     width = -(-size // 8)
     flips = np.frombuffer(rng.bytes(count * width), dtype=np.uint8).reshape(count, width)
     return np.unpackbits(flips, axis=1, count=size)
+
+
+def _biased(count: int, size: int, ones: int, rng: np.random.Generator) -> _Labels:
+    """Flips of a coin that falls on one about ``ones`` times in ``size`` (in steps of 1/256), shape (count, size)."""
+    bytes_ = np.frombuffer(rng.bytes(count * size), dtype=np.uint8).reshape(count, size)
+    return (bytes_ < round(256 * ones / size)).view(np.uint8)

@@ -1,7 +1,7 @@
 """Count tables (how often each type stands in each block) and what becomes of them under every relabelling.
 
-One sparse matrix product serves all replicates and all functionals: the table, types by blocks, times the 0/1
-relabellings, blocks by replicates, is every count on the generation's side; the complement is the baseline's.
+Every type is counted on the generation's side under all relabellings at once (``bitwise``), and one count serves all
+functionals; the complement is the baseline's.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
+from collapse_audit.probes.statistics.bitwise import counted, packed, present, total
 from collapse_audit.probes.statistics.design import FloatArray, IntArray
 
 COARSE_BLOCKS = 5
@@ -117,48 +119,42 @@ def sweep(table: CountTable, relabellings: npt.NDArray[np.uint8]) -> Swept:
     """Distinct types, collision probability and JS divergence for each row of ``relabellings`` (shape (B + 1, K))."""
     columns = np.stack((table.lengths, table.hapaxes, table.squares, table.lengths**2), axis=1)
     tokens, hapaxes, squares, squared_lengths = side_sums(columns, relabellings).transpose(2, 0, 1)
-    distinct, same = np.empty_like(tokens), np.empty_like(tokens)
-    divergence = np.empty(len(relabellings))
-    pooled = table.coarse <= table.repeated.shape[0]
-    for part, counts in products(table, relabellings):
-        # A type that stands in a single block is on one side or the other, so all of those together are linear.
-        distinct[:, part] = (counts != 0).sum(axis=1, dtype=np.int32) + hapaxes[:, part]
-        same[:, part] = np.einsum("svb,svb->sb", counts, counts, dtype=np.float64) - squares[:, part]
-        divergence[part] = _divergence(counts[:, : table.coarse], tokens[:, part], pooled=pooled)
+    # A type that stands in a single block is on one side or the other, so all of those together are linear.
+    distinct, same = hapaxes.copy(), -squares
+    sums = _Divergence(tokens, pooled=table.coarse <= table.repeated.shape[0])
+    totals = np.asarray(table.repeated.sum(axis=1), dtype=np.float64)
+    for part, generation in counted(table.repeated, packed(relabellings), len(relabellings)):
+        whole, counts = totals[part], generation.astype(np.float64)
+        distinct[1] += _rows_of(generation, generation.min(axis=1) == 0)
+        distinct[0] += _rows_of(whole[:, None] - counts, generation.max(axis=1) == whole)
+        met = np.einsum("vb,vb->b", counts, counts)
+        same += np.stack((met - 2 * (whole @ counts) + (whole**2).sum(), met))
+        kept = max(table.coarse - part.start, 0)
+        sums.add(whole[:kept, None] - counts[:kept], counts[:kept])
     pairs = tokens**2 - squared_lengths
     collisions = np.divide(same, pairs, out=np.zeros_like(same), where=pairs > 0)
-    return Swept(distinct=distinct, collisions=collisions, divergence=divergence)
+    return Swept(distinct=distinct, collisions=collisions, divergence=sums.divergence())
+
+
+def _rows_of(counts: npt.NDArray[Any], may_lack: npt.NDArray[np.bool_]) -> IntArray:
+    """How many types are there under each relabelling, of those that ``may_lack`` (v,) under one; counts (v, b)."""
+    return np.asarray((counts[may_lack] != 0).sum(axis=0, dtype=np.int64) + np.count_nonzero(~may_lack))
 
 
 def sweep_distinct(tables: Iterable[CountTable], relabellings: npt.NDArray[np.uint8]) -> FloatArray:
     """Distinct types of disjoint vocabularies together, under every relabelling; shape (2, B + 1).
 
-    Needs no counts, so one bit a block and replicate does, 64 to a word: a type is on the generation's side where any
-    of its blocks is (or), and on the baseline's where not all of them are (not and).
+    Needs no counts: a type is on the generation's side where any of its blocks is (or), and on the baseline's where
+    not all of them are (not and).
     """
-    replicates = len(relabellings)
-    padded = np.zeros((relabellings.shape[1], replicates + -replicates % 64), dtype=np.uint8)
-    padded[:, :replicates] = relabellings.T
-    bits = np.packbits(padded, axis=1).view(np.uint64)
+    bits, replicates = packed(relabellings), len(relabellings)
     distinct = np.zeros((2, replicates))
     hapaxes = np.zeros(relabellings.shape[1])
     for table in tables:
         hapaxes += table.hapaxes
-        for held, starts in _portions(table.repeated, bits, size=max(1, _CHUNK // replicates)):
-            on_generation, on_baseline = np.bitwise_or.reduceat(held, starts), ~np.bitwise_and.reduceat(held, starts)
-            for side, present in enumerate((on_baseline, on_generation)):
-                each = np.unpackbits(present.view(np.uint8), axis=1, count=replicates)
-                distinct[side] += each.sum(axis=0, dtype=np.int32)
+        for sides in present(table.repeated, bits):
+            distinct += np.stack([total(side, replicates) for side in sides])
     return distinct + side_sums(hapaxes[:, None], relabellings)[:, :, 0]
-
-
-def _portions(
-    repeated: csr_array, bits: npt.NDArray[np.uint64], *, size: int
-) -> Iterator[tuple[npt.NDArray[np.uint64], IntArray]]:
-    """The bits of the blocks that hold each of ``size`` types, and where each type's blocks start."""
-    for first in range(0, repeated.shape[0], size):
-        bounds = repeated.indptr[first : first + size + 1]
-        yield bits[repeated.indices[bounds[0] : bounds[-1]]], bounds[:-1] - bounds[0]
 
 
 def products(table: CountTable, relabellings: npt.NDArray[np.uint8]) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
@@ -173,9 +169,14 @@ def products(table: CountTable, relabellings: npt.NDArray[np.uint8]) -> Iterator
 
 def side_sums(columns: FloatArray, relabellings: npt.NDArray[np.uint8]) -> FloatArray:
     """Sum per-block ``columns`` (shape (K, c)) on both sides under every relabelling; shape (2, B + 1, c)."""
-    generation = np.concatenate(
-        [relabellings[start : start + 64].astype(np.float64) @ columns for start in range(0, len(relabellings), 64)]
-    )
+    columns = np.ascontiguousarray(columns)
+    generation = np.empty((len(relabellings), columns.shape[1]))
+    rows = max(1, _CHUNK // max(columns.shape[0], 1))
+    side = np.empty((rows, columns.shape[0]))  # written over: a thousand relabellings as floats are hundreds of MB
+    for start in range(0, len(relabellings), rows):
+        part = relabellings[start : start + rows]
+        side[: len(part)] = part
+        np.matmul(side[: len(part)], columns, out=generation[start : start + rows])
     return np.stack((columns.sum(axis=0) - generation, generation))
 
 
@@ -190,14 +191,57 @@ def sparse_side_sums(columns: csr_array, relabellings: npt.NDArray[np.uint8]) ->
         yield part, np.stack((total - generation, generation))
 
 
-def _divergence(counts: npt.NDArray[np.float32], tokens: FloatArray, *, pooled: bool) -> FloatArray:
-    shares: FloatArray = counts / np.maximum(tokens, 1.0)[:, None]
-    rest: FloatArray = np.maximum((tokens > 0) - shares.sum(axis=1), 0.0)
-    if pooled:
-        return jensen_shannon(shares[0], shares[1]) + jensen_shannon(rest[:1], rest[1:])
-    # The rest are types of a single block: each stands on one side only, where p ln(p/m) = p ln 2.
-    lone: FloatArray = rest.sum(axis=0) * (np.log(2) / 2)
-    return jensen_shannon(shares[0], shares[1]) + lone
+class _Divergence:
+    """Jensen-Shannon divergence of the shares of types (and of what is left, in one bin), from a few types at a time.
+
+    Sums go on from where the last ones ended, so that how many types come at a time changes no digit.
+    """
+
+    def __init__(self, tokens: FloatArray, *, pooled: bool) -> None:
+        self._tokens, self._any, self._pooled = np.maximum(tokens, 1.0), tokens > 0, pooled
+        self._shares = np.zeros_like(tokens)
+        self._entropies = np.zeros((3, tokens.shape[1]))
+
+    def add(self, baseline: FloatArray, generation: FloatArray) -> None:
+        """Counts of v types on both sides; shapes (v, b)."""
+        p, q, scratch = np.empty((3, len(baseline) + 1, baseline.shape[1]))
+        for shares, counts, tokens, held in zip(
+            (p, q), (baseline, generation), self._tokens, self._shares, strict=True
+        ):
+            np.divide(counts, tokens, out=shares[1:])
+            go_on(held, shares)
+        for shares, held in zip((p, q), self._entropies[:2], strict=True):
+            _add_plogp(held, shares, scratch)
+        p += q
+        p /= 2
+        _add_plogp(self._entropies[2], p, scratch)
+
+    def divergence(self) -> FloatArray:
+        """Of all types that were added; shape (b,), nats."""
+        of_types: FloatArray = (self._entropies[0] + self._entropies[1]) / 2 - self._entropies[2]
+        rest: FloatArray = np.maximum(self._any - self._shares, 0.0)
+        # Where types of several blocks are pooled, the rest is a bin. Otherwise it is types of a single block: each
+        # stands on one side only, where p ln(p/m) = p ln 2.
+        pooled = jensen_shannon(rest[:1], rest[1:]) if self._pooled else rest.sum(axis=0) * (np.log(2) / 2)
+        return np.asarray(of_types + pooled)
+
+
+def go_on(so_far: FloatArray, rows: FloatArray) -> None:
+    """Add ``rows`` from the second on to ``so_far``, one after the other, so that no digit hangs on how many come at
+    once; the first row is written over."""
+    rows[0] = so_far
+    rows.sum(axis=0, out=so_far)
+
+
+def _add_plogp(so_far: FloatArray, p: FloatArray, scratch: FloatArray) -> None:
+    """Add p ln p of ``p`` from the second row on; 0 ln 0 = 0. ``scratch``, of the shape of ``p``, is written over.
+
+    scipy's ``entr`` gives the same terms one by one; numpy's logarithm takes several at a time.
+    """
+    np.maximum(p[1:], np.finfo(np.float64).tiny, out=scratch[1:])
+    np.log(scratch[1:], out=scratch[1:])
+    scratch[1:] *= p[1:]
+    go_on(so_far, scratch)
 
 
 def jensen_shannon(p: FloatArray, q: FloatArray) -> FloatArray:
@@ -205,18 +249,9 @@ def jensen_shannon(p: FloatArray, q: FloatArray) -> FloatArray:
 
     Adds up over parts of the support, so ``p`` and ``q`` need not sum to 1 there; in [0, ln 2] where they do.
     """
-    held = np.add(p, q)
-    held /= 2
-    scratch = np.empty_like(held)
-    return np.asarray((_plogp(p, scratch) + _plogp(q, scratch)) / 2 - _plogp(held, scratch))
+    middle = (p + q) / 2
+    return np.asarray((_plogp(p) + _plogp(q)) / 2 - _plogp(middle))
 
 
-def _plogp(p: FloatArray, scratch: FloatArray) -> FloatArray:
-    """Sum of p ln p along axis 0, where 0 ln 0 = 0; ``scratch``, of the shape of ``p``, is written over.
-
-    scipy's ``entr`` gives the same terms one by one; numpy's logarithm takes several at a time.
-    """
-    np.maximum(p, np.finfo(np.float64).tiny, out=scratch)
-    np.log(scratch, out=scratch)
-    scratch *= p
-    return np.asarray(scratch.sum(axis=0))
+def _plogp(p: FloatArray) -> FloatArray:
+    return np.asarray((np.log(np.maximum(p, np.finfo(np.float64).tiny)) * p).sum(axis=0))

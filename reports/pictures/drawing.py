@@ -96,10 +96,17 @@ class Panel:
 
 class Styles:
     """Every distinct style of all pictures of a page, as a class: a page without style attributes needs no
-    ``unsafe-inline`` in its Content-Security-Policy."""
+    ``unsafe-inline`` in its Content-Security-Policy. And the panels that were drawn for it, each once."""
 
     def __init__(self) -> None:
         self._classes: dict[str, str] = {}
+        self._drawn: dict[int, tuple[Panel, str]] = {}
+
+    def drawing(self, panel: Panel) -> str:
+        """``panel`` as matplotlib draws it; the same object again is not drawn again."""
+        if id(panel) not in self._drawn:
+            self._drawn[id(panel)] = panel, _rendered(panel)  # held, so that no other panel gets its number
+        return self._drawn[id(panel)][1]
 
     def name(self, style: str) -> str:
         """The class of ``style``."""
@@ -117,7 +124,7 @@ def drawn(panels: Sequence[Panel], styles: Styles, key: str) -> list[str]:
         return []
     with _settings(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of glyphs that matplotlib's own font lacks; the browser's has them
-        texts = [_rendered(panel) for panel in panels]
+        texts = [styles.drawing(panel) for panel in panels]
     return [
         _labelled(_cleaned(ET.fromstring(text), styles, f"{key}{number}"), panel, f"{key}{number}")
         for number, (panel, text) in enumerate(zip(panels, texts, strict=True))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from collapse_audit.probes.statistics.relabelling import halves, permuted_within
+from collapse_audit.probes.statistics.relabelling import chosen, permuted_within
 
 LEAST_P = 1e-6
 """A sound generator fails one of these tests once in a million runs; the seeds are fixed, so it never does."""
@@ -35,9 +35,9 @@ def test_every_permutation_within_strata_is_equally_likely(labels: list[int], st
     given_labels, strata = np.array(labels, dtype=np.uint8), np.array(stratum)
     places = [np.flatnonzero(strata == s) for s in np.unique(strata)]
     possible = set()
-    for chosen in product(*(sorted(set(permutations(given_labels[at].tolist()))) for at in places)):
+    for drawn_from in product(*(sorted(set(permutations(given_labels[at].tolist()))) for at in places)):
         row = np.empty_like(given_labels)
-        for at, values in zip(places, chosen, strict=True):
+        for at, values in zip(places, drawn_from, strict=True):
             row[at] = values
         possible.add(tuple(row.tolist()))
     drawn = permuted_within(given_labels, strata, 400 * len(possible), np.random.default_rng(5))
@@ -56,16 +56,23 @@ def test_each_stratum_keeps_its_labels_and_row_0_is_observed(rows: list[tuple[in
         assert (np.sort(drawn[:, stratum == s], axis=1) == np.sort(labels[stratum == s])).all()
 
 
-def test_places_of_one_half_depend_on_each_other_as_drawing_without_replacement_has_it() -> None:
-    """Two places of 2n hold ones together with chance (n - 1) / (2 (2n - 1)): .2368 for 20, .2500 for coins."""
+@pytest.mark.parametrize("ones", [10, 1, 7, 13, 19])
+def test_places_of_the_ones_depend_on_each_other_as_drawing_without_replacement_has_it(ones: int) -> None:
+    """Two places of n hold ones together with chance m (m - 1) / (n (n - 1)): .2368 for 10 of 20, .2500 for coins."""
     size, count = 20, 100_000
-    rows = halves(count, size, np.random.default_rng(3)).astype(np.float64)
-    assert (rows.sum(axis=1) == size // 2).all()
+    rows = chosen(count, size, ones, np.random.default_rng(3)).astype(np.float64)
+    assert (rows.sum(axis=1) == ones).all()
     together = rows.T @ rows / count
-    expected = (size / 2 - 1) / (2 * (size - 1))
+    expected = ones * (ones - 1) / (size * (size - 1))
     off = together[~np.eye(size, dtype=bool)]
-    assert np.abs(off - expected).max() < 5 * np.sqrt(expected / count)
-    assert np.abs(together.diagonal() - 0.5).max() < 5 * np.sqrt(0.25 / count)
+    assert np.abs(off - expected).max() < 5 * np.sqrt(max(expected * (1 - expected), 1e-9) / count)
+    alone = ones / size
+    assert np.abs(together.diagonal() - alone).max() < 5 * np.sqrt(alone * (1 - alone) / count)
+
+
+@pytest.mark.parametrize("ones", [0, 1, 300, 511, 700, 999, 1000])
+def test_as_many_ones_as_asked_for_stand_in_a_long_row(ones: int) -> None:
+    assert (chosen(50, 1000, ones, np.random.default_rng(4)).sum(axis=1) == ones).all()
 
 
 def test_nothing_drawn_is_the_observed_row_alone() -> None:

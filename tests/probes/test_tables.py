@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.statistics import tables
+from collapse_audit.probes.statistics import bitwise, tables
 from collapse_audit.probes.statistics.tables import (
     COARSE_BLOCKS,
     count_table,
@@ -129,6 +129,8 @@ def test_how_the_work_is_cut_into_chunks_changes_nothing(cells: int, monkeypatch
     whole = pair(spell(rows[:30]), spell(rows[30:]), permutations=99)
     expected = whole.words_swept
     monkeypatch.setattr(tables, "_CHUNK", cells)
+    monkeypatch.setattr(bitwise, "_TOGETHER", cells)
+    monkeypatch.setattr(bitwise, "_CELLS", cells)
     chunked = sweep(whole.words, whole.relabellings)
     for name in ("distinct", "collisions", "divergence"):
         assert np.array_equal(getattr(chunked, name), getattr(expected, name))

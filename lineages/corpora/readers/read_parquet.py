@@ -135,10 +135,21 @@ def _rows_a_block(file: pq.ParquetFile, block_bytes: int) -> int:
 
 def _records(batch: pa.RecordBatch) -> list[Any]:
     try:
-        records: list[Any] = batch.to_pylist()
-    except UnicodeDecodeError:
-        records = [_record(batch.slice(row, 1)) for row in range(batch.num_rows)]
-    return records
+        columns = [_values(column) for column in batch.columns]
+    except (UnicodeDecodeError, pa.ArrowException):  # text that is no UTF-8
+        return [_record(batch.slice(row, 1)) for row in range(batch.num_rows)]
+    return [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """As ``to_pylist``, which takes twice as long for text."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        texts: list[Any] = column.to_numpy(zero_copy_only=False).tolist()
+        return texts
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 def _record(row: pa.RecordBatch) -> Any:
