@@ -117,6 +117,7 @@ class SeedAudit:
             evidence=self.config.evidence,
             unit=self.config.unit,
             embed=self.embed,
+            solved_at=self.config.solved_at,
         )
 
     @staticmethod
