@@ -245,5 +245,5 @@ def _spread(twos: _Twos, alike: FloatArray, on: list[BoolArray], scale: FloatArr
     moved = np.zeros(int(twos.prompt.max()) + 1)
     for both, sign, size in zip(on, (-1.0, 1.0), scale, strict=True):
         away = (alike[both] - alike[both].mean()) / size
-        moved += sign * np.bincount(twos.prompt[both], away, moved.size) / max(np.count_nonzero(both), 1)
+        moved += sign * np.bincount(twos.prompt[both], away, moved.size) / max(int(np.count_nonzero(both)), 1)
     return float(np.sqrt(np.square(moved).sum() * moved.size / max(moved.size - 1, 1)))
