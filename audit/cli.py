@@ -176,15 +176,13 @@ def _prepare_data(options: Namespace, engine: Engine) -> Prepared:
 
 def _common(options: Namespace) -> dict[str, Any]:
     """What is said of a lineage and of training data alike."""
+    from collapse_audit.lineages.corpora.readers.fields import FIELDS
+
     return {
         "probe_files": options.probes,
         "select": options.select,
-        "text": options.text,
-        "prompt": options.prompt,
-        "label": options.label,
-        "group": options.group,
-        "numeric": options.numeric,
-        "embedding": options.embedding,
+        **{name: getattr(options, name) for name in FIELDS},
+        "solved_at": options.solved_at,
         "documents": options.documents,
         "config_file": options.config,
         "sets": options.sets,

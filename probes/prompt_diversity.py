@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ _ANSWERS = 64
 """Answers to a prompt of one side that are looked at: beyond, pairs cost much and tell little."""
 _PORTION = 1 << 16
 """Pairs that are compared at a time."""
+_EMBEDDED = 4_000
+"""Answers that are embedded by a model, where one was named."""
+_NOTHING = 1e-6
+"""What no distance counts as where its logarithm is taken: cosines carry seven digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +62,16 @@ class _Twos:
             plain="what answers to one prompt share",
             says="two answers of {generation} to one prompt share more of their word pairs: the share {rise}",
         ),
+        Gate(
+            statistic="meaning",
+            unit="ratio",
+            worse="lower",
+            margin=0.80,
+            because="two answers to one prompt lie a fifth nearer to each other in meaning",
+            plain="how far answers to one prompt lie apart in meaning",
+            says="two answers of {generation} to one prompt lie {value} as far apart in meaning as those of {baseline}",
+            embeddings=True,
+        ),
     ),
     source="Dice 1945, doi 10.2307/1932409; Zhu et al. 2018, arXiv:1802.01886 (Self-BLEU)",
     since="0.2",
@@ -72,7 +87,8 @@ def prompt_diversity(pair: Pair) -> Iterator[Reading]:
         Of all pairs of answers of one side to one prompt: same-answer is the share that is the same text twice, white
         space folded; overlap is the mean of 2|A and B|/(|A| + |B|) over their sets of word pairs, texts cut to a common
         length where one side is shorter. Both are the rise against the baseline, and neither depends on how many
-        answers a prompt has. Prompts are the units of the interval; the test swaps what the design swaps.
+        answers a prompt has. meaning: ratio of the means of 1 - c, with c the cosine of their embeddings, as in
+        semantic-diversity. Prompts are the units of the interval; the test swaps what the design swaps.
 
     Why it signals collapse
         Preference tuning and reinforcement narrow the answers to a prompt while the corpus as a whole stays varied
@@ -82,7 +98,8 @@ def prompt_diversity(pair: Pair) -> Iterator[Reading]:
         A lower temperature, or a prompt that has one right answer, makes answers alike and nothing is forgotten.
 
     Needs
-        Text, and prompts with several answers on both sides.
+        Text, and prompts with several answers on both sides; for meaning, ``embedding`` in the records or ``--embed``
+        (of at most 4,000 answers, to prompts drawn at random).
     """
     twos = _twos(pair)
     if twos is None:
@@ -94,6 +111,7 @@ def prompt_diversity(pair: Pair) -> Iterator[Reading]:
     text = pair.near_copies[1]
     yield _rise(pair, twos, (text[twos.first] == text[twos.other]).astype(np.float64), "same-answer")
     yield _rise(pair, twos, _overlap(pair, twos), "overlap")
+    yield _meaning(pair, twos)
 
 
 def _twos(pair: Pair) -> _Twos | None:
@@ -158,6 +176,52 @@ def _rise(pair: Pair, twos: _Twos, alike: FloatArray, statistic: str) -> Estimat
     )
 
 
+def _meaning(pair: Pair, twos: _Twos) -> Reading:
+    """Ratio of the mean distance of two answers to one prompt, by their embeddings."""
+    if pair.embed is not None:
+        twos = _fewer(twos, _EMBEDDED, pair.stream("prompt-diversity embedded"))
+    rows, place = np.unique(np.concatenate((twos.first, twos.other)), return_inverse=True)
+    held = pair.meanings(pair.design.kept[rows])
+    if isinstance(held, NotMeasured):
+        return dataclasses.replace(held, statistic="meaning")
+    one, two = np.split(place, 2)
+    apart = np.empty(one.size)
+    for start in range(0, one.size, _PORTION):
+        part = slice(start, start + _PORTION)
+        apart[part] = 1 - np.einsum("jd,jd->j", held[one[part]], held[two[part]])
+    design = pair.design
+    means = np.maximum(_means(design.block, twos, apart, pair.relabellings), _NOTHING)
+    if means[0, 0] <= _NOTHING:
+        return NotMeasured(statistic="meaning", reason="all answers of the baseline to one prompt mean the same")
+    change = np.log(means[1]) - np.log(means[0])
+    side = design.side[design.block]
+    on = [(side[twos.first] == of) & (side[twos.other] == of) for of in (False, True)]
+    error = max(_spread(twos, apart, on, means[:, 0]), float(change[1:].std()))
+    return estimate(
+        math.exp(change[0]),
+        error if design.units >= design.least else math.inf,
+        scale="log",
+        worse="lower",
+        p_value=permutation_p(change, worse="lower"),
+        design=design,
+        method="linearised mean over pairs of answers or permutation spread, prompts as units, normal",
+        statistic="meaning",
+        raw={"baseline": float(means[0, 0]), "generation": float(means[1, 0])},
+    )
+
+
+def _fewer(twos: _Twos, answers: int, rng: np.random.Generator) -> _Twos:
+    """All pairs of answers to some prompts, drawn at random, to which there are so many answers together."""
+    both = np.unique(np.stack((np.tile(twos.prompt, 2), np.concatenate((twos.first, twos.other)))), axis=1)[0]
+    size = np.bincount(both)
+    order = rng.permutation(size.size)
+    kept = np.zeros(size.size, dtype=np.bool_)
+    kept[order[np.cumsum(size[order]) <= answers]] = True
+    taken = kept[twos.prompt]
+    prompt = np.unique(twos.prompt[taken], return_inverse=True)[1]
+    return _Twos(first=twos.first[taken], other=twos.other[taken], prompt=prompt)
+
+
 def _means(block: IntArray, twos: _Twos, alike: FloatArray, relabellings: np.ndarray) -> FloatArray:
     """Mean over the pairs of the baseline's and of the generation's side, shape (2, B + 1); 0 where there are none."""
     means = np.zeros((2, len(relabellings)))
@@ -170,10 +234,16 @@ def _means(block: IntArray, twos: _Twos, alike: FloatArray, relabellings: np.nda
 
 
 def _error(twos: _Twos, alike: FloatArray, on: list[BoolArray]) -> float:
-    """Standard error of the rise: what each prompt adds to it on both sides, added up; never below 3 of all prompts."""
+    """Standard error of the rise; never below 3 of all prompts."""
+    prompts = int(twos.prompt.max()) + 1
+    return max(_spread(twos, alike, on, np.ones(2)), RULE_OF_THREE * math.sqrt(2) / (Z * prompts))
+
+
+def _spread(twos: _Twos, alike: FloatArray, on: list[BoolArray], scale: FloatArray) -> float:
+    """Standard error of the difference of both sides' means over ``scale`` (shape (2,)): what each prompt adds to it on
+    both sides, added up."""
     moved = np.zeros(int(twos.prompt.max()) + 1)
-    for both, sign in zip(on, (-1.0, 1.0), strict=True):
-        away = alike[both] - alike[both].mean()
-        moved += sign * np.bincount(twos.prompt[both], away, moved.size) / np.count_nonzero(both)
-    floor = RULE_OF_THREE * math.sqrt(2) / (Z * moved.size)
-    return max(float(np.sqrt(np.square(moved).sum() * moved.size / max(moved.size - 1, 1))), floor)
+    for both, sign, size in zip(on, (-1.0, 1.0), scale, strict=True):
+        away = (alike[both] - alike[both].mean()) / size
+        moved += sign * np.bincount(twos.prompt[both], away, moved.size) / max(int(np.count_nonzero(both)), 1)
+    return float(np.sqrt(np.square(moved).sum() * moved.size / max(moved.size - 1, 1)))

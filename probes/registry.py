@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from collapse_audit.errors import ProbeError, UsageError
+from collapse_audit.probes.answer_coverage import answer_coverage
 from collapse_audit.probes.burstiness import burstiness
 from collapse_audit.probes.concentration import concentration
 from collapse_audit.probes.contamination import contamination
@@ -53,6 +54,7 @@ BUILTIN: tuple[Probe, ...] = (
     repetition,
     diversity,
     prompt_diversity,
+    answer_coverage,
     semantic_diversity,
     length,
     numbers,

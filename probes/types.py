@@ -28,6 +28,7 @@ Need = Literal[
     "contexts",
     "prompts",
     "embeddings",
+    "scores",
     "reference",
     "evaluation",
     "labelled",

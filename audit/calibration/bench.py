@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from collapse_audit.calibration import planted_numbers
+from collapse_audit.calibration.rows import taken
 from collapse_audit.calibration.settled import Key, Trial, rounded, settled, unchanged, usable
 from collapse_audit.calibration.two_samples import numbers_of, trial
 from collapse_audit.errors import UsageError
@@ -30,7 +31,6 @@ from collapse_audit.probes.statistics.readings import Estimate, Gate, Reading
 from collapse_audit.probes.statistics.survival import Survival
 from collapse_audit.probes.text.folding import visible
 from collapse_audit.probes.text.labels import LabelRule
-from collapse_audit.probes.text.ngrams import take
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.text.tokens import Tokenizer, tokenizer
 from collapse_audit.probes.types import Probe
@@ -313,31 +313,6 @@ def _codes(keys: pa.Array) -> IntArray:
     alone = codes < 0
     codes[alone] = len(encoded.dictionary) + np.arange(np.count_nonzero(alone))
     return np.unique(codes, return_inverse=True)[1].astype(np.int64)
-
-
-def taken(sample: Sample, rows: IntArray, *, keys: IntArray | None = None) -> Sample:
-    """The documents at ``rows`` (some perhaps more than once), with prompts and groups of the rows ``keys``."""
-    places = rows if keys is None else keys
-    index, key_index = pa.array(rows), pa.array(places)
-    name = f"{sample.digest}|".encode() + rows.astype("<i8").tobytes() + places.astype("<i8").tobytes()
-    drawn = dataclasses.replace(
-        sample,
-        digest=hashlib.sha256(name).hexdigest(),
-        n_read=rows.size,
-        whole=None,
-        texts=sample.texts.take(index),
-        numeric=None if sample.numeric is None else sample.numeric[rows],
-        tokens=take(sample.tokens, rows),
-        label_field=None if sample.label_field is None else sample.label_field.take(index),
-        prompts=None if sample.prompts is None else sample.prompts.take(key_index),
-        groups=None if sample.groups is None else sample.groups.take(key_index),
-        nll=None if sample.nll is None else sample.nll[rows],
-        n_tokens=None if sample.n_tokens is None else sample.n_tokens[rows],
-        embeddings=None if sample.embeddings is None else sample.embeddings[rows],
-        scores={name: values[rows] for name, values in sample.scores.items()},
-    )
-    vars(drawn)["loops"] = sample.loops[rows]  # a property of each text: not looked for again in every trial
-    return drawn
 
 
 def gates_in_force(probes: Iterable[Probe], config: AuditConfig) -> dict[Key, Gate]:

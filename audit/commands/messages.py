@@ -171,6 +171,10 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "an `embedding` is no list of finite numbers, or one record of several texts has no embedding of each",
             "correct it, rename the field if it means something else, or name another field: `--embedding FIELD`",
         ),
+        "bad-score": (
+            "the field named for scores holds none, or one record of several texts has no score of each",
+            "correct it, or name another field: `--score FIELD`",
+        ),
         "embedding-size": (
             "the embeddings of two records have different lengths",
             "embed all texts by one model",

@@ -92,6 +92,7 @@ def _how_to_read(parser: Parser) -> None:
     reads = parser.add_argument_group("how to read")
     fields = {"text": "what the model wrote", "prompt": "what it was given", "label": "its class", "group": "its unit"}
     fields |= {"numeric": "numbers in place of a text", "embedding": "the text's sentence embedding"}
+    fields["score"] = "how right the text is as an answer"
     for name, meaning in fields.items():
         text = f"the field that holds {meaning}, such as response.{name}; again: where the first is not there"
         reads.add_argument(f"--{name}", action="append", default=[], metavar="FIELD", help=text)
@@ -100,6 +101,8 @@ def _how_to_read(parser: Parser) -> None:
         "cluster); the report is the same"
     )
     reads.add_argument("--engine", default="local", metavar="ENGINE", help=text)
+    text = "the score from which on an answer is right (default: scores are 0 and 1)"
+    reads.add_argument("--solved-at", type=float, metavar="VALUE", help=text)
     text = "what is a document of a plain text file (default: a line)"
     reads.add_argument("--documents", choices=("lines", "paragraphs", "files"), help=text)
 

@@ -21,7 +21,7 @@ from collapse_audit.run.overview.finer import finer
 from collapse_audit.run.overview.forgetting import forgotten
 from collapse_audit.run.overview.label_survival import survival
 from collapse_audit.run.overview.recipe_claims import recipe_claims
-from collapse_audit.run.overview.stage import overall_stage, stages
+from collapse_audit.run.overview.stage import GateOf, overall_stage, stages
 from collapse_audit.run.overview.training_log import training_losses
 from collapse_audit.run.plan import Plan
 from collapse_audit.settings.config import AuditConfig
@@ -56,8 +56,6 @@ def assembled(
         findings, allow_inconclusive=config.allow_inconclusive, fail_on_change=config.fail_on_change
     )
     code = ExitCode(number)
-    texts_here = plan.data is None and not any(is_pack(each.baseline.corpus.path) for each in plan.comparisons)
-    finer_ones = finer(findings, config, gate_of) if texts_here else []
     lineage = plan.lineage
     tables_shown = {**tables, "baselines": with_losses(tables["baselines"], findings)}
     from_texts: dict[str, Any] = {name: tuple(plain(rows, name)) for name, rows in tables_shown.items()}
@@ -87,11 +85,17 @@ def assembled(
         **from_texts,
         summary=_summary(findings, verdict, code),
         findings=tuple(findings),
-        notes=tuple(
-            dict.fromkeys([*forgotten(findings, gate_of), *moved(findings, gate_of), *finer_ones, *notes, *log_notes])
-        ),
+        notes=tuple(dict.fromkeys([*_of_findings(findings, plan, config, gate_of), *notes, *log_notes])),
         environment=_environment(),
     )
+
+
+def _of_findings(findings: list[Finding], plan: Plan, config: AuditConfig, gate_of: GateOf) -> Iterable[str]:
+    """What findings say together, in sentences."""
+    yield from forgotten(findings, gate_of)
+    yield from moved(findings, gate_of)
+    if plan.data is None and not any(is_pack(each.baseline.corpus.path) for each in plan.comparisons):
+        yield from finer(findings, config, gate_of)  # a pack holds no texts to settle margins on
 
 
 def _summary(findings: list[Finding], verdict: Verdict, code: ExitCode) -> str:

@@ -21,6 +21,8 @@ def not_carried(probe: Probe, baseline: Sample, current: Sample, rule: LabelRule
         return NotMeasured(reason=f"the records hold {held}")
     if "labels" in probe.needs:
         return _no_labels(baseline, current, rule)
+    if "scores" in probe.needs and any(sample.score is None or sample.prompts is None for sample in sides):
+        return NotMeasured(reason="the records of both sides do not carry prompts with scored answers")
     if "nll" in probe.needs:
         return _absent("nll", [sample.nll is not None for sample in sides])
     return None

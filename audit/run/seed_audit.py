@@ -67,7 +67,12 @@ class SeedAudit:
 
     def _tests(self, comparison: Comparison) -> int:
         """How many p-values the comparison will bring; facts without one are counted too, which is on the safe side."""
-        return sum(len(probe.gates) for probe in comparison.probes if not self._missing(probe, comparison))
+        meant = self.embed is not None or no_embeddings(*self.texts.compared(comparison)) is None
+        return sum(
+            sum(meant or not gate.embeddings for gate in probe.gates)
+            for probe in comparison.probes
+            if not self._missing(probe, comparison)
+        )
 
     def _missing(self, probe: Probe, comparison: Comparison) -> NotMeasured | None:
         """What input of the probe is not there. What only one side has is no absence: it leaves the finding open."""
@@ -117,6 +122,7 @@ class SeedAudit:
             evidence=self.config.evidence,
             unit=self.config.unit,
             embed=self.embed,
+            solved_at=self.config.solved_at,
         )
 
     @staticmethod

@@ -44,6 +44,8 @@ class AuditConfig:
     """``words``, or ``hf:FILE``: a Hugging Face tokenizer.json."""
     embed: str = ""
     """A sentence-embedding model, for what texts mean: a folder, or an installed package that carries one."""
+    solved_at: float | None = None
+    """The score from which on an answer is right; left out: scores are 0 and 1."""
     margins: Literal["default", "auto"] = "default"
     """``auto``: every margin that no setting names is settled on the baseline's own text."""
     permutations: int = 999
@@ -74,7 +76,7 @@ class AuditConfig:
     """What is a document of a plain text file: ``lines`` (as is the empty string), ``paragraphs`` or ``files``."""
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Where records have their ``text``, ``prompt``, ``label`` and ``group``, or in place of a text their numbers,
-    ``numeric``, and a text's ``embedding``: of several paths the first that is there."""
+    ``numeric``, and a text's ``embedding`` and ``score``: of several paths the first that is there."""
     gates: Mapping[tuple[str, str], GateSettings] = field(default_factory=dict)
     """Margins that are not the default, by (probe, statistic)."""
     disabled: frozenset[str] = frozenset()
@@ -130,6 +132,7 @@ class AuditConfig:
                     "origin": changed.origin if changed else "default",
                 }
         plain |= {name: value for name in ("embed", "phrases", "documents") if (value := getattr(self, name))}
+        plain |= {} if self.solved_at is None else {"solved_at": self.solved_at}
         plain |= {"fields": {name: list(paths) for name, paths in self.fields.items()}} if self.fields else {}
         waivers = [waiver.echo() for waiver in self.waivers]
         return {**plain, "margins": margins, "disabled": sorted(self.disabled), "waivers": waivers}
@@ -144,6 +147,7 @@ class Settings(TypedDict, total=False):
     tokens: str | None
     embed: str | None
     margins: str | None
+    solved_at: float | None
     permutations: int | None
     max_documents: int | None
     evidence: Evidence | None
@@ -165,6 +169,8 @@ class Settings(TypedDict, total=False):
     """The field that holds a number, or a list of numbers, in place of a text."""
     embedding: str | Sequence[str] | None
     """The field that holds the sentence embedding of the text, a list of numbers."""
+    score: str | Sequence[str] | None
+    """The field that holds how right the text is as an answer: a number, or true or false."""
 
 
 def load_config(

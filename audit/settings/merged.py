@@ -82,7 +82,7 @@ class Merged:
         elif key == "labels":
             return self._labels(origin, value)
         else:
-            self.plain[key] = float(value) if key == "alpha" else value
+            self.plain[key] = float(value) if key in ("alpha", "solved_at") else value
         return []
 
     def _labels(self, origin: str, rule: str) -> list[str]:

@@ -73,6 +73,8 @@ class Pair:
     evidence: EvidenceLevel = "terms"
     unit: UnitSetting = "auto"
     """What is resampled; ``auto`` asks the files."""
+    solved_at: float | None = None
+    """The score from which on an answer is right; None: scores are 0 and 1."""
     embed: Embed | None = None
     """Sentence embeddings of texts, where a model of them was named; else those are taken that the records bring."""
 

@@ -76,6 +76,8 @@ class Gate:
     """``move`` where the statistic only says that two distributions differ: beyond its margin it is ``changed``."""
     trend: str = ""
     """What its probe follows along the generations that is held against this margin: ``tail-mass``; empty: nothing."""
+    embeddings: bool = False
+    """Whether it takes sentence embeddings, and its probe's other statistics do not: without these there is no test."""
     along: bool = False
     """Whether it judges the generations of a seed together, by their trend: its p-value says that damage grows along
     them, and the estimate where that has led by the last (:mod:`collapse_audit.verdicts.rule`)."""

@@ -18,7 +18,7 @@ import pyarrow as pa
 from collapse_audit.probes.text.census import Census
 
 COLUMNS = ("text", "labels", "prompt", "group", "nll")
-OPTIONAL = ("n_tokens", "numeric", "embedding")
+OPTIONAL = ("n_tokens", "numeric", "score", "embedding")
 SCORES = "nll:"
 """How columns begin that hold likelihoods from elsewhere than the records; the scorer follows."""
 PART, ROW, RANK = "part:", "row:", "rank:"

@@ -60,6 +60,8 @@ class Sample:
     """Shape (N,): length in the model's own tokens; NaN where a record has none."""
     numeric: FloatArray | None = None
     """Shape (N, W): the numbers that stand in place of texts; the texts are then these numbers. None of texts."""
+    score: FloatArray | None = None
+    """Shape (N,): how right the text is as an answer, on any scale; NaN where a record has none."""
     embeddings: npt.NDArray[np.float32] | None = None
     """Shape (N, d): sentence embeddings of the texts that the records bring, as they are."""
     scores: Mapping[str, FloatArray] = field(default_factory=dict)
@@ -193,6 +195,7 @@ def sample_of(drawn: Draw, *, name: str, digest: str, tokenizer: Tokenizer, whol
         nll=_numbers(nll),
         n_tokens=_numbers(_one(table["n_tokens"])) if "n_tokens" in table.column_names else None,
         numeric=_rows(_one(table["numeric"])) if "numeric" in table.column_names else None,
+        score=_numbers(_one(table["score"])) if "score" in table.column_names else None,
         embeddings=_rows(_one(table["embedding"]), np.float32) if "embedding" in table.column_names else None,
         scores={
             name.removeprefix(SCORES): numbers
@@ -214,6 +217,11 @@ def _rows(column: pa.Array, kind: type[Any] = np.float64) -> npt.NDArray[Any] | 
     if column.null_count or not len(column):
         return None
     return np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=kind).reshape(len(column), -1)
+
+
+def rows_of(values: npt.NDArray[Any] | None, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any] | None:
+    """Some rows of what the documents of a sample may have."""
+    return None if values is None else values[rows]
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

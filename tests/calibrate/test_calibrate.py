@@ -14,7 +14,8 @@ from calibrate_texts import pool, words
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse_audit.calibration.bench import NULL, NULL_HALF, Bench, auto_margins, gates_in_force, split, taken
+from collapse_audit.calibration.bench import NULL, NULL_HALF, Bench, auto_margins, gates_in_force, split
+from collapse_audit.calibration.rows import taken
 from collapse_audit.calibration.settled import WHOLE, Trial, outcomes, rounded, settled
 from collapse_audit.calibration.two_samples import sample_of, trial
 from collapse_audit.errors import UsageError

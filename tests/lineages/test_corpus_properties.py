@@ -107,7 +107,7 @@ ANYTHING = st.one_of(
     st.lists(st.one_of(st.integers(), st.floats(), st.sampled_from([True, 2**1024, 1e30, -1.1e30])), max_size=3),
     st.dictionaries(st.text(max_size=2), st.integers(), max_size=1),
 )
-FIELDS = ["text", "id", "prompt", "label", "labels", "group", "nll", "n_tokens", "embedding", "split", "other"]
+FIELDS = ["text", "id", "prompt", "label", "labels", "group", "nll", "n_tokens", "score", "embedding", "split", "other"]
 
 
 @settings(max_examples=300, deadline=None)

@@ -38,6 +38,7 @@ FULL = {
     "nll": 2.5,
     "n_tokens": 3,
     "numeric": None,
+    "score": None,
     "embedding": None,
 }
 BARE = dict.fromkeys(FULL) | {"text": ""}

@@ -132,3 +132,33 @@ def test_arrays_of_numpy_are_read_from_memory() -> None:
     records = [{"text": "a", "embedding": np.array([0.5, 1.0], dtype=np.float32)}]
     block = next(in_memory(records, what="before").blocks())
     assert block.records == [{"text": "a", "embedding": [0.5, 1.0]}]
+
+
+def scores(corpus: Corpus) -> list[float | None]:
+    return [row["score"] for batch in corpus.batches() for row in batch.to_pylist()]
+
+
+def test_a_score_is_a_number_or_a_truth_value_and_anything_else_of_that_name_is_not_read(tmp_path: Path) -> None:
+    values: list[Any] = [0, 1.5, True, False, None, "A", [1], float("nan")]
+    corpus = open_corpus(lines(tmp_path / "a.jsonl", *({"text": "a", "score": value} for value in values)))
+    assert scores(corpus) == [0.0, 1.5, 1.0, 0.0, None, None, None, None]
+    (tmp_path / "a.csv").write_text("text,score\na,0.5\nb,true\nc,False\nd,\n", encoding="utf-8")
+    assert scores(open_corpus(tmp_path / "a.csv")) == [0.5, 1.0, 0.0, None]
+
+
+def test_a_field_that_is_named_for_scores_holds_some(tmp_path: Path) -> None:
+    reading = Reading(score=("grade.correct",))
+    good = lines(tmp_path / "a.jsonl", {"text": "a", "grade": {"correct": True}}, {"text": "b", "grade": {}})
+    assert scores(open_corpus(good, reading=reading)) == [1.0, None]
+    bad = lines(tmp_path / "b.jsonl", {"text": "a", "grade": {"correct": "yes"}})
+    expected = (1, "the score 'yes'", "a number, true or false, or null", "bad-score")
+    assert found(open_corpus(bad, reading=reading)) == [expected]
+
+
+def test_a_record_of_several_texts_has_a_score_of_each(tmp_path: Path) -> None:
+    reading = Reading(score=("grades",))
+    good = lines(tmp_path / "a.jsonl", {"prompt": "p", "outputs": ["a", "b"], "grades": [True, False]})
+    assert scores(open_corpus(good, reading=reading)) == [1.0, 0.0]
+    bad = lines(tmp_path / "b.jsonl", {"prompt": "p", "outputs": ["a", "b"], "grades": [True]})
+    said = (1, "2 texts, and a score that is no list of 2 scores", "a score of each text", "bad-score")
+    assert found(open_corpus(bad, reading=reading)) == [said]

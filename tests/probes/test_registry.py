@@ -80,6 +80,7 @@ def test_a_probe_says_what_it_needs_since_when_and_from_where(builtin: Probe) ->
         "contexts",
         "prompts",
         "embeddings",
+        "scores",
         "numeric",
         *OF_DATA,
     }

@@ -22,6 +22,7 @@ from collapse_audit.lineages.corpora.readers.records import (
     MOST_NUMERIC,
     MOST_TOKENS,
     SPLITS,
+    as_score,
     is_measurable,
     is_numeric,
 )
@@ -37,6 +38,7 @@ RECORD_SCHEMA = pa.schema(
         pa.field("nll", pa.float64()),
         pa.field("n_tokens", pa.int64()),
         pa.field("numeric", pa.list_(pa.float64())),
+        pa.field("score", pa.float64()),
         pa.field("embedding", pa.large_list(pa.float32())),
     ]
 )
@@ -72,6 +74,7 @@ def to_batch(records: Sequence[Any], *, classes: frozenset[str] | None = None) -
         "nll": _nll(records, present),
         "n_tokens": _n_tokens(records, present),
         "numeric": pa.array(numeric, RECORD_SCHEMA.field("numeric").type),
+        "score": pa.array([as_score(record.get("score")) for record in records], pa.float64()),
         "embedding": _embeddings(records, present),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in RECORD_SCHEMA.names], schema=RECORD_SCHEMA)

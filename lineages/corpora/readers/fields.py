@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from collapse_audit.lineages.corpora.readers.blocks import Block
+from collapse_audit.lineages.corpora.readers.own_fields import own_of_each
 from collapse_audit.lineages.corpora.readers.paths import at, spelled
-from collapse_audit.lineages.corpora.readers.records import is_numeric
+from collapse_audit.lineages.corpora.readers.records import as_score, is_numeric
 from collapse_audit.lineages.corpora.readers.shapes import (
     INSTEAD_OF,
     PROMPTS,
@@ -24,7 +25,7 @@ from collapse_audit.lineages.files.broken import Broken
 from collapse_audit.lineages.files.failures import Unreadable
 from collapse_audit.lineages.files.problems import shorten
 
-FIELDS = ("text", "prompt", "label", "group", "numeric", "embedding")
+FIELDS = ("text", "prompt", "label", "group", "numeric", "embedding", "score")
 """What a user may name a field for."""
 _LOOKED_AT = 100
 _KEPT = ("group", "nll", "n_tokens", "split", "embedding")
@@ -45,6 +46,8 @@ class Reading:
     """Of numbers in place of a text."""
     embedding: tuple[str, ...] = ()
     """Of a text's sentence embedding."""
+    score: tuple[str, ...] = ()
+    """Of how right a text is as an answer."""
     documents: str = ""
     """Of plain text: ``lines``, ``paragraphs`` or ``files``."""
 
@@ -72,6 +75,8 @@ class Extraction:
     """The path of numbers, which stand in place of a text."""
     embedding: str = ""
     """The path of embeddings, where one is named."""
+    score: str = ""
+    """The path of scores, where one is named."""
     labels: bool = True
     """Whether ``label`` and ``labels`` beside the text are taken, where no field is named."""
     plain: bool = False
@@ -111,7 +116,7 @@ class Extraction:
             yield {**shared, "numeric": texts[0]}
             return
         documents = [document for value in texts for document in _read(value)]
-        own = _of_each(shared, len(documents))
+        own = own_of_each(shared, len(documents))
         if isinstance(own, Broken):
             yield own
             return
@@ -121,7 +126,14 @@ class Extraction:
                 continue
             text, before = document
             prompt = shared.get("prompt", before)
-            yield {**shared, **own[place], "text": text, **({} if prompt is None else {"prompt": prompt})}
+            made = {**shared, **own[place], "text": text, **({} if prompt is None else {"prompt": prompt})}
+            score = made.get("score") if self.score else None
+            if score is not None and as_score(score) is None:
+                yield Broken(
+                    found=f"the score {shorten(score)}", expected="a number, true or false, or null", slug="bad-score"
+                )
+                continue
+            yield made
 
     def _shared(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """What all documents of one record have in common."""
@@ -144,18 +156,9 @@ class Extraction:
             made["group"] = next(at(record, self.group), None)
         if self.embedding:
             made["embedding"] = next(at(record, self.embedding), None)
+        if self.score:
+            made["score"] = next(at(record, self.score), None)
         return made
-
-
-def _of_each(shared: Mapping[str, Any], documents: int) -> Sequence[Mapping[str, Any]] | Broken:
-    """What only one of the documents of a record has: its embedding, of as many as there are documents."""
-    if documents < 2 or shared.get("embedding") is None:
-        return [{}] * documents
-    values = shared["embedding"]
-    if not isinstance(values, list) or len(values) != documents or not all(isinstance(each, list) for each in values):
-        found = f"{documents} texts, and an embedding that is no list of {documents} lists of numbers"
-        return Broken(found=found, expected="an embedding of each text", slug="bad-embedding")
-    return [{"embedding": value} for value in values]
 
 
 def extraction(records: Sequence[Any], reading: Reading) -> Extraction | None:
@@ -209,6 +212,7 @@ def _completed(made: Extraction, reading: Reading, known: Sequence[Mapping[str, 
         label=_named("label", reading.label, known) or "",
         group=_named("group", reading.group, known) or "",
         embedding=_named("embedding", reading.embedding, known) or "",
+        score=_named("score", reading.score, known) or "",
         numeric=made.numeric,
         labels=made.labels,
         plain=made.plain,

@@ -23,7 +23,7 @@ DOCUMENTS = (".txt", ".md")
 """Ends of names of files that are a document each, in a folder of such."""
 
 RECORD_FIELDS = frozenset(
-    {"text", "id", "prompt", "label", "labels", "group", "nll", "n_tokens", "split", "numeric", "embedding"}
+    {"text", "id", "prompt", "label", "labels", "group", "nll", "n_tokens", "split", "numeric", "embedding", "score"}
 )
 """What a record may say to the audit; other fields are allowed and not read."""
 
@@ -76,7 +76,7 @@ def _blocks(path: Place, suffix: str, packing: str, block_bytes: int, reading: R
             packing=packing,
             block_bytes=block_bytes,
             tabs=tabs,
-            numeric=(*reading.numeric, *reading.embedding),
+            numeric=(*reading.numeric, *reading.embedding, *reading.score),
         )
     elif suffix == ".txt":
         yield from txt_blocks(path, packing=packing, block_bytes=block_bytes, documents=reading.documents)

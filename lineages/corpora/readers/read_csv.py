@@ -203,6 +203,12 @@ def _numbers(cell: str) -> Any:
     return json.loads(cell) if cell.startswith("[") else float(cell)
 
 
+def _score(cell: str) -> Any:
+    """A number, or a truth value."""
+    told = {"true": True, "false": False}.get(cell.casefold())
+    return float(cell) if told is None else told
+
+
 _Converters = dict[str, Callable[[str], Any]]
 _CONVERT: _Converters = {
     "nll": float,
@@ -210,6 +216,7 @@ _CONVERT: _Converters = {
     "labels": json.loads,
     "numeric": _numbers,
     "embedding": json.loads,
+    "score": _score,
 }
 
 

@@ -81,6 +81,11 @@ def is_measurable(value: Any) -> bool:
     return _is_number(value) and abs(value) <= MOST_NUMERIC
 
 
+def as_score(value: Any) -> float | None:
+    """A score of an answer: a truth value or a number. What else a field of that name holds is none of ours."""
+    return float(value) if isinstance(value, bool) or is_measurable(value) else None
+
+
 def _as_float(number: float) -> float:
     try:
         return float(number)
