@@ -18,7 +18,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from collapse_audit.probes.pairs.followers import GAPS, followers
 from collapse_audit.probes.statistics.design import IntArray
@@ -58,8 +57,12 @@ def clusters(tokens: Tokens, code: IntArray, texts: pa.Array) -> IntArray:
     different = take(tokens, first[order])
     left, other = _near(different)
     count = held.size
-    edges = coo_array((np.ones(left.size, dtype=np.bool_), (left, other)), shape=(count, count))
-    together = connected_components(edges, directed=False)[1]
+    together = np.arange(count)
+    if left.size:
+        from scipy.sparse.csgraph import connected_components  # brings half of scipy along
+
+        edges = coo_array((np.ones(left.size, dtype=np.bool_), (left, other)), shape=(count, count))
+        together = connected_components(edges, directed=False)[1]
     of_text = np.empty(int(code.max(initial=-1)) + 1, dtype=np.int64)
     of_text[held[order]] = together
     return np.asarray(of_text[code])

@@ -18,8 +18,8 @@ from scipy.sparse import csr_array
 Words = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.unsignedinteger[Any]]
 
-_TOGETHER = 1 << 14
-"""Occurrences that are added up at once: for a thousand relabellings 2 MiB."""
+_TOGETHER = 1 << 17
+"""Words that are added up at once: 1 MiB, which the processor's cache holds."""
 _CELLS = 1 << 17
 """Counts that are handed out at once."""
 
@@ -41,12 +41,12 @@ def counted(counts: csr_array, bits: Words, replicates: int) -> Iterator[tuple[s
     bits = np.concatenate((bits, np.zeros((1, bits.shape[1]), dtype=np.uint64)))  # the last block is nobody's
     times = counts.data.astype(np.int64)
     occurrences = np.append(0, np.cumsum(times))[counts.indptr]
-    first, most = 0, max(1, _CELLS // replicates)
+    first, most, fit = 0, max(1, _CELLS // replicates), _fit(bits)
     while first < counts.shape[0]:
         # Types are few where one of them is frequent, so that a rare one is not filled up to a frequent one.
         within = np.diff(occurrences[first : first + most + 1])
         longest = np.maximum.accumulate(within)
-        taken = max(1, int(np.count_nonzero(longest * np.arange(1, within.size + 1) <= _TOGETHER)))
+        taken = max(1, int(np.count_nonzero(longest * np.arange(1, within.size + 1) <= fit)))
         entries = slice(counts.indptr[first], counts.indptr[first + taken])
         block = np.repeat(counts.indices[entries], times[entries])
         yield slice(first, first + taken), _summed(block, within[:taken], bits, replicates)
@@ -55,7 +55,7 @@ def counted(counts: csr_array, bits: Words, replicates: int) -> Iterator[tuple[s
 
 def present(counts: csr_array, bits: Words) -> Iterator[tuple[Words, Words]]:
     """Whether each type stands among the zeros, and among the ones; two of shape (v, W), v types at a time."""
-    most = max(1, _TOGETHER // 8)
+    most = max(1, _fit(bits) // 8)
     for first in range(0, counts.shape[0], most):
         bounds = counts.indptr[first : first + most + 1]
         held = bits.take(counts.indices[bounds[0] : bounds[-1]], axis=0, mode="clip")
@@ -71,14 +71,20 @@ def total(words: Words, replicates: int) -> Counts:
 
 def _summed(block: npt.NDArray[Any], occurrences: npt.NDArray[np.int64], bits: Words, replicates: int) -> Counts:
     """How many of the ``block`` of each type, one after the other, are on the side of ones; shape (v, B + 1)."""
-    if occurrences.size == 1 and block.size > _TOGETHER:
-        pieces = [block[start : start + _TOGETHER] for start in range(0, block.size, _TOGETHER)]
+    fit = _fit(bits)
+    if occurrences.size == 1 and block.size > fit:
+        pieces = [block[start : start + fit] for start in range(0, block.size, fit)]
         each = (_summed(piece, np.array([piece.size]), bits, replicates) for piece in pieces)
         together: Counts = np.sum(list(each), axis=0, dtype=np.uint32)
         return together
     places = np.full((occurrences.size, max(1, int(occurrences.max()))), len(bits) - 1)
     places[np.arange(places.shape[1]) < occurrences[:, None]] = block
     return _spelled(_added([bits.take(places.T, axis=0, mode="clip")]), replicates)
+
+
+def _fit(bits: Words) -> int:
+    """How many occurrences are added up at once."""
+    return max(1, _TOGETHER // bits.shape[1])
 
 
 def _added(digits: list[Words]) -> list[Words]:

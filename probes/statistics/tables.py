@@ -26,6 +26,8 @@ _SHORT = 3.0
 """Below this mean number of tokens a block, texts are whole patterns, and each keeps a bin of its own."""
 _CHUNK = 1 << 18
 """Cells of a dense product in memory at once (float32: 1 MiB, which the processor's cache holds)."""
+_TILE = (128, 512)
+"""Relabellings and blocks that are floats at once: half a mebibyte."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,12 +127,13 @@ def sweep(table: CountTable, relabellings: npt.NDArray[np.uint8]) -> Swept:
     totals = np.asarray(table.repeated.sum(axis=1), dtype=np.float64)
     for part, generation in counted(table.repeated, packed(relabellings), len(relabellings)):
         whole, counts = totals[part], generation.astype(np.float64)
+        baseline = whole[:, None] - counts
         distinct[1] += _rows_of(generation, generation.min(axis=1) == 0)
-        distinct[0] += _rows_of(whole[:, None] - counts, generation.max(axis=1) == whole)
+        distinct[0] += _rows_of(baseline, generation.max(axis=1) == whole)
         met = np.einsum("vb,vb->b", counts, counts)
         same += np.stack((met - 2 * (whole @ counts) + (whole**2).sum(), met))
         kept = max(table.coarse - part.start, 0)
-        sums.add(whole[:kept, None] - counts[:kept], counts[:kept])
+        sums.add(baseline[:kept], counts[:kept])
     pairs = tokens**2 - squared_lengths
     collisions = np.divide(same, pairs, out=np.zeros_like(same), where=pairs > 0)
     return Swept(distinct=distinct, collisions=collisions, divergence=sums.divergence())
@@ -169,14 +172,16 @@ def products(table: CountTable, relabellings: npt.NDArray[np.uint8]) -> Iterator
 
 def side_sums(columns: FloatArray, relabellings: npt.NDArray[np.uint8]) -> FloatArray:
     """Sum per-block ``columns`` (shape (K, c)) on both sides under every relabelling; shape (2, B + 1, c)."""
-    columns = np.ascontiguousarray(columns)
-    generation = np.empty((len(relabellings), columns.shape[1]))
-    rows = max(1, _CHUNK // max(columns.shape[0], 1))
-    side = np.empty((rows, columns.shape[0]))  # written over: a thousand relabellings as floats are hundreds of MB
-    for start in range(0, len(relabellings), rows):
-        part = relabellings[start : start + rows]
-        side[: len(part)] = part
-        np.matmul(side[: len(part)], columns, out=generation[start : start + rows])
+    generation = np.zeros((len(relabellings), columns.shape[1]))
+    rows, blocks = _TILE
+    tile = np.empty(_TILE)  # written over: a thousand relabellings as floats are hundreds of megabytes
+    for first in range(0, columns.shape[0], blocks):
+        part = np.ascontiguousarray(columns[first : first + blocks])
+        for start in range(0, len(relabellings), rows):
+            sides = relabellings[start : start + rows, first : first + blocks]
+            side = tile[: sides.shape[0], : sides.shape[1]]
+            side[...] = sides
+            generation[start : start + rows] += side @ part
     return np.stack((columns.sum(axis=0) - generation, generation))
 
 

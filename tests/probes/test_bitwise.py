@@ -40,7 +40,7 @@ def test_a_type_of_many_occurrences_is_added_up_in_pieces(together: int, monkeyp
     """Counts of up to 40 x 300 take two bytes, and pieces of them are put together without a carry lost."""
     sparse, dense = table(5, 40, seed=3, most=300)
     drawn = sides(70, 40, seed=4)
-    monkeypatch.setattr(bitwise, "_TOGETHER", together)
+    monkeypatch.setattr(bitwise, "_TOGETHER", 2 * together)  # 70 relabellings are two words
     counts = np.concatenate([each for _, each in counted(sparse, packed(drawn), 70)])
     assert counts.max() > 255
     assert np.array_equal(counts, dense @ drawn.T)

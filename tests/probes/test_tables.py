@@ -244,3 +244,10 @@ def test_jensen_shannon_of_a_column_that_is_nowhere_positive_on_one_side() -> No
     # By hand: M = (3/4, 1/4): (ln(4/3) + ½ ln(2/3) + ½ ln 2) / 2.
     expected = (math.log(4 / 3) + 0.5 * math.log(2 / 3) + 0.5 * math.log(2)) / 2
     assert float(jensen_shannon(p, q)[0]) == pytest.approx(expected, abs=1e-15)
+
+
+def test_sums_of_both_sides_are_those_of_the_product_however_they_are_cut() -> None:
+    """More relabellings and blocks than one tile holds; whole numbers, so that no order of summing shows."""
+    rng = np.random.default_rng(8)
+    columns, drawn = rng.integers(-9, 9, size=(1100, 3)).astype(float), rng.integers(0, 2, (300, 1100), dtype=np.uint8)
+    assert np.array_equal(side_sums(columns, drawn), np.stack(((1.0 - drawn) @ columns, drawn @ columns)))
