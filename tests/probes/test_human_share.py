@@ -98,10 +98,13 @@ def test_a_reference_of_templates_alone_leaves_a_range() -> None:
     assert copied.low > GATE.margin
 
 
-@pytest.mark.parametrize(("human", "outcomes"), [(0, {"fail"}), (0.5, {"pass"})])
-@pytest.mark.parametrize("generation", [1, 4])
+@pytest.mark.parametrize(
+    ("generation", "human", "outcomes"),
+    [(1, 0, {"fail", "inconclusive"}), (1, 0.5, {"pass"}), (4, 0, {"fail"}), (4, 0.5, {"pass"})],
+)
 def test_reports_that_are_near_copies_of_each_other_are_told(human: float, outcomes: set[str], generation: int) -> None:
-    """Half of the reports are near-copies of other ones, whoever wrote them."""
+    """Half of the reports are near-copies of other ones, whoever wrote them. Those of generation 1 are so like people's
+    that chance alone may explain what matches; never may they pass."""
     people, machine = (
         [json.loads(line)["text"] for line in gzip.decompress((REPORTS / name).read_bytes()).splitlines()]
         for name in ("reference.jsonl.gz", f"seed_0/gen_{generation}/texts.jsonl.gz")
