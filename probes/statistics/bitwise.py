@@ -84,7 +84,7 @@ def _summed(block: npt.NDArray[Any], occurrences: npt.NDArray[np.int64], bits: W
 
 def _fit(bits: Words) -> int:
     """How many occurrences are added up at once."""
-    return max(1, _TOGETHER // bits.shape[1])
+    return max(1, _TOGETHER // int(bits.shape[1]))
 
 
 def _added(digits: list[Words]) -> list[Words]:
