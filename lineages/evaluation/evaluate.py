@@ -67,20 +67,26 @@ def evaluate(run: Run, options: Options, progress: Progress) -> list[str]:
 
 
 def default_tasks(reference: Corpus) -> tuple[str, ...]:
-    """The tasks of this package that these records can carry."""
-    tasks = ["collapse_reference_perplexity"]
-    prompts = classified = 0
+    """The tasks of this package that these records can carry.
+
+    An answer without its prompt is nothing that a model of answers was asked for, and how surprising it finds one moves
+    with training either way: where every text answers a prompt, perplexity is left out.
+    """
+    alone = prompts = classified = 0
     for batch in reference.batches():
         for record in batch.to_pylist():
-            asked = bool(record["prompt"]) and bool(record["text"].strip())
+            written = bool(record["text"].strip())
+            asked = bool(record["prompt"]) and written
+            alone += written and not asked
             prompts += asked
             named = [name for name in eu_tirads(record["text"]) if name in CATEGORIES] if asked else []
             classified += len(named) == 1
-    if classified >= _FEWEST:
-        tasks.append("collapse_eu_tirads")
-    if prompts:
-        tasks.append("collapse_conclusion")
-    return tuple(tasks)
+    possible = {
+        "collapse_reference_perplexity": alone,
+        "collapse_eu_tirads": classified >= _FEWEST,
+        "collapse_conclusion": prompts,
+    }
+    return tuple(task for task, carried in possible.items() if carried) or tuple(possible)[:1]  # which says what lacks
 
 
 def _held_out(lineage: Lineage, where: str) -> Corpus:

@@ -71,7 +71,9 @@ def test_every_seed_has_all_generations_and_its_losses(run: Run) -> None:
         for entry in entries:
             assert entry.train_log is not None
             losses = [json.loads(line)["loss"] for line in entry.train_log.read_text("utf-8").splitlines()]
-            if entry.index or run.recipe.task == "blocks":  # the thyroid bases know people's reports before generation 0
+            if (
+                entry.index or run.recipe.task == "blocks"
+            ):  # the thyroid bases know people's reports before generation 0
                 assert sum(losses[-10:]) < sum(losses[:10])
 
 
