@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class Measured:
     """``truth.json``; empty where there is none."""
     human_text: Mapping[int, Mapping[str, Mapping[str, float]]]
     """Generation to seed to how well its model predicts people's held-out text (lm-eval); of those evaluated."""
-    cases: Mapping[str, Mapping[str, Any]]
+    cases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Prompt to the record of the held-out reference that it stands in, with all its keys."""
 
     def findings(self, generation: int, probe: str) -> list[Finding]:
@@ -75,7 +75,7 @@ def measure(folder: Path) -> Measured:
 
 
 def _cases(path: Path) -> dict[str, Mapping[str, Any]]:
-    with gzip.open(path, "rt", encoding="utf-8") as file:
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
         records = [json.loads(line) for line in file]
     return {record["prompt"]: record for record in records if "prompt" in record}
 

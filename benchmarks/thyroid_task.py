@@ -70,6 +70,7 @@ def _percent(marks: Sequence[bool]) -> float:
 
 def task_table(runs: Sequence[Measured]) -> str:
     """Side, labels and descriptions by generation; people's own conclusions in the first row."""
+    runs = [run for run in runs if run.cases and "expected_counts" in run.truth]
     marks: dict[int, Task] = {}
 
     def marked(run: Measured, sample: Sample) -> Task:

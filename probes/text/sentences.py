@@ -55,4 +55,5 @@ def sentence_changes(words: Tokens) -> tuple[FloatArray, FloatArray]:
     within = document[1:] == document[:-1]
     change, of = np.abs(np.diff(np.log(lengths)))[within], document[1:][within]
     documents = words.lengths.size
-    return np.bincount(of, change, documents), np.bincount(of, minlength=documents).astype(np.float64)
+    sums, numbers = np.bincount(of, change, documents), np.bincount(of, minlength=documents)
+    return sums.astype(np.float64), numbers.astype(np.float64)
