@@ -94,6 +94,8 @@ def taken(browser: Any, page: Path, shot: Shot) -> bytes:
         reduced_motion="reduce",
     )
     tab.goto(page.as_uri())
+    if shot.show:  # pictures and examples are folded away at first
+        tab.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
     if shot.open:
         tab.locator(shot.open).first.click()
     shown = tab.locator(shot.show).first.screenshot() if shot.show else tab.screenshot()
