@@ -20,10 +20,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.fresh_process import Cost, cost
+from benchmarks.fresh_process import JUDGED, Cost, cost
 from benchmarks.machine import describe
 
-JUDGED = (0, 1, 6)
 STEPS = {
     "digests": ("digests",),
     "cutting into tokens": ("tokenizing",),

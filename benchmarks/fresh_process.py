@@ -15,6 +15,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+JUDGED = (0, 1, 6)
+"""Exit codes of an audit that reached a verdict: pass, collapse, inconclusive."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:

@@ -6,7 +6,6 @@ there and, of several, the least and the greatest.
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import numpy as np
 from collapse_audit import audit, load_lineage
 from collapse_audit.errors import UsageError
 from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.files.opening import open_bytes, split_packing
 from collapse_audit.lineages.measured.lm_eval_results import read_results
 from collapse_audit.probes.text.sample import Sample, read_sample
 from collapse_audit.probes.text.tokens import WORDS
@@ -70,12 +70,12 @@ def measure(folder: Path) -> Measured:
         human=None if lineage.reference_holdout is None else _read(lineage.reference_holdout),
         truth=json.loads(truth.read_text("utf-8")) if truth.is_file() else {},
         human_text=predicted,
-        cases={} if lineage.reference_holdout is None else _cases(folder / lineage.reference_holdout.shown),
+        cases={} if lineage.reference_holdout is None else _cases(lineage.reference_holdout),
     )
 
 
-def _cases(path: Path) -> dict[str, Mapping[str, Any]]:
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
+def _cases(corpus: Corpus) -> dict[str, Mapping[str, Any]]:
+    with open_bytes(corpus.path, packing=split_packing(corpus.path.name)[1]) as file:
         records = [json.loads(line) for line in file]
     return {record["prompt"]: record for record in records if "prompt" in record}
 

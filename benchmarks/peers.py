@@ -19,14 +19,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from fresh_process import Cost, cost, middle
+from fresh_process import JUDGED, Cost, cost, middle
 from machine import PACKAGES, describe
 from peer_rules import RULES, missing
 from zipf_text import write_corpora
 
 OURS = "collapse-audit"
-JUDGED = (0, 1, 6)
-"""Exit codes of an audit that reached a verdict: pass, collapse, inconclusive."""
 SCENARIO_NAMES = ("null", "20% duplicates", "loops in 10%", "p^1.2 unigram", "trigram recursion, 3")
 
 Texts = list[str]

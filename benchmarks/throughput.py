@@ -31,13 +31,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fresh_process import Cost, cost, middle
+from fresh_process import JUDGED, Cost, cost, middle
 from machine import describe
 from zipf_text import write_corpora
 
 AUDIT = (sys.executable, "-m", "collapse_audit.cli")
-JUDGED = (0, 1, 6)
-"""Exit codes of an audit that reached a verdict: pass, collapse, inconclusive."""
 HEAVY = ("torch", "transformers", "matplotlib", "pandas", "sklearn", "scipy", "numpy", "pyarrow", "jsonschema", "rich")
 NEVER = HEAVY[:3]
 """What an audit of text must not import at all."""

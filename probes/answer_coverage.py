@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from scipy.sparse import csr_array
 from scipy.special import gammaln
 
@@ -72,15 +72,13 @@ def answer_coverage(pair: Pair) -> Reading:
         return NotMeasured(reason="the records of a side carry no prompt with a score")
     if isinstance(answers, NotMeasured):
         return answers
-    prompts = answers.shape[0] // 2
-    observed = _counts(answers, pair.relabellings[:1], prompts)[0][:, 0]
+    observed = next(_counts(answers, pair.relabellings[:1]))[1][:, 0]
     k = int(min(np.quantile(observed[observed > 0], _FEW, method="lower"), _MOST))
     if k < 2 or min(np.count_nonzero(observed >= k, axis=1)) < MIN_UNITS:
         return NotMeasured(reason=f"fewer than {MIN_UNITS} prompts a side have several answers that are scored")
     table = _covered(int(observed.sum(axis=0).max()), k)
     drops = []
-    for part, sums in sparse_side_sums(answers, pair.relabellings):
-        n, right = sums[..., :prompts].astype(np.int64), sums[..., prompts:].astype(np.int64)
+    for part, n, right in _counts(answers, pair.relabellings):
         if (np.sort(np.hstack((n[0], n[1])), axis=1) != np.sort(observed.ravel())).any():
             return NotMeasured(reason="answers to a prompt do not stay as many a side where units swap: --unit prompt")
         share = table[n, right]
@@ -97,8 +95,7 @@ def _answers(pair: Pair) -> csr_array | NotMeasured | None:
         return None
     kept = pair.design.kept
     score = np.concatenate([side.score for side in sides if side.score is not None])[kept]
-    columns = [side.prompts.cast(pa.string()) for side in sides if side.prompts is not None]
-    coded = pa.concat_arrays(columns).dictionary_encode().indices.fill_null(-1).to_numpy().astype(np.int64)[kept]
+    coded = pair.answered
     scored = np.flatnonzero(np.isfinite(score) & (coded >= 0))
     score, block = score[scored], pair.design.block[scored]
     if not scored.size:
@@ -114,10 +111,12 @@ def _answers(pair: Pair) -> csr_array | NotMeasured | None:
     return csr_array((np.ones(rows.size), (rows, np.concatenate((block, block[right])))), shape=shape)
 
 
-def _counts(answers: csr_array, labels: npt.NDArray[np.uint8], prompts: int) -> tuple[IntArray, IntArray]:
-    """Answers and right ones to each prompt on both sides; each of shape (2, b, P)."""
-    (sums,) = (sums for _, sums in sparse_side_sums(answers, labels))
-    return sums[..., :prompts].astype(np.int64), sums[..., prompts:].astype(np.int64)
+def _counts(answers: csr_array, labels: npt.NDArray[np.uint8]) -> Iterator[tuple[slice, IntArray, IntArray]]:
+    """Answers and right ones to each of P prompts on both sides, a slice of the relabellings at a time; each of shape
+    (2, b, P)."""
+    for part, sums in sparse_side_sums(answers, labels):
+        n, right = np.split(sums.astype(np.int64), 2, axis=2)
+        yield part, n, right
 
 
 def _covered(most: int, k: int) -> FloatArray:

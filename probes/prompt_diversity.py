@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from scipy.sparse import csr_array
 
 from collapse_audit.probes.pairs.pair import Pair
@@ -116,13 +115,7 @@ def prompt_diversity(pair: Pair) -> Iterator[Reading]:
 
 def _twos(pair: Pair) -> _Twos | None:
     """Every two answers to one prompt, of whichever side; None where too few prompts have two of one side."""
-    columns = [
-        pa.nulls(len(side), pa.string()) if side.prompts is None else side.prompts.cast(pa.string())
-        for side in (pair.baseline, pair.generation)
-    ]
-    coded = pa.concat_arrays(columns).dictionary_encode().indices.fill_null(-1).to_numpy().astype(np.int64)
-    design = pair.design
-    prompt, side = coded[design.kept], design.side[design.block]
+    prompt, side = pair.answered, pair.design.side[pair.design.block]
     cell = np.where(prompt >= 0, 2 * prompt + side, -1)
     order = np.lexsort((pair.stream("prompt-diversity").random(cell.size), cell))
     size = np.bincount(cell + 1)
@@ -135,10 +128,14 @@ def _twos(pair: Pair) -> _Twos | None:
     first = np.repeat(np.arange(looked.size), after)
     other = first + 1 + np.arange(first.size) - np.repeat(np.cumsum(after) - after, after)
     first, other = looked[first], looked[other]
-    several = [np.unique(prompt[first[(side[first] == of) & (side[other] == of)]]).size for of in (False, True)]
-    if min(several) < MIN_UNITS:
+    if min(np.unique(prompt[first[on]]).size for on in _of_one_side(side, first, other)) < MIN_UNITS:
         return None
     return _Twos(first=first, other=other, prompt=np.unique(prompt[first], return_inverse=True)[1])
+
+
+def _of_one_side(side: BoolArray, first: IntArray, other: IntArray) -> list[BoolArray]:
+    """Which pairs of documents are both the baseline's, and which both the generation's; ``side``: of each document."""
+    return [(side[first] == of) & (side[other] == of) for of in (False, True)]
 
 
 def _overlap(pair: Pair, twos: _Twos) -> FloatArray:
@@ -161,8 +158,7 @@ def _rise(pair: Pair, twos: _Twos, alike: FloatArray, statistic: str) -> Estimat
     design = pair.design
     means = _means(design.block, twos, alike, pair.relabellings)
     change = means[1] - means[0]
-    side = design.side[design.block]
-    error = _error(twos, alike, [(side[twos.first] == of) & (side[twos.other] == of) for of in (False, True)])
+    error = _error(twos, alike, _of_one_side(design.side[design.block], twos.first, twos.other))
     return estimate(
         float(change[0]),
         error if design.units >= design.least else math.inf,
@@ -194,8 +190,7 @@ def _meaning(pair: Pair, twos: _Twos) -> Reading:
     if means[0, 0] <= _NOTHING:
         return NotMeasured(statistic="meaning", reason="all answers of the baseline to one prompt mean the same")
     change = np.log(means[1]) - np.log(means[0])
-    side = design.side[design.block]
-    on = [(side[twos.first] == of) & (side[twos.other] == of) for of in (False, True)]
+    on = _of_one_side(design.side[design.block], twos.first, twos.other)
     error = max(_spread(twos, apart, on, means[:, 0]), float(change[1:].std()))
     return estimate(
         math.exp(change[0]),

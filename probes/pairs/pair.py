@@ -176,6 +176,16 @@ class Pair:
         return clusters(self.tokens, *self._folded), self._folded[0]
 
     @property
+    def answered(self) -> IntArray:
+        """Of each of the D documents: which prompt it answers, 0, 1, 2, …; -1 where it answers none."""
+        columns = [
+            pa.nulls(len(side), pa.string()) if side.prompts is None else side.prompts.cast(pa.string())
+            for side in (self.baseline, self.generation)
+        ]
+        coded = encoded(*columns).indices.fill_null(-1).to_numpy().astype(np.int64)
+        return np.asarray(coded[self.design.kept])
+
+    @property
     def embedded(self) -> npt.NDArray[np.float32] | NotMeasured:
         """Sentence embeddings that the records of both sides bring, of all documents, the baseline's first; shape
         (N + M, d), or why there are none."""
