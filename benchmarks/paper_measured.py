@@ -17,7 +17,7 @@ import numpy as np
 from collapse_audit import audit, load_lineage
 from collapse_audit.errors import UsageError
 from collapse_audit.lineages.corpora.corpus import Corpus
-from collapse_audit.lineages.files.opening import open_bytes, split_packing
+from collapse_audit.lineages.files.opening import open_bytes, read_some, split_packing
 from collapse_audit.lineages.measured.lm_eval_results import read_results
 from collapse_audit.probes.text.sample import Sample, read_sample
 from collapse_audit.probes.text.tokens import WORDS
@@ -75,8 +75,9 @@ def measure(folder: Path) -> Measured:
 
 
 def _cases(corpus: Corpus) -> dict[str, Mapping[str, Any]]:
-    with open_bytes(corpus.path, packing=split_packing(corpus.path.name)[1]) as file:
-        records = [json.loads(line) for line in file]
+    packing = split_packing(corpus.path.name)[1]
+    with open_bytes(corpus.path, packing=packing) as file:
+        records = [json.loads(line) for line in read_some(file, -1, packing=packing).split(b"\n") if line]
     return {record["prompt"]: record for record in records if "prompt" in record}
 
 

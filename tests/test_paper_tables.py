@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import random
@@ -304,6 +305,15 @@ def test_human_text_is_in_bits_a_byte_and_what_was_lost_is_counted_seed_by_seed(
 
 def test_a_lineage_that_was_not_evaluated_has_no_row(lineage: Callable[..., Measured]) -> None:
     assert rows(nature_tables.human_text_table([lineage([["зоб", "узел"]])])) == []
+
+
+def test_the_cases_of_held_out_prompts_are_read_from_packed_files_too(tmp_path: Path) -> None:
+    cases = [{"text": f"t{i}", "prompt": f"p{i}", "extent": "one_left"} for i in range(3)]
+    lines = "".join(json.dumps(case) + "\n" for case in cases)
+    write(tmp_path / "reference.jsonl", ["a", "b"])
+    write(tmp_path / "gen_0" / "texts.jsonl", ["c", "d"])
+    (tmp_path / "reference.holdout.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    assert measure(tmp_path).cases == {case["prompt"]: case for case in cases}
 
 
 def test_texts_stand_beside_the_blocks_that_they_continue(tmp_path: Path) -> None:
