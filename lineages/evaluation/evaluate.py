@@ -70,7 +70,7 @@ def default_tasks(reference: Corpus) -> tuple[str, ...]:
     """The tasks of this package that these records can carry.
 
     An answer without its prompt is nothing that a model of answers was asked for, and how surprising it finds one moves
-    with training either way: where every text answers a prompt, perplexity is left out.
+    with training either way: an answer's perplexity is taken given its prompt.
     """
     alone = prompts = classified = 0
     for batch in reference.batches():
@@ -83,6 +83,7 @@ def default_tasks(reference: Corpus) -> tuple[str, ...]:
             classified += len(named) == 1
     possible = {
         "collapse_reference_perplexity": alone,
+        "collapse_answer_perplexity": prompts,
         "collapse_eu_tirads": classified >= _FEWEST,
         "collapse_conclusion": prompts,
     }

@@ -11,7 +11,8 @@ import pytest
 from collapse_audit.lineages.corpora.corpus import open_corpus
 from collapse_audit.lineages.evaluation.evaluate import default_tasks
 
-PERPLEXITY, CLASSES, CONCLUSION = "collapse_reference_perplexity", "collapse_eu_tirads", "collapse_conclusion"
+PERPLEXITY, ANSWERED = "collapse_reference_perplexity", "collapse_answer_perplexity"
+CLASSES, CONCLUSION = "collapse_eu_tirads", "collapse_conclusion"
 ALONE = [{"text": "A text."}]
 ANSWERS = [{"prompt": "A question.", "text": "An answer."}]
 CLASSIFIED = [{"prompt": f"A nodule, {size} mm.", "text": f"EU-TIRADS {1 + size % 5}"} for size in range(10)]
@@ -21,10 +22,10 @@ CLASSIFIED = [{"prompt": f"A nodule, {size} mm.", "text": f"EU-TIRADS {1 + size 
     ("records", "tasks"),
     [
         (ALONE, (PERPLEXITY,)),
-        (ANSWERS, (CONCLUSION,)),
-        (ALONE + ANSWERS, (PERPLEXITY, CONCLUSION)),
-        (CLASSIFIED, (CLASSES, CONCLUSION)),
-        (CLASSIFIED[:9], (CONCLUSION,)),
+        (ANSWERS, (ANSWERED, CONCLUSION)),
+        (ALONE + ANSWERS, (PERPLEXITY, ANSWERED, CONCLUSION)),
+        (CLASSIFIED, (ANSWERED, CLASSES, CONCLUSION)),
+        (CLASSIFIED[:9], (ANSWERED, CONCLUSION)),
         ([{"prompt": "A question.", "text": " "}], (PERPLEXITY,)),  # which then says that there is no text
     ],
 )

@@ -20,6 +20,7 @@ from collapse_audit.lineage_cli import main
 pytest.importorskip("lm_eval")
 LINEAGES = Path(__file__).parents[2] / "lineages"
 TASKS = ("collapse_eu_tirads", "collapse_reference_perplexity")
+ANSWERED = "collapse_answer_perplexity"
 LIMIT = 6
 
 
@@ -154,6 +155,37 @@ def test_perplexities_are_those_of_the_model_computed_without_the_harness(evalua
     printed = results(evaluated, 1)["results"]["collapse_reference_perplexity"]
     assert printed["word_perplexity,none"] == pytest.approx(math.exp(-total / words), rel=1e-4)
     assert printed["byte_perplexity,none"] == pytest.approx(math.exp(-total / octets), rel=1e-4)
+    assert printed["bits_per_byte,none"] == pytest.approx(-total / octets / math.log(2), rel=1e-4)
+
+
+def test_an_answer_s_perplexity_is_that_of_its_words_behind_its_prompt(copy: Path) -> None:
+    """The white space between prompt and answer is counted as the answer's, which is how lm-eval splits the two."""
+    import torch
+
+    from collapse_audit.lineages.training.base import prepare_base
+    from collapse_audit.lineages.training.models import load_generation
+    from collapse_audit.lineages.training.progress import Silent
+    from collapse_audit.lineages.training.run import open_run
+
+    assert main(["evaluate", str(copy), "-q", "--seed", "0", "--generation", "1", "--limit", "6", "--task", ANSWERED]) == 0
+    run = open_run(copy)
+    adapter = copy / "seed_0/gen_1/adapter"
+    base = prepare_base(run.root, run.recipe, Silent())
+    model, tokenizer = load_generation(base, run.recipe, writer=adapter, scorer=adapter)
+    rows = samples(copy, 1, ANSWERED)
+    assert len(rows) == 6
+    total = octets = 0.0
+    for row in rows:
+        asked, text = row["doc"]["question"].rstrip(), row["doc"]["text"]
+        space = row["doc"]["question"][len(asked) :]
+        prompt = tokenizer.encode(asked)
+        ids = torch.tensor([[*prompt, *tokenizer.encode(space + text, add_special_tokens=False)]])
+        with torch.inference_mode():
+            logp = model(input_ids=ids).logits[0, :-1].double().log_softmax(-1)
+        likelihood = float(logp.gather(1, ids[0, 1:, None])[len(prompt) - 1 :].sum())
+        assert row["word_perplexity"] == [pytest.approx(likelihood, abs=1e-3), len(text.split())]
+        total, octets = total + likelihood, octets + len(text.encode())
+    printed = results(copy, 1)["results"][ANSWERED]
     assert printed["bits_per_byte,none"] == pytest.approx(-total / octets / math.log(2), rel=1e-4)
 
 
@@ -377,7 +409,7 @@ def test_plain_lm_eval_runs_the_tasks_and_an_audit_reads_what_it_wrote(
             tracker = EvaluationTracker(output_path=str(tmp_path / f"lineage/gen_{index}/lm_eval"))
             found = simple_evaluate(
                 model="dummy",
-                tasks=["collapse_eu_tirads", "collapse_reference_perplexity", "collapse_conclusion"],
+                tasks=[*TASKS, ANSWERED, "collapse_conclusion"],
                 task_manager=tasks,
                 evaluation_tracker=tracker,
                 random_seed=index,

@@ -8,6 +8,7 @@ around a record's prompt (default ``"{prompt}\\n"``) and ``"split"`` where the r
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,18 @@ def _dataset(docs: Iterator[dict[str, Any]], with_what: str) -> dict[str, Any]:
     if not rows:
         raise ValueError(f"the reference has no record with {with_what}")
     return {"test": Dataset.from_list(rows)}
+
+
+def answer_perplexity(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, tuple[float, int]]:
+    """Log-likelihood of the text given its prompt, in nats, over its words and bytes as lm-eval counts them in tasks
+    without a prompt."""
+    (likelihood, _), text = results[0], str(doc["text"])
+    octets = len(text.encode("utf-8"))
+    return {
+        "word_perplexity": (likelihood, len(re.split(r"\s+", text))),
+        "byte_perplexity": (likelihood, octets),
+        "bits_per_byte": (likelihood, octets),
+    }
 
 
 def classification_results(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, Any]:
