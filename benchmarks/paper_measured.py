@@ -58,7 +58,7 @@ def measure(folder: Path) -> Measured:
     for entry in sorted(lineage.generations, key=lambda e: e.index):
         if entry.holdout is None:
             raise UsageError(f"{folder}: {entry.texts.shown} has no held-out texts beside it; the tables need them")
-        samples.setdefault(entry.index, {})[entry.seed or "0"] = _read(entry.holdout)
+        samples.setdefault(entry.index, {})[entry.seed or "0"] = read_corpus(entry.holdout)
         evaluated = read_results(entry)
         if evaluated is not None and TASK in evaluated.tasks:
             predicted.setdefault(entry.index, {})[entry.seed or "0"] = evaluated.tasks[TASK].values
@@ -67,7 +67,7 @@ def measure(folder: Path) -> Measured:
         name=folder.name,
         report=audit(folder) if samples else None,
         samples=samples,
-        human=None if lineage.reference_holdout is None else _read(lineage.reference_holdout),
+        human=None if lineage.reference_holdout is None else read_corpus(lineage.reference_holdout),
         truth=json.loads(truth.read_text("utf-8")) if truth.is_file() else {},
         human_text=predicted,
         cases={} if lineage.reference_holdout is None else _cases(lineage.reference_holdout),
@@ -81,7 +81,8 @@ def _cases(corpus: Corpus) -> dict[str, Mapping[str, Any]]:
     return {record["prompt"]: record for record in records if "prompt" in record}
 
 
-def _read(corpus: Corpus) -> Sample:
+def read_corpus(corpus: Corpus) -> Sample:
+    """All its texts, in words."""
     about = {"name": corpus.shown, "digest": corpus.digest}
     return read_sample(corpus.batches(), **about, tokenizer=WORDS, max_documents=0, seed=0)
 

@@ -247,9 +247,10 @@ def tables(thyroid: Sequence[Measured], opt: Sequence[Measured], smollm2: Sequen
     }
 
 
-def filled(page: str, made: Mapping[str, str]) -> str:
-    """The page with each table in its place. Raises UsageError where places and tables do not match."""
-    block = re.compile(r"(<!-- generated: paper_tables (\S+) -->\n).*?(<!-- end of generated -->)", re.DOTALL)
+def filled(page: str, made: Mapping[str, str], *, by: str = "paper_tables") -> str:
+    """The page with each table in its place, between the marks of the script that makes it. Raises UsageError where
+    places and tables do not match."""
+    block = re.compile(rf"(<!-- generated: {by} (\S+) -->\n).*?(<!-- end of generated -->)", re.DOTALL)
     places = [match[2] for match in block.finditer(page)]
     if sorted(places) != sorted(made):
         raise UsageError(

@@ -312,6 +312,7 @@ def test_the_cases_of_held_out_prompts_are_read_from_packed_files_too(tmp_path: 
     lines = "".join(json.dumps(case) + "\n" for case in cases)
     write(tmp_path / "reference.jsonl", ["a", "b"])
     write(tmp_path / "gen_0" / "texts.jsonl", ["c", "d"])
+    write(tmp_path / "gen_0" / "holdout.jsonl", ["e", "f"])
     (tmp_path / "reference.holdout.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
     assert measure(tmp_path).cases == {case["prompt"]: case for case in cases}
 

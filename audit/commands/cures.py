@@ -87,7 +87,7 @@ def _cures(args: argparse.Namespace) -> int:
         for cure in tried:
             runs = start(patient, args.out, cure, args.seed, shown)
             train(runs, shown)
-            rows.append(_row(cure, runs[0], shown))
+            rows.append(_row(cure, runs, shown))
             _write(args.out, rows)
     _show(rows)
     console.print(f"wrote {args.out / 'cures.md'} and {args.out / 'cures.json'}")
@@ -101,14 +101,16 @@ def _chosen(cures: Mapping[str, Cure], names: Sequence[str]) -> list[Cure]:
     return [cures[name] for name in names or cures]
 
 
-def _row(cure: Cure, run: Run, shown: Progress) -> Held:
-    """One cure, measured: its audit, and how well its models predict people's text."""
+def _row(cure: Cure, runs: Sequence[Run], shown: Progress) -> Held:
+    """One cure, measured on the first of the lineages that it takes: its audit, and how well its models predict
+    people's text."""
     from collapse_audit.api import audit
     from collapse_audit.comparison.cures import held
     from collapse_audit.lineages.scoring.human_text import nats_per_token
     from collapse_audit.lineages.training.schemes import FRESH, REFERENCE, shares_of
     from collapse_audit.probes.registry import gates_of
 
+    run = runs[0]
     last = run.recipe.generations - 1
     human_text = {
         str(seed): nats_per_token(run, seed, last, shown) - nats_per_token(run, seed, 0, shown) for seed in run.seeds
@@ -123,6 +125,7 @@ def _row(cure: Cure, run: Run, shown: Progress) -> Held:
         gates_of(),
         human_share=sum(human) / max(len(human), 1),
         human_text=human_text,
+        models=len(runs),
     )
 
 
@@ -140,7 +143,7 @@ def _write(out: Path, rows: Sequence[Held]) -> None:
     write_text(out / "cures.json", json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
-_HEAD = ("cure", "verdict", "fails from", "human share")
+_HEAD = ("cure", "verdict", "fails from", "human share", "models")
 
 
 def _show(rows: Sequence[Held]) -> None:
@@ -149,9 +152,9 @@ def _show(rows: Sequence[Held]) -> None:
 
     console, names = stdout(), columns(rows)
     for row in rows:
-        name, verdict, first, human, *figures = cells(row, names)
+        name, verdict, first, human, models, *figures = cells(row, names)
         since = "" if first == "–" else f", fails from generation {first}"
-        console.print(f"{name}: {verdict}{since}; {human} human text")
+        console.print(f"{name}: {verdict}{since}; {human} human text{'' if models == '1' else f', {models} models'}")
         console.print(f"  {row.says}", style="dim")
         for what, figure in zip(names, figures, strict=True):
             console.print(f"  {what:<32} {figure}")

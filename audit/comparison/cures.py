@@ -78,6 +78,8 @@ class Held:
     """The first generation with a failed finding; None where there is none."""
     human_share: float
     """Of what a later generation is trained on, the mean over generations and seeds."""
+    models: int
+    """Trained a generation: the exchange of texts takes a second one, and twice the compute."""
     figures: tuple[Figure, ...] = field(default=())
 
     def as_json(self) -> dict[str, Any]:
@@ -89,12 +91,20 @@ class Held:
             "last_generation": dict(self.failed),
             "first_failed_generation": self.first,
             "human_share": self.human_share,
+            "models": self.models,
             "figures": [figure.as_json() for figure in self.figures],
         }
 
 
 def held(
-    name: str, says: str, report: AuditReport, gates: Gates, *, human_share: float, human_text: Mapping[str, float]
+    name: str,
+    says: str,
+    report: AuditReport,
+    gates: Gates,
+    *,
+    human_share: float,
+    human_text: Mapping[str, float],
+    models: int = 1,
 ) -> Held:
     """The row of one cure, from the audit of its lineage.
 
@@ -118,6 +128,7 @@ def held(
         failed=Counter(f.outcome.value for f in own),
         first=min(broken, default=None),
         human_share=human_share,
+        models=models,
         figures=tuple(figures),
     )
 
@@ -128,10 +139,11 @@ def columns(rows: Sequence[Held]) -> list[str]:
 
 
 def cells(row: Held, names: Iterable[str]) -> list[str]:
-    """The row as text: verdict, first generation that failed, human text read, then its figures."""
+    """The row as text: verdict, first generation that failed, its cost in human text and models, then its figures."""
     figures = {figure.name: figure for figure in row.figures}
     first = "–" if row.first is None else str(row.first)
-    return [row.name, row.verdict, first, f"{row.human_share:.0%}", *(_cell(figures.get(name)) for name in names)]
+    cost = (f"{row.human_share:.0%}", str(row.models))
+    return [row.name, row.verdict, first, *cost, *(_cell(figures.get(name)) for name in names)]
 
 
 def _cell(figure: Figure | None) -> str:

@@ -167,7 +167,9 @@ def test_an_answer_s_perplexity_is_that_of_its_words_behind_its_prompt(copy: Pat
     from collapse_audit.lineages.training.progress import Silent
     from collapse_audit.lineages.training.run import open_run
 
-    assert main(["evaluate", str(copy), "-q", "--seed", "0", "--generation", "1", "--limit", "6", "--task", ANSWERED]) == 0
+    assert (
+        main(["evaluate", str(copy), "-q", "--seed", "0", "--generation", "1", "--limit", "6", "--task", ANSWERED]) == 0
+    )
     run = open_run(copy)
     adapter = copy / "seed_0/gen_1/adapter"
     base = prepare_base(run.root, run.recipe, Silent())

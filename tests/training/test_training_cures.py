@@ -113,7 +113,7 @@ def test_the_command_trains_measures_and_says_what_each_holds(
         assert cures(patient, "--out", out, *chosen) == 0
     document = json.loads((out / "cures.json").read_text("utf-8"))
     none, fresh = document["cures"]
-    assert (none["name"], none["human_share"]) == ("none", 0.0)
+    assert (none["name"], none["human_share"], none["models"]) == ("none", 0.0, 1)
     assert fresh["human_share"] == pytest.approx(0.1)
     human_text = next(figure for figure in none["figures"] if figure["name"] == "human text")
     assert human_text["by_seed"].keys() == {"0"}
