@@ -51,15 +51,15 @@ SHOTS = (
     Shot(file="matrix", lineage="llama_recursive", show="#matrix"),
     Shot(file="card", lineage="llama_recursive", open="td:nth-child(5) button.cell.fail"),
     Shot(file="statistics", lineage="mistral_recursive", show="#picture-statistics"),
-    Shot(file="forest", lineage="opt_replace", show="#picture-forest"),
-    Shot(file="histograms", lineage="opt_replace", show="#picture-histograms"),
-    Shot(file="ridges", lineage="opt_replace", show="#picture-ridges"),
+    Shot(file="forest", lineage="smollm2_replace", show="#picture-forest"),
+    Shot(file="histograms", lineage="smollm2_replace", show="#picture-histograms"),
+    Shot(file="ridges", lineage="smollm2_replace", show="#picture-ridges"),
     Shot(file="divergence", lineage="llama_recursive", show="#picture-divergence"),
     Shot(file="unique", lineage="mistral_recursive", show="#picture-unique"),
     Shot(file="survival", lineage="llama_recursive", show="#picture-survival"),
     Shot(file="coverage", lineage="pydocs_ngram", show="#picture-coverage"),
     Shot(file="training", lineage="mistral_recursive", show="#picture-training"),
-    Shot(file="examples", lineage="opt_replace", show="#examples details"),
+    Shot(file="examples", lineage="smollm2_replace", show="#examples details"),
 )
 
 

@@ -31,14 +31,9 @@ def human_text_table(runs: Sequence[Measured]) -> str:
                 if seed in first
             ]
             cells = (spread(values_of["bits_per_byte"], 2), spread(gained, 2), spread(values_of["byte_perplexity"], 2))
-            rows.append([run.name, str(k), *cells, _large(words), str(len(by_seed))])
+            rows.append([run.name, str(k), *cells, spread(words, 1), str(len(by_seed))])
     header = ("lineage", "generation", "bits a byte", "more than generation 0", "perplexity a byte")
     return markdown((*header, "perplexity a word", "seeds"), rows)
-
-
-def _large(values: Sequence[float]) -> str:
-    """Perplexities a word: of a model without words they are too large for anything but their order."""
-    return spread(values, 1) if max(values) < 1000 else spread([value / 1000 for value in values], 0) + " thousand"
 
 
 def beside_people_table(runs: Sequence[Measured]) -> str:

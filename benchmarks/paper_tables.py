@@ -40,8 +40,7 @@ from collapse_audit.reports.document import Finding, Outcome
 _ROOT = Path(__file__).parents[1]
 PAGE = _ROOT / "docs" / "papers.md"
 LINEAGES = _ROOT / "lineages"
-OPT = ("opt_replace", "opt_preserve", "opt_repetition_penalty")
-SMOLLM2 = ("smollm2_replace", "smollm2_preserve")
+NATURE = ("smollm2_replace", "smollm2_preserve", "smollm2_accumulate", "smollm2_repetition_penalty")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +228,7 @@ def verdict_table(runs: Sequence[Measured]) -> str:
 # ---------------------------------------------------------------- the page
 
 
-def tables(thyroid: Sequence[Measured], opt: Sequence[Measured], smollm2: Sequence[Measured]) -> dict[str, str]:
+def tables(thyroid: Sequence[Measured], nature: Sequence[Measured]) -> dict[str, str]:
     """Every table by its name on the page."""
     return {
         "kl": kl_table(thyroid),
@@ -238,12 +237,12 @@ def tables(thyroid: Sequence[Measured], opt: Sequence[Measured], smollm2: Sequen
         "task": task_table(thyroid),
         "findings": findings_table(thyroid),
         "each-finding": each_finding_table(thyroid),
-        "human-text": human_text_table([*opt, *smollm2]),
-        "beside-people": beside_people_table([*opt, *smollm2]),
-        "perplexity": perplexity_table([*opt, *smollm2]),
-        "tails": tails_table([*opt, *smollm2]),
-        "changes": changes_table(opt),
-        "verdicts": verdict_table([*thyroid, *opt, *smollm2]),
+        "human-text": human_text_table(nature),
+        "beside-people": beside_people_table(nature),
+        "perplexity": perplexity_table(nature),
+        "tails": tails_table(nature),
+        "changes": changes_table(nature),
+        "verdicts": verdict_table([*thyroid, *nature]),
     }
 
 
@@ -264,7 +263,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page is out of date")
     options = parser.parse_args()
-    made = tables(*([measure(LINEAGES / name) for name in names] for names in (PUBLISHED, OPT, SMOLLM2)))
+    made = tables(*([measure(LINEAGES / name) for name in names] for names in (PUBLISHED, NATURE)))
     old = PAGE.read_text("utf-8")
     new = filled(old, made)
     if options.check:

@@ -40,7 +40,7 @@ from collapse_audit.lineages.training.recipe import Decoding, Recipe, Training
 from collapse_audit.lineages.training.run import open_run, start_run
 
 BEAM_BATCH = 32
-"""Prompts at a time with beams, as in ``lineages/opt_replace``."""
+"""Prompts at a time with beams."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

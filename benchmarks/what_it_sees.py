@@ -3,7 +3,7 @@
     python -m benchmarks.what_it_sees                  measure, and write the numbers and the page
     python -m benchmarks.what_it_sees --check          say whether the page is as the measured numbers have it
 
-The text is that of `lineages/opt_replace/docstrings.jsonl.gz`: first paragraphs of docstrings, 8,842 of 22 words. Every
+The text is that of `benchmarks/texts/docstrings.jsonl.gz`: first paragraphs of docstrings, 8,842 of 22 words. Every
 trial draws both sides anew, plants the damage in one of them, and judges the pair as an audit does, default margins.
 """
 
@@ -30,7 +30,7 @@ from collapse_audit.reports.document import Outcome, worst
 from collapse_audit.settings.config import AuditConfig
 
 ROOT = Path(__file__).parents[1]
-TEXT = ROOT / "lineages" / "opt_replace" / "docstrings.jsonl.gz"
+TEXT = Path(__file__).parent / "texts" / "docstrings.jsonl.gz"
 NUMBERS = Path(__file__).with_suffix(".json")
 PAGE = ROOT / "docs" / "what-it-sees.md"
 

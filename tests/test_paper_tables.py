@@ -215,13 +215,13 @@ def test_changes_are_ratios_seed_by_seed(lineage: Callable[..., Measured]) -> No
         return [math.log(perplexity)] * 2
 
     texts = [["а", "б"]] * 2
-    replace = lineage(texts, texts, nll=[[flat(4), flat(2)], [flat(8), flat(2)]], name="opt_replace")
-    penalty = lineage(texts, nll=[[flat(4), flat(6)]], name="opt_repetition_penalty")
+    replace = lineage(texts, texts, nll=[[flat(4), flat(2)], [flat(8), flat(2)]], name="smollm2_replace")
+    penalty = lineage(texts, nll=[[flat(4), flat(6)]], name="smollm2_repetition_penalty")
     start, later = rows(paper_tables.changes_table([replace, penalty]))
-    assert start["opt_replace over its generation 0"] == "1.00 (1.00 to 1.00)"
-    assert later["opt_replace over its generation 0"] == "0.38 (0.25 to 0.50)"  # 2/4 and 2/8: 0.375
-    assert later["opt_repetition_penalty over its generation 0"] == "1.50"
-    assert later["opt_repetition_penalty over opt_replace"] == "3.00"  # seed 0 alone
+    assert start["smollm2_replace over its generation 0"] == "1.00 (1.00 to 1.00)"
+    assert later["smollm2_replace over its generation 0"] == "0.38 (0.25 to 0.50)"  # 2/4 and 2/8: 0.375
+    assert later["smollm2_repetition_penalty over its generation 0"] == "1.50"
+    assert later["smollm2_repetition_penalty over smollm2_replace"] == "3.00"  # seed 0 alone
 
 
 def test_the_verdict_counts_the_gating_findings_of_the_audit(lineage: Callable[..., Measured]) -> None:
@@ -265,7 +265,7 @@ def test_check_tells_an_old_page_from_a_fresh_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     lineage([["зоб", "узел"]] * 2)
-    lineage([["а", "б"]] * 2, nll=[[[0.1, 0.2]] * 2], name="opt_replace")
+    lineage([["а", "б"]] * 2, nll=[[[0.1, 0.2]] * 2], name="smollm2_replace")
     page = tmp_path / "papers.md"
     names = re.findall(r"paper_tables (\S+) -->", paper_tables.PAGE.read_text("utf-8"))
     page.write_text("".join(PAGE.replace(" kl ", f" {name} ") for name in names), "utf-8")
@@ -274,8 +274,7 @@ def test_check_tells_an_old_page_from_a_fresh_one(
     monkeypatch.setattr(
         paper_tables, "PUBLISHED", {"mistral_recursive": Published(table=2, kl=(0.35,), unique_at_m5=8)}
     )
-    monkeypatch.setattr(paper_tables, "OPT", ("opt_replace",))
-    monkeypatch.setattr(paper_tables, "SMOLLM2", ())
+    monkeypatch.setattr(paper_tables, "NATURE", ("smollm2_replace",))
     for arguments, code in ((["--check"], 1), ([], 0), (["--check"], 0)):
         monkeypatch.setattr("sys.argv", ["paper_tables.py", *arguments])
         assert paper_tables.main() == code, arguments
@@ -291,7 +290,7 @@ def test_human_text_is_in_bits_a_byte_and_what_was_lost_is_counted_seed_by_seed(
         name="x", report=None, samples={}, human=None, truth={},
         human_text={
             0: {"0": loss(1, 50), "1": loss(2, 70)},
-            1: {"0": loss(2, 1500), "1": loss(3.5, 2500)},
+            1: {"0": loss(2, 90), "1": loss(3.5, 110)},
             2: {"2": loss(3, 90)},
         },
     )  # fmt: skip
@@ -299,7 +298,7 @@ def test_human_text_is_in_bits_a_byte_and_what_was_lost_is_counted_seed_by_seed(
     assert (first["bits a byte"], first["more than generation 0"]) == ("1.50 (1.00 to 2.00)", "0.00 (0.00 to 0.00)")
     assert second["more than generation 0"] == "1.25 (1.00 to 1.50)"  # 2 - 1 and 3.5 - 2
     assert second["perplexity a byte"] == "7.66 (4.00 to 11.31)"  # 2^2 and 2^3.5
-    assert (first["perplexity a word"], second["perplexity a word"]) == ("60.0 (50.0 to 70.0)", "2 (2 to 2) thousand")
+    assert (first["perplexity a word"], second["perplexity a word"]) == ("60.0 (50.0 to 70.0)", "100.0 (90.0 to 110.0)")
     assert (third["more than generation 0"], third["bits a byte"], third["seeds"]) == ("–", "3.00", "1")
 
 
@@ -366,10 +365,10 @@ def test_the_sizes_on_the_page_are_those_of_the_lineages() -> None:
             in page
         )
         assert f"{records(name, 'background.jsonl.gz')} background texts" in page
-    for name in paper_tables.OPT:
-        assert f"{records(name, 'reference.jsonl.gz')} to train on (383 blocks" in page
-        assert f"{records(name, 'reference.holdout.jsonl.gz')} held out (361 blocks" in page
-        assert f"{records(name, 'docstrings.jsonl.gz')} paragraphs of docstrings" in page
-        assert f"tiny OPT ({thousands_of_weights(name)} weights)" in page
+    for name in paper_tables.NATURE:
+        blocks = records(name, "seed_0/gen_0/texts.jsonl.gz")
+        held_out = records(name, "seed_0/gen_0/holdout.jsonl.gz")
+        assert f"{records(name, 'reference.jsonl.gz')} of the validation file to train on ({blocks} blocks" in page
+        assert f"{records(name, 'reference.holdout.jsonl.gz')} of the test file held out ({held_out} blocks" in page
     assert f"tiny Mistral ({thousands_of_weights('mistral_recursive')} weights)" in page
     assert f"Llama ({thousands_of_weights('llama_recursive')})" in page

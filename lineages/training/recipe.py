@@ -181,6 +181,8 @@ class Recipe:
         return json_digest(table)
 
 
+_OF_SAMPLING = ("temperature", "top_p", "top_k")
+"""Keys of ``decoding`` that do nothing without sampling."""
 _BASE, _TEXT, _DECODING, _PRETRAINING = Base(), Text(), Decoding(), Pretraining(texts="")
 """What holds where the manifest says nothing."""
 _PARTS: Mapping[str, type[Any]] = {
@@ -220,13 +222,25 @@ def recipe_table(manifest: Manifest, *, profile: str | None = None) -> dict[str,
 
 
 def laid_over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe with keys put over it. Tables are merged key by key; a base is one decision, and replaced as a whole."""
-    merged = dict(table)
+    """A recipe with keys put over it. Tables are merged key by key; a base is one decision, and replaced as a whole.
+
+    What the new keys rule out goes: of a sampling its temperature under ``do_sample = false``, ``examples`` for
+    ``epochs``, and so on.
+    """
+    merged = {key: value for key, value in table.items() if key not in _ruled_out(changes)}
     for key, value in changes.items():
         inner = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         another_base = key == "base" and isinstance(value, Mapping) and _origins(value)
         merged[key] = laid_over(merged[key], value) if inner and not another_base else value
     return merged
+
+
+def _ruled_out(changes: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keys that cannot stand beside these: a profile can put keys over a recipe, and take none away itself."""
+    sample = changes.get("do_sample")
+    decoding = _OF_SAMPLING if sample is False else ("num_beams",) if sample is True else ()
+    amount = [other for key, other in (("epochs", "examples"), ("examples", "epochs")) if key in changes]
+    return *decoding, *amount
 
 
 def _origins(base: Mapping[str, Any]) -> list[str]:
@@ -320,7 +334,7 @@ def _decoding_sense(table: Mapping[str, Any]) -> Iterator[Complaint]:
         yield ("recipe", "text", "context"), found, f"at least {needed + longest + 1}", "context"
     beams, sample = decoding.get("num_beams", 1), decoding.get("do_sample", True)
     if not sample:
-        ignored = [key for key in ("temperature", "top_p", "top_k") if key in decoding]
+        ignored = [key for key in _OF_SAMPLING if key in decoding]
         if ignored:
             found = f"{', '.join(ignored)} beside do_sample = false"
             yield (*at, ignored[0]), found, "none: they act on sampling only", "decoding"

@@ -1,4 +1,4 @@
-"""The lineages in this repository are what their manifests say, and training can go on in them."""
+"""The thyroid lineages in this repository are what their manifests say, and training can go on in them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,7 @@ from collapse_audit.lineages.training.base import prepare_base
 from collapse_audit.lineages.training.run import Run, open_run
 
 LINEAGES = Path(__file__).resolve().parents[2] / "lineages"
-NAMES = (
-    "mistral_recursive",
-    "llama_recursive",
-    "mistral_cross",
-    "llama_cross",
-    "opt_replace",
-    "opt_preserve",
-    "opt_repetition_penalty",
-)
+NAMES = ("mistral_recursive", "llama_recursive", "mistral_cross", "llama_cross")
 
 
 class _Refuses:
@@ -54,10 +46,10 @@ def test_every_generation_was_made_by_the_manifests_recipe(run: Run) -> None:
 
 
 def test_every_adapter_is_the_one_that_was_recorded(run: Run) -> None:
-    """Of the thyroid lineages those of seed 0 are kept: three seeds' would be a third of the repository."""
+    """Those of seed 0 are kept: three seeds' would be a third of the repository."""
     for entry in run.lineage().generations:
         if entry.adapter is None:
-            assert (run.recipe.task, entry.seed == "0") == ("completion", False)
+            assert entry.seed != "0"
             continue
         assert file_digest(entry.adapter / "adapter_model.safetensors") == entry.details["model"]["adapter_digest"]
 
@@ -71,13 +63,11 @@ def test_every_seed_has_all_generations_and_its_losses(run: Run) -> None:
         for entry in entries:
             assert entry.train_log is not None
             losses = [json.loads(line)["loss"] for line in entry.train_log.read_text("utf-8").splitlines()]
-            if (
-                entry.index or run.recipe.task == "blocks"
-            ):  # the thyroid bases know people's reports before generation 0
+            if entry.index:  # the bases know people's reports before generation 0
                 assert sum(losses[-10:]) < sum(losses[:10])
 
 
 def test_all_lineages_together_stay_small() -> None:
     """A repository of 100 MB is as much as people like to clone."""
     kept = subprocess.run(["git", "ls-files", "-z", "."], cwd=LINEAGES, capture_output=True, text=True, check=True)
-    assert sum((LINEAGES / name).stat().st_size for name in kept.stdout.split("\0") if name) < 90e6
+    assert sum((LINEAGES / name).stat().st_size for name in kept.stdout.split("\0") if name) < 75e6

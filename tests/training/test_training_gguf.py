@@ -218,17 +218,6 @@ def test_where_a_file_lies_is_not_part_of_a_recipe() -> None:
     assert recipe_of(base={"gguf": "a.gguf"}).digest == recipe_of(base={"folder": "x"}).digest
 
 
-def test_recipes_without_one_keep_their_digest() -> None:
-    """As it was before bases could be GGUF files: lineages that are there go on."""
-    from collapse_audit.lineages.disk.load import load_lineage
-    from collapse_audit.lineages.disk.manifest import read_manifest
-    from collapse_audit.lineages.training.recipe import read_recipe
-
-    root = Path(__file__).parents[2] / "lineages" / "opt_preserve"
-    recorded = load_lineage(root).generations[0].details["model"]["recipe"]
-    assert read_recipe(read_manifest(root / "lineage.toml")).digest == recorded
-
-
 def test_an_edited_name_that_is_no_gguf_is_refused(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit(toy, NAME, "tiny.bin")
     assert train(toy) == 4

@@ -313,6 +313,33 @@ def test_a_profile_that_changes_a_key_of_the_base_keeps_the_rest_of_it() -> None
     assert wide == dataclasses.replace(plain, base=dataclasses.replace(plain.base, hidden=128))
 
 
+@pytest.mark.parametrize(
+    ("recipe", "profile", "gone", "stays"),
+    [
+        ({"do_sample": True, "temperature": 0.7, "top_p": 0.9, "top_k": 5}, {"do_sample": False, "num_beams": 5},
+         {"temperature": 1.0, "top_p": 1.0, "top_k": 0}, {"do_sample": False, "num_beams": 5}),
+        ({"do_sample": False, "num_beams": 5}, {"do_sample": True, "top_p": 0.9},
+         {"num_beams": 1}, {"do_sample": True, "top_p": 0.9}),
+        ({"temperature": 0.7}, {"top_p": 0.9}, {}, {"temperature": 0.7, "top_p": 0.9}),
+        ({"epochs": 2}, {"examples": 90}, {"epochs": 3.0}, {"examples": 90}),
+        ({"examples": 90}, {"epochs": 2}, {"examples": None}, {"epochs": 2.0}),
+    ],
+)  # fmt: skip
+def test_a_profile_takes_away_what_its_keys_rule_out(
+    recipe: dict[str, Any], profile: dict[str, Any], gone: dict[str, Any], stays: dict[str, Any]
+) -> None:
+    part = "training" if {"epochs", "examples"} & {*recipe} else "decoding"
+    table = {**RECIPE, "text": {"context": 200}, part: recipe, "profile": {"other": {part: profile}}}
+    read = dataclasses.asdict(read_recipe(manifest_of(table), profile="other"))[part]
+    assert {key: read[key] for key in (*gone, *stays)} == {**gone, **stays}
+
+
+def test_a_profile_that_contradicts_itself_is_refused() -> None:
+    decoding = {"do_sample": False, "temperature": 0.5}
+    (message,) = refused({**RECIPE, "profile": {"wrong": {"decoding": decoding}}}, profile="wrong")
+    assert "found temperature beside do_sample = false" in message
+
+
 def test_reading_a_profile_leaves_the_manifest_as_it_was() -> None:
     manifest = manifest_of(PROFILES)
     before = json.dumps(manifest.data)

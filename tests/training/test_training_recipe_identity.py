@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
 from toy_training import RECIPE, changed, manifest_of, recipe_of
 
-from collapse_audit.lineages.disk.manifest import read_manifest
 from collapse_audit.lineages.training.recipe import (
     Base,
     Decoding,
@@ -23,7 +20,6 @@ from collapse_audit.lineages.training.recipe import (
     read_recipe,
 )
 
-LINEAGES = Path(__file__).parents[2] / "lineages"
 TABLES = {
     "": Recipe,
     "base": Base,
@@ -35,6 +31,20 @@ TABLES = {
     "decoding": Decoding,
 }
 FULL = changed(RECIPE, base__architecture="mistral", base__heads=4, partner="../other")
+OLD: dict[str, Any] = {
+    "task": "blocks",
+    "seeds": [0, 1, 2],
+    "base": {
+        "architecture": "opt",
+        "vocabulary": 1024,
+        "pretrain": {"texts": "docstrings.jsonl.gz", "epochs": 6},
+    },
+    "lora": {"dropout": 0},
+    "training": {"epochs": 5, "learning_rate": 0.002, "batch_size": 16},
+    "text": {"context": 192},
+    "decoding": {"do_sample": False, "num_beams": 5, "min_new_tokens": 64, "max_new_tokens": 64, "batch_size": 32},
+}
+"""Of three lineages whose generations wrote its digest down before recipes had all of their fields."""
 ANOTHER: dict[str, Any] = {
     "task": "blocks",
     "generations": 4,
@@ -144,11 +154,24 @@ def test_the_identity_does_not_tell_three_from_three_point_zero() -> None:
     assert read_recipe(manifest_of(whole)).digest == read_recipe(manifest_of(broken)).digest
 
 
-def test_lineages_from_before_there_was_a_selection_keep_their_identity() -> None:
-    # the digest that the committed manifest of opt_replace has held since it was made
-    manifest = tomllib.loads((LINEAGES / "opt_replace" / "lineage.toml").read_text("utf-8"))
-    claimed = {entry["model"]["recipe"] for entry in manifest["generation"]}
-    assert claimed == {read_recipe(read_manifest(LINEAGES / "opt_replace" / "lineage.toml")).digest}
+@pytest.mark.parametrize(
+    ("changes", "digest"),
+    [
+        ({}, "sha256:74f06f3916417b61f79b588713d4c3402b44c821a777137e92a619d316e45062"),
+        (
+            {"training__epochs": 10, "base__folder": "../opt_replace/base"},
+            "sha256:55124c375cd40d770491b773d22ac15d39ab3e9706ac3bd4bc301bacd0a690ee",
+        ),
+        (
+            {"decoding__repetition_penalty": 2.0, "base__folder": "../opt_replace/base"},
+            "sha256:184b74e2ec3c947741da4bea5b798f06177b1a997166c57bb7522e55d0257e92",
+        ),
+    ],
+)
+def test_lineages_from_before_there_were_selections_and_gguf_files_keep_their_identity(
+    changes: dict[str, Any], digest: str
+) -> None:
+    assert read_recipe(manifest_of(changed(OLD, **changes))).digest == digest
 
 
 def test_a_selection_from_before_there_was_burstiness_keeps_its_identity() -> None:

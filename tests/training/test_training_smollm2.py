@@ -10,17 +10,21 @@ import pytest
 
 from collapse_audit import audit, load_lineage
 from collapse_audit.lineages.corpora.corpus import Corpus
+from collapse_audit.lineages.disk.manifest import read_manifest
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.measured.lm_eval_results import read_results
 from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
 from collapse_audit.lineages.training.health import examine
+from collapse_audit.lineages.training.recipe import Base, Training, read_recipe
 from collapse_audit.lineages.training.run import open_run
 from collapse_audit.probes.text.sample import read_sample
 from collapse_audit.probes.text.tokens import WORDS
 from collapse_audit.reports.document import AuditReport, Outcome
 
 LINEAGES = Path(__file__).resolve().parents[2] / "lineages"
-NAMES = ("smollm2_replace", "smollm2_preserve")
+NAMES = ("smollm2_replace", "smollm2_preserve", "smollm2_accumulate", "smollm2_repetition_penalty")
+PAIR = NAMES[:2]
+"""Those that go on from one generation 0."""
 PERPLEXITY = "collapse_reference_perplexity"
 
 
@@ -57,8 +61,26 @@ def test_every_generation_was_made_by_the_manifests_recipe(name: str) -> None:
     assert {entry.details["model"]["recipe"] for entry in lineage(name).generations} == {run.recipe.digest}
 
 
+@pytest.mark.parametrize(
+    ("name", "amount", "penalty"),
+    [
+        ("smollm2_replace", Training(epochs=5), 1.0),
+        ("smollm2_preserve", Training(epochs=10), 1.0),
+        ("smollm2_accumulate", Training(examples=5 * 268), 1.0),  # five times the human text's blocks
+        ("smollm2_repetition_penalty", Training(epochs=5), 2.0),
+    ],
+)
+def test_the_profile_paper_is_the_recipe_of_the_paper(name: str, amount: Training, penalty: float) -> None:
+    recipe = read_recipe(read_manifest(LINEAGES / name / "lineage.toml"), profile="paper")
+    assert (recipe.base, recipe.quantization) == (Base(hub="facebook/opt-125m"), "none")
+    assert (recipe.training.epochs, recipe.training.examples) == (amount.epochs, amount.examples)
+    assert recipe.text.block == recipe.decoding.min_new_tokens == recipe.decoding.max_new_tokens == 64
+    assert (recipe.decoding.do_sample, recipe.decoding.num_beams) == (False, 5)
+    assert recipe.decoding.repetition_penalty == penalty
+
+
 def test_both_go_on_from_one_generation_0_whose_adapter_is_kept() -> None:
-    first, other = (lineage(name).generations[0] for name in NAMES)
+    first, other = (lineage(name).generations[0] for name in PAIR)
     assert (first.texts.digest, held_out(first).digest) == (other.texts.digest, held_out(other).digest)
     assert first.adapter is not None
     digest = file_digest(first.adapter / "adapter_model.safetensors")
@@ -77,7 +99,7 @@ def test_generation_0_is_healthy() -> None:
     assert not health.complaints()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PAIR)
 def test_later_generations_predict_peoples_text_worse(name: str) -> None:
     """Nature's own quantity rises from generation to generation, and less where human text is kept."""
     bits = [values["bits_per_byte"] for values in human_text(name)]
@@ -86,7 +108,7 @@ def test_later_generations_predict_peoples_text_worse(name: str) -> None:
 
 
 def test_human_text_in_every_training_keeps_more() -> None:
-    replace, preserve = (human_text(name)[-1]["bits_per_byte"] for name in NAMES)
+    replace, preserve = (human_text(name)[-1]["bits_per_byte"] for name in PAIR)
     assert preserve < replace
 
 
