@@ -40,7 +40,9 @@ from collapse_audit.reports.document import Finding, Outcome
 _ROOT = Path(__file__).parents[1]
 PAGE = _ROOT / "docs" / "papers.md"
 LINEAGES = _ROOT / "lineages"
-NATURE = ("smollm2_replace", "smollm2_preserve", "smollm2_accumulate", "smollm2_repetition_penalty")
+NATURE = ("smollm2_replace", "smollm2_preserve", "smollm2_accumulate")
+UNLIKE = ("mistral_cross_unlike", "llama_cross_unlike")
+"""As the thyroid paper's cross training, between writers that differ in size, pretraining and decoding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,9 @@ def kl_table(runs: Sequence[Measured]) -> str:
     """KL from generation 0, over words and over labels, beside the paper's tables."""
     rows = []
     for run in runs:
-        for k, paper in enumerate(PUBLISHED[run.name].kl, start=1):
+        published = PUBLISHED.get(run.name)
+        for k in range(1, 1 + (len(published.kl) if published else max(run.samples, default=0))):
+            paper = "–" if published is None else f"{published.kl[k - 1]:.2f} (table {published.table})"
             raw = [f.raw for f in run.findings(k, "token-divergence") if f.statistic == "JS-excess"]
             words = [[r[f"kl_{way}_less_bias"] for r in raw] for way in ("baseline_generation", "generation_baseline")]
             labels = [
@@ -80,7 +84,7 @@ def kl_table(runs: Sequence[Measured]) -> str:
                 if f.statistic == "KL-excess" and f.value is not None
             ]
             ours = (*(spread(values, 2) for values in words), spread(labels, 3), str(len(raw)))
-            rows.append([run.name, f"M1→M{k + 1}", f"{paper:.2f} (table {PUBLISHED[run.name].table})", *ours])
+            rows.append([run.name, f"M1→M{k + 1}", paper, *ours])
     header = ("words, KL(M1‖Mk)", "words, KL(Mk‖M1)", "labels, KL(M1‖Mk)", "seeds")
     return markdown(("lineage", "step", "paper", *header), rows)
 
@@ -96,7 +100,8 @@ def unique_table(runs: Sequence[Measured]) -> str:
     """Share of unique texts, and of unique patterns (numbers masked), by generation."""
 
     def ours(run: Measured, k: int) -> Sequence[str]:
-        paper = PUBLISHED[run.name].unique_at_m5 if k == len(PUBLISHED[run.name].kl) else None
+        published = PUBLISHED.get(run.name)
+        paper = published.unique_at_m5 if published and k == len(published.kl) else None
         shares = zip(*(unique_shares(sample) for sample in run.samples[k].values()), strict=True)
         return "–" if paper is None else f"{paper:g}", *(spread(values, 1) for values in shares)
 
@@ -263,7 +268,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page is out of date")
     options = parser.parse_args()
-    made = tables(*([measure(LINEAGES / name) for name in names] for names in (PUBLISHED, NATURE)))
+    made = tables(*([measure(LINEAGES / name) for name in names] for names in ((*PUBLISHED, *UNLIKE), NATURE)))
     old = PAGE.read_text("utf-8")
     new = filled(old, made)
     if options.check:
