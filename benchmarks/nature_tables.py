@@ -15,8 +15,9 @@ from collapse_audit.probes.text.sample import Sample
 QUANTILES = (0.05, 0.50, 0.95, 0.99)
 
 
-def human_text_table(runs: Sequence[Measured]) -> str:
-    """How well each generation predicts the human text that nothing was trained on: Nature's own quantity."""
+def human_text_table(runs: Sequence[Measured], *, digits: int = 2) -> str:
+    """How well each generation predicts the human text that nothing was trained on: Nature's own quantity. ``digits``
+    of bits a byte behind the point."""
     rows = []
     for run in runs:
         for k, by_seed in run.human_text.items():
@@ -30,8 +31,9 @@ def human_text_table(runs: Sequence[Measured]) -> str:
                 for seed, values in by_seed.items()
                 if seed in first
             ]
-            cells = (spread(values_of["bits_per_byte"], 2), spread(gained, 2), spread(values_of["byte_perplexity"], 2))
-            rows.append([run.name, str(k), *cells, spread(words, 1), str(len(by_seed))])
+            bits = (spread(values_of["bits_per_byte"], digits), spread(gained, digits))
+            cells = (*bits, spread(values_of["byte_perplexity"], digits), spread(words, digits - 1))
+            rows.append([run.name, str(k), *cells, str(len(by_seed))])
     header = ("lineage", "generation", "bits a byte", "more than generation 0", "perplexity a byte")
     return markdown((*header, "perplexity a word", "seeds"), rows)
 

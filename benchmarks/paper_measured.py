@@ -23,7 +23,8 @@ from collapse_audit.probes.text.sample import Sample, read_sample
 from collapse_audit.probes.text.tokens import WORDS
 from collapse_audit.reports.document import AuditReport, Finding
 
-TASK = "collapse_reference_perplexity"
+TASKS = ("collapse_reference_perplexity", "collapse_answer_perplexity")
+"""How well people's held-out text is predicted: by itself, or given the prompt that it answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +61,8 @@ def measure(folder: Path) -> Measured:
             raise UsageError(f"{folder}: {entry.texts.shown} has no held-out texts beside it; the tables need them")
         samples.setdefault(entry.index, {})[entry.seed or "0"] = read_corpus(entry.holdout)
         evaluated = read_results(entry)
-        if evaluated is not None and TASK in evaluated.tasks:
-            predicted.setdefault(entry.index, {})[entry.seed or "0"] = evaluated.tasks[TASK].values
+        for task in () if evaluated is None else (task for task in TASKS if task in evaluated.tasks):
+            predicted.setdefault(entry.index, {}).setdefault(entry.seed or "0", evaluated.tasks[task].values)
     truth = folder / "truth.json"
     return Measured(
         name=folder.name,
