@@ -13,7 +13,10 @@ from collapse_audit.lineages.training.base import prepare_base
 from collapse_audit.lineages.training.run import Run, open_run
 
 LINEAGES = Path(__file__).resolve().parents[2] / "lineages"
-NAMES = ("mistral_recursive", "llama_recursive", "mistral_cross", "llama_cross")
+SEEDS = {
+    **dict.fromkeys(("mistral_recursive", "llama_recursive", "mistral_cross", "llama_cross"), ("0", "1", "2")),
+    **dict.fromkeys(("mistral_cross_unlike", "llama_cross_unlike"), ("0",)),
+}
 
 
 class _Refuses:
@@ -29,7 +32,7 @@ class _Refuses:
         raise AssertionError(message)
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=SEEDS)
 def run(request: pytest.FixtureRequest) -> Run:
     """A lineage as it lies here."""
     return open_run(LINEAGES / request.param)
@@ -56,7 +59,7 @@ def test_every_adapter_is_the_one_that_was_recorded(run: Run) -> None:
 
 def test_every_seed_has_all_generations_and_its_losses(run: Run) -> None:
     lineage = run.lineage()
-    assert lineage.seeds == ("0", "1", "2")
+    assert lineage.seeds == SEEDS[run.root.name]
     for seed in lineage.seeds:
         entries = lineage.of_seed(seed)
         assert [entry.index for entry in entries] == list(range(run.recipe.generations)) == [0, 1, 2, 3, 4]
