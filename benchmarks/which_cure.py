@@ -61,11 +61,11 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         figures = {figure["name"]: figure for figure in row["figures"]}
         since = row["first_failed_generation"]
-        said = f"{row['verdict']}" + ("" if since is None else f" from {since} on")
+        said = f"{row['verdict']}" + ("" if since is None else f", first in {since}")
         failed = str(row["last_generation"].get("fail", 0))
         cost = (f"{row['human_share']:.0%}", str(row["models"]))
         lines.append([f"`{row['name']}`", said, failed, *cost, *(_cell(figures.get(name)) for name in SHOWN)])
-    header = ("cure", "verdict, from generation", "failed in the last", "human text", "models", *SHOWN.values())
+    header = ("cure", "verdict, generation", "failed in the last", "human text", "models", *SHOWN.values())
     return markdown(header, lines)
 
 
