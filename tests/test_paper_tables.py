@@ -275,6 +275,7 @@ def test_check_tells_an_old_page_from_a_fresh_one(
         paper_tables, "PUBLISHED", {"mistral_recursive": Published(table=2, kl=(0.35,), unique_at_m5=8)}
     )
     monkeypatch.setattr(paper_tables, "NATURE", ("smollm2_replace",))
+    monkeypatch.setattr(paper_tables, "UNLIKE", ())
     for arguments, code in ((["--check"], 1), ([], 0), (["--check"], 0)):
         monkeypatch.setattr("sys.argv", ["paper_tables.py", *arguments])
         assert paper_tables.main() == code, arguments
