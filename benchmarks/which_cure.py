@@ -26,11 +26,11 @@ from collapse_audit.lineages.simulation.thyroid_truth import thyroid_truth
 NUMBERS = Path(__file__).with_suffix(".json")
 PAGE = Path(__file__).parents[1] / "docs" / "which-cure-holds.md"
 SHOWN: Mapping[str, str] = {
-    "human text": "human text, nats a token worse",
+    "human text": "nats a token",
     "rare findings": "rare findings",
     "distinct word pairs": "distinct pairs",
     "the rare tail's probability": "rare tail",
-    "effective labels": "effective labels",
+    "effective labels": "labels",
 }
 """Figures of the table and their columns; all but the first are shares of what generation 0 had."""
 
@@ -62,10 +62,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         figures = {figure["name"]: figure for figure in row["figures"]}
         since = row["first_failed_generation"]
         said = f"{row['verdict']}" + ("" if since is None else f", first in {since}")
-        failed = str(row["last_generation"].get("fail", 0))
         cost = (f"{row['human_share']:.0%}", str(row["models"]))
-        lines.append([f"`{row['name']}`", said, failed, *cost, *(_cell(figures.get(name)) for name in SHOWN)])
-    header = ("cure", "verdict, generation", "failed in the last", "human text", "models", *SHOWN.values())
+        lines.append([f"`{row['name']}`", said, *cost, *(_cell(figures.get(name)) for name in SHOWN)])
+    header = ("cure", "verdict, generation", "human text", "models", *SHOWN.values())
     return markdown(header, lines)
 
 
