@@ -61,8 +61,9 @@ def measure(folder: Path) -> Measured:
             raise UsageError(f"{folder}: {entry.texts.shown} has no held-out texts beside it; the tables need them")
         samples.setdefault(entry.index, {})[entry.seed or "0"] = read_corpus(entry.holdout)
         evaluated = read_results(entry)
-        for task in () if evaluated is None else (task for task in TASKS if task in evaluated.tasks):
-            predicted.setdefault(entry.index, {}).setdefault(entry.seed or "0", evaluated.tasks[task].values)
+        found = next((evaluated.tasks[task] for task in TASKS if task in evaluated.tasks), None) if evaluated else None
+        if found is not None:
+            predicted.setdefault(entry.index, {})[entry.seed or "0"] = found.values
     truth = folder / "truth.json"
     return Measured(
         name=folder.name,

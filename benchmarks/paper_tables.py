@@ -27,10 +27,9 @@ from benchmarks.nature_tables import (
     perplexity_table,
     tails_table,
 )
+from benchmarks.pages import fill
 from benchmarks.paper_measured import Measured, markdown, measure, people_of, rows_of, spread
 from benchmarks.thyroid_task import task_table
-from collapse_audit.atomic import atomic_file
-from collapse_audit.errors import UsageError
 from collapse_audit.lineages.simulation.thyroid_grammar import thyroid_grammar
 from collapse_audit.probes.text.eu_tirads import CATEGORIES
 from collapse_audit.probes.text.labels import EU_TIRADS
@@ -182,7 +181,7 @@ def findings_table(runs: Sequence[Measured]) -> str:
 
 
 def _shares(runs: Sequence[Measured]) -> Mapping[str, float]:
-    """Each rare finding's true share. The four lineages have one reference, and so one truth."""
+    """Each rare finding's true share. All lineages have one reference, and so one truth."""
     return next((run.truth["findings"] for run in runs if "findings" in run.truth), {})
 
 
@@ -252,34 +251,16 @@ def tables(thyroid: Sequence[Measured], nature: Sequence[Measured]) -> dict[str,
     }
 
 
-def filled(page: str, made: Mapping[str, str], *, by: str = "paper_tables") -> str:
-    """The page with each table in its place, between the marks of the script that makes it. Raises UsageError where
-    places and tables do not match."""
-    block = re.compile(rf"(<!-- generated: {by} (\S+) -->\n).*?(<!-- end of generated -->)", re.DOTALL)
-    places = [match[2] for match in block.finditer(page)]
-    if sorted(places) != sorted(made):
-        raise UsageError(
-            f"the page has places for {', '.join(sorted(places))}; expected each once of {', '.join(made)}"
-        )
-    return block.sub(lambda match: f"{match[1]}\n{made[match[2]]}\n\n{match[3]}", page)
-
-
 def main() -> int:
     """Measure, print, and write or compare the page; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page is out of date")
     options = parser.parse_args()
     made = tables(*([measure(LINEAGES / name) for name in names] for names in ((*PUBLISHED, *UNLIKE), NATURE)))
-    old = PAGE.read_text("utf-8")
-    new = filled(old, made)
-    if options.check:
-        print(f"{PAGE.name}: " + ("up to date" if new == old else "out of date; run python -m benchmarks.paper_tables"))
-        return int(new != old)
-    for name, text in made.items():
-        print(f"{name}\n\n{text}\n")
-    with atomic_file(PAGE) as file:
-        file.write(new.encode("utf-8"))
-    return 0
+    if not options.check:
+        for name, text in made.items():
+            print(f"{name}\n\n{text}\n")
+    return fill(PAGE, made, by="paper_tables", check=options.check, command="python -m benchmarks.paper_tables")
 
 
 if __name__ == "__main__":

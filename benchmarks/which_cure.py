@@ -16,11 +16,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pages import fill
 from benchmarks.paper_measured import markdown, read_corpus
-from benchmarks.paper_tables import filled, finding_counts
+from benchmarks.paper_tables import finding_counts
 from collapse_audit import load_lineage
 from collapse_audit.atomic import write_text
-from collapse_audit.comparison.cures import Figure
+from collapse_audit.comparison.cures import Figure, shown
 from collapse_audit.lineages.simulation.thyroid_truth import thyroid_truth
 
 NUMBERS = Path(__file__).with_suffix(".json")
@@ -61,7 +62,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         figures = {figure["name"]: figure for figure in row["figures"]}
         since = row["first_failed_generation"]
-        said = f"{row['verdict']}" + ("" if since is None else f", first in {since}")
+        said = row["verdict"] + ("" if since is None else f", first in {since}")
         cost = (f"{row['human_share']:.0%}", str(row["models"]))
         lines.append([f"`{row['name']}`", said, *cost, *(_cell(figures.get(name)) for name in SHOWN)])
     header = ("cure", "verdict, generation", "human text", "models", *SHOWN.values())
@@ -69,9 +70,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(figure: Mapping[str, Any] | None) -> str:
-    if figure is None:
-        return "–"
-    return f"{figure['mean']:.2f} ({figure['low']:.2f} to {figure['high']:.2f})"
+    return "–" if figure is None else shown(figure["mean"], (figure["low"], figure["high"]))
 
 
 def meanings(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -90,15 +89,8 @@ def main() -> int:
     if options.out is not None:
         write_text(NUMBERS, json.dumps(read(options.out), ensure_ascii=False, indent=1) + "\n")
     rows = json.loads(NUMBERS.read_text("utf-8"))
-    old = PAGE.read_text("utf-8")
-    new = filled(old, {"held": table(rows), "cures": meanings(rows)}, by="which_cure")
-    if options.check:
-        print(
-            f"{PAGE.name}: " + ("up to date" if new == old else "out of date; run python -m benchmarks.which_cure OUT")
-        )
-        return int(new != old)
-    write_text(PAGE, new)
-    return 0
+    made = {"held": table(rows), "cures": meanings(rows)}
+    return fill(PAGE, made, by="which_cure", check=options.check, command="python -m benchmarks.which_cure OUT")
 
 
 if __name__ == "__main__":

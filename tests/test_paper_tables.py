@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from benchmarks import nature_tables, paper_tables
-from benchmarks.paper_tables import Measured, Published, expected_findings, filled, finding_counts, measure, spread
+from benchmarks.pages import filled
+from benchmarks.paper_tables import Measured, Published, expected_findings, finding_counts, measure, spread
 from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.errors import UsageError
 from collapse_audit.lineages.corpora.corpus import open_corpus
@@ -247,15 +248,15 @@ PAGE = "до\n<!-- generated: paper_tables kl -->\nold\n<!-- end of generated --
 
 
 def test_a_page_is_filled_between_its_marks_and_nowhere_else() -> None:
-    page = filled(PAGE, {"kl": "| a |"})
+    page = filled(PAGE, {"kl": "| a |"}, by="paper_tables")
     assert page == PAGE.replace("old", "\n| a |\n")
-    assert filled(page, {"kl": "| a |"}) == page
+    assert filled(page, {"kl": "| a |"}, by="paper_tables") == page
 
 
 @pytest.mark.parametrize("made", [{}, {"kl": "", "unique": ""}])
 def test_a_page_whose_places_do_not_fit_is_refused(made: Mapping[str, str]) -> None:
     with pytest.raises(UsageError, match="the page has places for kl"):
-        filled(PAGE, made)
+        filled(PAGE, made, by="paper_tables")
 
 
 def test_check_tells_an_old_page_from_a_fresh_one(

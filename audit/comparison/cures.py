@@ -104,7 +104,7 @@ def held(
     *,
     human_share: float,
     human_text: Mapping[str, float],
-    models: int = 1,
+    models: int,
 ) -> Held:
     """The row of one cure, from the audit of its lineage.
 
@@ -149,5 +149,9 @@ def cells(row: Held, names: Iterable[str]) -> list[str]:
 def _cell(figure: Figure | None) -> str:
     if figure is None:
         return "–"
-    interval = figure.interval
-    return f"{figure.mean:.2f}" + ("" if interval is None else f" ({interval[0]:.2f} to {interval[1]:.2f})")
+    return shown(figure.mean, figure.interval)
+
+
+def shown(mean: float, interval: tuple[float, float] | None) -> str:
+    """A figure as text: ``0.89 (0.78 to 1.03)``."""
+    return f"{mean:.2f}" + ("" if interval is None else f" ({interval[0]:.2f} to {interval[1]:.2f})")

@@ -7,7 +7,7 @@ import json
 import math
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,27 +129,36 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
 # The numbers
 
 
-def test_perplexities_are_those_of_the_model_computed_without_the_harness(evaluated: Path) -> None:
-    """-log p of every token after the first one, in float64, text by text, no padding."""
-    import torch
-
+def generation_1(root: Path) -> tuple[Any, Any]:
+    """The model of generation 1 of seed 0, and its tokenizer."""
     from collapse_audit.lineages.training.base import prepare_base
     from collapse_audit.lineages.training.models import load_generation
     from collapse_audit.lineages.training.progress import Silent
     from collapse_audit.lineages.training.run import open_run
 
-    run = open_run(evaluated)
-    adapter = evaluated / "seed_0/gen_1/adapter"
-    base = prepare_base(run.root, run.recipe, Silent())
-    model, tokenizer = load_generation(base, run.recipe, writer=adapter, scorer=adapter)
+    run = open_run(root)
+    adapter = root / "seed_0/gen_1/adapter"
+    return load_generation(prepare_base(run.root, run.recipe, Silent()), run.recipe, writer=adapter, scorer=adapter)
+
+
+def log_likelihood(model: Any, before: Sequence[int], tokens: Sequence[int]) -> float:
+    """Of ``tokens`` behind ``before``, in nats and float64, without the harness."""
+    import torch
+
+    ids = torch.tensor([[*before, *tokens]])
+    with torch.inference_mode():
+        logp = model(input_ids=ids).logits[0, :-1].double().log_softmax(-1)
+    return float(logp.gather(1, ids[0, 1:, None])[len(before) - 1 :].sum())
+
+
+def test_perplexities_are_those_of_the_model_computed_without_the_harness(evaluated: Path) -> None:
+    """-log p of every token after the first one, in float64, text by text, no padding."""
+    model, tokenizer = generation_1(evaluated)
     rows = samples(evaluated, 1, "collapse_reference_perplexity")
     total = words = octets = 0.0
     for row in rows:
         text = row["doc"]["text"]
-        ids = torch.tensor([[tokenizer.bos_token_id, *tokenizer.encode(text, add_special_tokens=False)]])
-        with torch.inference_mode():
-            logp = model(input_ids=ids).logits[0, :-1].double().log_softmax(-1)
-        likelihood = float(logp.gather(1, ids[0, 1:, None]).sum())
+        likelihood = log_likelihood(model, [tokenizer.bos_token_id], tokenizer.encode(text, add_special_tokens=False))
         assert row["word_perplexity"][0] == pytest.approx(likelihood, abs=1e-3)
         total, words, octets = total + likelihood, words + len(text.split()), octets + len(text.encode())
     printed = results(evaluated, 1)["results"]["collapse_reference_perplexity"]
@@ -160,31 +169,17 @@ def test_perplexities_are_those_of_the_model_computed_without_the_harness(evalua
 
 def test_an_answer_s_perplexity_is_that_of_its_words_behind_its_prompt(copy: Path) -> None:
     """The white space between prompt and answer is counted as the answer's, which is how lm-eval splits the two."""
-    import torch
-
-    from collapse_audit.lineages.training.base import prepare_base
-    from collapse_audit.lineages.training.models import load_generation
-    from collapse_audit.lineages.training.progress import Silent
-    from collapse_audit.lineages.training.run import open_run
-
-    assert (
-        main(["evaluate", str(copy), "-q", "--seed", "0", "--generation", "1", "--limit", "6", "--task", ANSWERED]) == 0
-    )
-    run = open_run(copy)
-    adapter = copy / "seed_0/gen_1/adapter"
-    base = prepare_base(run.root, run.recipe, Silent())
-    model, tokenizer = load_generation(base, run.recipe, writer=adapter, scorer=adapter)
+    which = ("--seed", "0", "--generation", "1", "--limit", "6")
+    assert main(["evaluate", str(copy), "-q", *which, "--task", ANSWERED]) == 0
+    model, tokenizer = generation_1(copy)
     rows = samples(copy, 1, ANSWERED)
     assert len(rows) == 6
     total = octets = 0.0
     for row in rows:
         asked, text = row["doc"]["question"].rstrip(), row["doc"]["text"]
         space = row["doc"]["question"][len(asked) :]
-        prompt = tokenizer.encode(asked)
-        ids = torch.tensor([[*prompt, *tokenizer.encode(space + text, add_special_tokens=False)]])
-        with torch.inference_mode():
-            logp = model(input_ids=ids).logits[0, :-1].double().log_softmax(-1)
-        likelihood = float(logp.gather(1, ids[0, 1:, None])[len(prompt) - 1 :].sum())
+        answer = tokenizer.encode(space + text, add_special_tokens=False)
+        likelihood = log_likelihood(model, tokenizer.encode(asked), answer)
         assert row["word_perplexity"] == [pytest.approx(likelihood, abs=1e-3), len(text.split())]
         total, octets = total + likelihood, octets + len(text.encode())
     printed = results(copy, 1)["results"][ANSWERED]

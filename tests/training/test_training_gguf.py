@@ -177,13 +177,13 @@ def test_a_converted_base_that_was_changed_is_refused(
 def test_lineages_share_the_folder_it_is_converted_to(toy: Path, tmp_path: Path, quiet: Any) -> None:
     from collapse_audit.lineages.training.base import prepare_base
 
-    shared = {"gguf": f"../{NAME}", "folder": "../shared"}
+    shared = {"gguf": f"../{NAME}", "folder": "../converted"}
     made = [prepare_base(root, recipe_of(base=shared), quiet) for root in (toy, write_toy(tmp_path / "other"))]
     assert made[0] == made[1]
-    assert made[0].name == str(tmp_path / "shared")
+    assert made[0].name == str(tmp_path / "converted")
     assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == [
+        "converted",
         "other",
-        "shared",
         NAME,
         "toy",
     ]
