@@ -82,7 +82,7 @@ class Prepared:
         progress: Progress = lambda _: None,
         engine: Engine | None = None,
     ) -> AuditReport:
-        """Read (by ``engine``; None: here), measure, judge; what was found is added to ``history``.
+        """Read and measure (by ``engine``; None: here), judge; what was found is added to ``history``.
 
         Waivers are held against ``today`` (in UTC).
 
@@ -349,7 +349,7 @@ def audit(
     * ``config_file``: a TOML file of settings; ``sets``: strings such as ``"token-divergence.margin=0.02"``;
     * ``history``: a file to which the findings are appended, needed by the setting ``anytime``;
     * ``today``: the day against which waivers are held (default: today in UTC);
-    * ``engine``: ``"local"``, ``"dask"`` or ``"dask://HOST:PORT"``: who reads the corpora, to the same report;
+    * ``engine``: ``"local"``, ``"dask"`` or ``"dask://HOST:PORT"``: who reads and measures, to the same report;
     * every setting by its name: :class:`~collapse_audit.settings.config.Settings`.
 
     Raises InputError (files that cannot be read), UsageError (settings that make no sense).

@@ -357,7 +357,10 @@ MESSAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "nearly every text has a label of its own",
             "name coarser labels by `--labels regex:…`, another field by `--label FIELD`, or `--labels none`",
         ),
-        "engine": ("the cluster that read the files is gone", "start it anew, or read with `--engine local`"),
+        "engine": (
+            "the cluster that read or measured is gone",
+            "start it anew with more memory, or use `--engine local`",
+        ),
         "probe": ("a probe crashed or broke its contract", "correct the probe; the message names what it returned"),
         "tracker": (
             "a warning: the report could not be logged; the verdict and its exit code stand",

@@ -97,7 +97,7 @@ def _how_to_read(parser: Parser) -> None:
         text = f"the field that holds {meaning}, such as response.{name}; again: where the first is not there"
         reads.add_argument(f"--{name}", action="append", default=[], metavar="FIELD", help=text)
     text = (
-        "who reads the files: local (default, this process), dask (this machine's cores) or dask://HOST:PORT (a "
+        "who reads and measures: local (default, this process), dask (this machine's cores) or dask://HOST:PORT (a "
         "cluster); the report is the same"
     )
     reads.add_argument("--engine", default="local", metavar="ENGINE", help=text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from typing import Protocol, TypeVar
@@ -12,11 +12,14 @@ from collapse_audit.errors import UsageError
 T = TypeVar("T")
 R = TypeVar("R")
 
+Tell = Callable[[str], None]
+"""Called with a line of what is being done now."""
+
 LOCAL, DASK = "local", "dask"
 
 
 class Engine(Protocol):
-    """What reads every item and puts the results together."""
+    """What reads files and puts the results together, and what measures one thing after the other."""
 
     def fold(
         self,
@@ -34,6 +37,16 @@ class Engine(Protocol):
         InputError where an item ends the processes that read it, EngineError where the engine itself is gone.
         """
 
+    def each(
+        self, items: Iterable[T], do: Callable[[T, Tell], R], tell: Tell, *, called: Callable[[T], str]
+    ) -> Iterator[R]:
+        """``do`` of every item, in their order; ``items`` are taken as there is room for them.
+
+        What ``do`` tells is heard where it is done in this process; of other processes ``called``, what an item is
+        called, is told. What ``do`` raises comes through. Raises EngineError where the engine is gone, or where an
+        item ends the processes that it is done in.
+        """
+
 
 class Local:
     """This process: one item after the other."""
@@ -49,6 +62,17 @@ class Local:
     ) -> R:
         """See :class:`Engine`; no more than two results are held at once."""
         return finish(reduce(merge, map(read, items)))
+
+    def each(
+        self,
+        items: Iterable[T],
+        do: Callable[[T, Tell], R],
+        tell: Tell,
+        *,
+        called: Callable[[T], str],  # noqa: ARG002 - what is done tells more
+    ) -> Iterator[R]:
+        """See :class:`Engine`; each item is done when its result is asked for."""
+        return (do(item, tell) for item in items)
 
 
 @contextmanager

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import reduce
 from types import TracebackType
 from typing import Any, TypeVar
 
+from collapse_audit.engines.engine import Tell
 from collapse_audit.errors import CollapseAuditError, EngineError, InputError, Problem, UsageError
 from collapse_audit.version import __version__
 
@@ -28,6 +30,8 @@ R = TypeVar("R")
 
 _TOGETHER = 4
 """Results that one worker merges at a time: few, so that no worker holds many."""
+_AHEAD = 2
+"""Items for each worker that are sent at a time: one to do, one to do next."""
 _GONE = (
     distributed.client.ClosedClientError,
     distributed.client.FutureCancelledError,
@@ -80,6 +84,28 @@ class Dask:
         except _GONE as error:
             raise EngineError(f"the cluster went away while it was reading ({_said(error)}); run again") from error
 
+    def each(
+        self, items: Iterable[T], do: Callable[[T, Tell], R], tell: Tell, *, called: Callable[[T], str]
+    ) -> Iterator[R]:
+        """See :class:`~collapse_audit.engines.engine.Engine`. An item stays with the scheduler until it is done, so
+        that another worker can do it where one dies; few are sent at a time."""
+        client = self._connected()
+        sent: deque[tuple[str, Any]] = deque()
+        try:
+            for item in items:
+                # What is sent are texts, which are large: Dask would warn that they might lie elsewhere.
+                with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
+                    sent.append((called(item), client.submit(do, item, _unheard, pure=False)))
+                if len(sent) >= _AHEAD * max(len(client.ncores()), 1):
+                    yield _awaited(*sent.popleft(), tell)
+            while sent:
+                yield _awaited(*sent.popleft(), tell)
+        except _GONE as error:
+            raise EngineError(f"the cluster went away while it was measuring ({_said(error)}); run again") from error
+        finally:
+            for _, one in sent:
+                one.cancel()
+
     def _connected(self) -> Any:
         if self._client is None:
             self._client = self._connect()
@@ -93,6 +119,21 @@ class Dask:
             raise UsageError(f"--engine dask://{self._address}: no scheduler answers there ({_said(error)})") from error
         check_versions(client)
         return client
+
+
+def _unheard(_: str) -> None:
+    """What a worker tells is not heard here."""
+
+
+def _awaited(name: str, one: Any, tell: Tell) -> Any:
+    tell(f"{name}: measured by the workers")
+    try:
+        return one.result()
+    except distributed.KilledWorker as error:
+        raise EngineError(
+            f"one worker after the other died while it measured {name} ({_said(error)}); give them more memory, or "
+            "lower max_documents"
+        ) from error
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from collapse_audit.probes.text.sample import Sample
 from collapse_audit.probes.types import Need, Probe
 from collapse_audit.run.judge import Measured
 from collapse_audit.run.plan import Comparison, DataSources, Side
+from collapse_audit.run.question import asked
 from collapse_audit.run.seed_audit import SeedAudit
 from collapse_audit.run.seed_texts import Progress
 
@@ -44,7 +45,7 @@ class DataAudit(SeedAudit):
             self._tell_unit(data, comparison)
         if self.config.automatic(comparison.probes):
             self.notes.append("margin = auto: no text settles a margin of training data; the defaults hold")
-        measured = [found for probe in comparison.probes for found in self._of(probe, data, comparison, progress)]
+        measured = [found for probe in comparison.probes for found in self._ask(probe, data, comparison, progress)]
         return measured, size
 
     @property
@@ -55,12 +56,13 @@ class DataAudit(SeedAudit):
     def _sample(self, side: Side, progress: Progress) -> Sample:
         return self.texts.read(side, progress)
 
-    def _of(self, probe: Probe, data: TrainingData, comparison: Comparison, progress: Progress) -> list[Measured]:
+    def _ask(self, probe: Probe, data: TrainingData, comparison: Comparison, progress: Progress) -> list[Measured]:
         progress(f"the data: {probe.name}")
         for need in ("evaluation", "labelled"):
             beside = getattr(self._beside, need) if need in probe.needs else None
             comparison = comparison if beside is None else dataclasses.replace(comparison, baseline=beside)
-        return self._asked(probe, data, self._not_there(probe), self.config, comparison=comparison)
+        answer = asked(probe, data, self._not_there(probe))
+        return self._of(probe, answer, self.config, comparison=comparison, permutations=data.permutations)
 
     def _not_there(self, probe: Probe) -> NotMeasured | None:
         """What the probe needs that the user has not named. A probe of the user's own compares a pair."""

@@ -46,7 +46,7 @@ def run(
     engine: Engine | None = None,
 ) -> AuditReport:
     """Audit ``plan``. ``asked_for`` are probes the user named (in lower case): one that cannot run is then an error.
-    ``engine`` reads the corpora (None: this process), to the same report.
+    ``engine`` reads and measures (None: this process), to the same report.
     ``today`` decides which waivers have expired, and nothing else.
 
     Raises InputError where a corpus cannot be read. A probe that crashes makes its own findings errors and no more.

@@ -16,7 +16,7 @@ In-training looks do the same (:mod:`collapse_audit.in_training.look`), since th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from collapse_audit.probes.statistics.readings import Estimate
@@ -75,30 +75,31 @@ def draws_for(size: int, config: AuditConfig, blocks: int) -> Draws:
 
 def looked_at_again(
     measured: Sequence[Measured],
-    compare: Callable[[Comparison], Sequence[Measured]],
+    compare: Callable[[Sequence[Comparison]], Iterable[Sequence[Measured]]],
     *,
     alpha: float,
 ) -> list[Measured]:
     """``measured`` with what hangs on its p-value measured anew by ``compare``, which draws more permutations."""
     hanging = {_key(m) for m in measured if _hangs(m, alpha)}
-    anew: dict[tuple[str, str, str], Measured] = {}
+    if not hanging:
+        return list(measured)
+    again = []
     for comparison in {m.comparison.name: m.comparison for m in measured}.values():
         probes = tuple(p for p in comparison.probes if any(key[:2] == (comparison.name, p.name) for key in hanging))
         if probes:
-            anew |= {_key(m): m for m in compare(dataclasses.replace(comparison, probes=probes))}
-    if not hanging:
-        return list(measured)
-    notes = []
+            again.append(dataclasses.replace(comparison, probes=probes))
+    anew = {_key(m): m for found in compare(again) for m in found}
+    both = []
     for m in measured:
-        again = anew.get(_key(m)) if _key(m) in hanging else None
-        if again is not None and isinstance(again.reading, Estimate):
-            seconds = m.seconds + again.seconds
-            notes.append(
-                dataclasses.replace(again, comparison=m.comparison, seconds=seconds, first_p=_p(m), again=True)
+        second = anew.get(_key(m)) if _key(m) in hanging else None
+        if second is not None and isinstance(second.reading, Estimate):
+            seconds = m.seconds + second.seconds
+            both.append(
+                dataclasses.replace(second, comparison=m.comparison, seconds=seconds, first_p=_p(m), again=True)
             )
         else:
-            notes.append(dataclasses.replace(m, first_p=_p(m), again=False))
-    return notes
+            both.append(dataclasses.replace(m, first_p=_p(m), again=False))
+    return both
 
 
 def _key(m: Measured) -> tuple[str, str, str]:

@@ -67,22 +67,39 @@ def write_parquet(folder: Path, shards: Sequence[Sequence[Mapping[str, Any]]]) -
 
 
 class Dying(Dask):
-    """An engine of which a worker is killed while it reads the third file of a corpus: ``times`` times in all."""
+    """An engine of which a worker is killed ``times`` times in all: while it reads the third file of a corpus, or while
+    it measures a comparison."""
 
-    def __init__(self, client: distributed.Client, marks: Path, *, times: int) -> None:
+    def __init__(self, client: distributed.Client, marks: Path, *, times: int, reading: bool = True) -> None:
         super().__init__(client=client)
         marks.mkdir()
-        self._marks, self._times = str(marks), times
+        self._marks, self._times, self._reading = str(marks), times, reading
 
     def fold(self, items: Any, read: Any, merge: Any, finish: Any, *, called: Any) -> Any:
-        deadly = partial(killed_while_reading, read, self._marks, self._times)
+        deadly = partial(killed_while_reading, read, self._marks, self._times) if self._reading else read
         return super().fold(items, deadly, merge, finish, called=called)
+
+    def each(self, items: Any, do: Any, tell: Any, *, called: Any) -> Any:
+        deadly = do if self._reading else partial(killed_while_measuring, do, self._marks, self._times)
+        return super().each(items, deadly, tell, called=called)
 
 
 def killed_while_reading(read: Callable[[Any], Any], marks: str, times: int, shard: Any) -> Any:
     """Read a file, or be killed as by the system when memory runs out."""
+    if shard.number == 2:
+        killed(marks, times)
+    return read(shard)
+
+
+def killed_while_measuring(do: Callable[[Any, Any], Any], marks: str, times: int, question: Any, tell: Any) -> Any:
+    """Measure a comparison, or be killed."""
+    killed(marks, times)
+    return do(question, tell)
+
+
+def killed(marks: str, times: int) -> None:
+    """End this process as the system does, unless that has been done ``times`` times."""
     before = len(list(Path(marks).iterdir()))
-    if shard.number == 2 and before < times:
+    if before < times:
         Path(marks, str(before)).touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return read(shard)

@@ -13,6 +13,7 @@ import pytest
 from clusters import Dying, bytes_of, cluster, write_packed, write_parquet, write_shards
 
 from collapse_audit import audit
+from collapse_audit.api import prepare
 from collapse_audit.cli import main
 from collapse_audit.engines.engine import Engine, Local, address_of, engine_of
 from collapse_audit.engines.on_dask import Dask, check_versions
@@ -78,6 +79,85 @@ def test_a_cluster_that_loses_a_worker_while_it_reads_finds_what_one_process_fin
 ) -> None:
     assert report(corpora, Dying(two, tmp_path / "marks", times=2)) == expected
     assert len(list((tmp_path / "marks").iterdir())) == 2, "nobody died"
+
+
+def test_a_cluster_that_loses_a_worker_while_it_measures_finds_what_one_process_finds(
+    corpora: tuple[Path, Path], expected: str, two: distributed.Client, tmp_path: Path
+) -> None:
+    assert report(corpora, Dying(two, tmp_path / "marks", times=2, reading=False)) == expected
+    assert len(list((tmp_path / "marks").iterdir())) == 2, "nobody died"
+
+
+def test_a_comparison_over_which_every_worker_dies_is_an_error_and_no_verdict(
+    corpora: tuple[Path, Path], two: distributed.Client, tmp_path: Path
+) -> None:
+    with pytest.raises(EngineError, match="one worker after the other died while it measured generation-1"):
+        report(corpora, Dying(two, tmp_path / "marks", times=99, reading=False))
+
+
+def test_comparisons_are_measured_by_the_workers(
+    corpora: tuple[Path, Path], expected: str, two: distributed.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nothing measured in this process, the report is the same."""
+    monkeypatch.setattr("collapse_audit.run.question.measured_by", lambda *_: pytest.fail("measured here"))
+    assert report(corpora, Dask(client=two)) == expected
+
+
+def test_what_is_told_while_workers_measure(
+    corpora: tuple[Path, Path], two: distributed.Client, tmp_path: Path
+) -> None:
+    """Each generation, before it is waited for."""
+    told: list[str] = []
+    engine = Dask(client=two)
+    again = write_shards(tmp_path / "again", records(3))
+    prepared = prepare(generations=[*corpora, again], engine=engine, max_documents=MOST, independent=True)
+    prepared.run(engine=engine, progress=told.append)
+    assert list(dict.fromkeys(line for line in told if "workers" in line)) == [
+        "generation-1: measured by the workers",
+        "generation-2: measured by the workers",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "stop_at_first"),
+    [
+        pytest.param({}, True, id="to the first failure"),
+        pytest.param({"alpha": 0.0004}, False, id="what hangs on its p-value is measured again"),
+        pytest.param({"gate_trend": True}, False, id="trends gate"),
+    ],
+)
+def test_three_generations_are_found_alike(
+    tmp_path: Path, two: distributed.Client, settings: dict[str, Any], stop_at_first: bool
+) -> None:
+    generations = [
+        write_shards(tmp_path / f"gen_{k}", records(k, vocabulary=words)) for k, words in enumerate((200, 60, 20, 8))
+    ]
+
+    def told(engine: Engine) -> str:
+        prepared = prepare(generations=generations, engine=engine, independent=True, **settings)
+        return bytes_of(prepared.run(engine=engine, stop_at_first=stop_at_first))
+
+    assert told(Dask(client=two)) == told(Local())
+
+
+PROBE = """
+from collapse_audit import probe
+
+@probe(name="commas", unit="points", worse="higher", margin=0.1, because="ours")
+def commas(pair):
+    return pair.mean_rise(lambda text: float("," in text))
+"""
+
+
+def test_a_probe_of_the_users_own_is_asked_here(
+    corpora: tuple[Path, Path], two: distributed.Client, tmp_path: Path
+) -> None:
+    """Workers do not have the user's file."""
+    (tmp_path / "probes.py").write_text(PROBE, encoding="utf-8")
+    settings = {"max_documents": MOST, "independent": True, "probe_files": [tmp_path / "probes.py"]}
+    told = [bytes_of(audit(generations=list(corpora), engine=e, **settings)) for e in ("local", Dask(client=two))]
+    assert told[0] == told[1]
+    assert '"commas"' in told[0]
 
 
 @pytest.mark.parametrize("write", [write_packed, write_parquet])
@@ -202,6 +282,46 @@ def test_a_cluster_that_goes_away_is_an_error_and_no_verdict() -> None:
         client.cluster.close()
         with pytest.raises(EngineError, match="the cluster went away"):
             engine.fold([1, 2], str, lambda one, _: one, str, called=str)
+
+
+def test_a_cluster_that_goes_away_while_it_measures_is_an_error() -> None:
+    with cluster(1) as client:
+        engine = Dask(client=client)
+        client.cluster.close()
+        with pytest.raises(EngineError, match="the cluster went away"):
+            list(engine.each([1, 2], shown, told_nobody, called=str))
+
+
+def test_results_come_in_the_order_of_what_was_asked_and_few_are_asked_at_a_time(two: distributed.Client) -> None:
+    """Two for each of two workers are sent before the first result is taken."""
+    taken: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(9):
+            taken.append(number)
+            yield number
+
+    results = Dask(client=two).each(numbers(), shown, told_nobody, called=str)
+    assert next(results) == "0"
+    assert taken == [0, 1, 2, 3]
+    assert list(results) == [*"12345678"]
+
+
+def test_one_process_does_nothing_ahead() -> None:
+    taken: list[int] = []
+    results = Local().each(map(int, "12"), lambda number, _: taken.append(number), told_nobody, called=str)
+    assert taken == []
+    next(results)
+    assert taken == [1]
+
+
+def shown(number: int, _: object) -> str:
+    """For workers to do."""
+    return str(number)
+
+
+def told_nobody(_: str) -> None:
+    """What is done is not heard."""
 
 
 def test_one_process_merges_as_it_goes() -> None:
