@@ -15,7 +15,6 @@ from functools import reduce
 from types import TracebackType
 from typing import Any, TypeVar
 
-from collapse_audit.engines.engine import Tell
 from collapse_audit.errors import CollapseAuditError, EngineError, InputError, Problem, UsageError
 from collapse_audit.version import __version__
 
@@ -27,6 +26,7 @@ except ImportError:
 
 T = TypeVar("T")
 R = TypeVar("R")
+Tell = Callable[[str], None]
 
 _TOGETHER = 4
 """Results that one worker merges at a time: few, so that no worker holds many."""
@@ -126,6 +126,7 @@ def _unheard(_: str) -> None:
 
 
 def _awaited(name: str, one: Any, tell: Tell) -> Any:
+    """The result of ``one``, which measures ``name``. Raises EngineError where one worker after the other died."""
     tell(f"{name}: measured by the workers")
     try:
         return one.result()
