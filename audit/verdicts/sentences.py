@@ -123,6 +123,8 @@ def _limit(gate: Gate) -> str:
     if "{value}" in gate.says or gate.unit == "ratio":
         return f"{worst} is the most allowed"
     falls = "{drop}" in gate.says or gate.margin < 0
+    if gate.margin == 0:
+        return f"no {'fall' if falls else 'rise'} is allowed"
     return f"a {'fall' if falls else 'rise'} of {_shown(gate, abs(gate.margin), change=True)} is the most allowed"
 
 
@@ -138,6 +140,9 @@ def _bound(gate: Gate, reading: Estimate) -> str:
 def _wanted(gate: Gate) -> str:
     """The change that could not be told: ``a loss of 10% in distinct words``."""
     name = gate.plain or gate.statistic
+    if gate.margin == (gate.unit == "ratio"):  # nothing is allowed
+        kind = ("loss" if gate.worse == "lower" else "rise") if gate.unit == "ratio" else "change"
+        return f"any {kind} in {name}"
     if gate.unit == "ratio":
         lost = 1 - gate.margin if gate.worse == "lower" else gate.margin - 1
         return f"a {'loss' if gate.worse == 'lower' else 'rise'} of {percent(lost)} in {name}"

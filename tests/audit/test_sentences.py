@@ -85,6 +85,16 @@ def test_a_change_that_rounds_to_nothing_has_no_number(value: float, words: str)
     assert said.startswith(f"the share of texts that get stuck in a loop {words} in generation 4 (at most 1.0 points)")
 
 
+def test_a_margin_of_nothing_has_no_number() -> None:
+    none = {"worse": "lower", "margin": 1.0, "because": "b"}
+    open_ = told(Gate(statistic="loudness", unit="ratio", **none), 0.99, 0.9, 1.1)
+    assert "750 texts a side cannot tell any loss in loudness from chance" in open_
+    none = {"worse": "higher", "margin": 0.0, "because": "b"}
+    share = Gate(statistic="shouting", unit="share of letters", **none)
+    assert "750 texts a side cannot tell any change in shouting from chance" in told(share, 0.01, -0.01, 0.03)
+    assert told(share, 0.02, 0.01, 0.03).endswith("; no rise is allowed")
+
+
 def test_a_move_says_that_it_is_no_loss() -> None:
     assert told("token-divergence/JS-excess", 0.0231, 0.02, 0.026).endswith(
         "lie 0.0231 nats from those of generation 0; 0.0100 nats is the most allowed, and a move alone is no loss"
