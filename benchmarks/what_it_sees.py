@@ -16,7 +16,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -50,6 +50,8 @@ _GENERATIONS = 8
 """Written after generation 0, in the row that goes along a lineage."""
 _ANSWERS = 4
 """To a prompt, in the row of prompts."""
+_ROUND = 10
+"""Trials after which what is known so far is written."""
 _RARE = 20
 """Occurrences in all texts up to which a word may be lost, in the row that goes along a lineage."""
 
@@ -231,22 +233,26 @@ def judged_along(n: int, number: int) -> dict[str, Outcome]:
     return {key: worst(outcomes) for key, outcomes in found.items()}
 
 
-def measure(n: int, trials: int, jobs: int) -> dict[str, Any]:
-    """Of every row: how often the audit called it what, and which findings failed or changed how often."""
+def measure(n: int, trials: int, jobs: int) -> Iterator[dict[str, Any]]:
+    """Of every row: how often the audit called it what, and which findings failed or changed how often. After every
+    ten trials what is known by then."""
     along = min(n, len(_source()) // (_GENERATIONS + 1))
-    rows: dict[str, Any] = {}
+    said: dict[str, Counter[str]] = {name: Counter() for name in (*ROWS, ALONG)}
+    fired: dict[str, Counter[str]] = {name: Counter() for name in said}
     with ProcessPoolExecutor(jobs) as pool:
-        asked = {name: [pool.submit(judged, name, n, number) for number in range(trials)] for name in ROWS}
-        asked[ALONG] = [pool.submit(judged_along, along, number) for number in range(trials)]
-        for name, trials_of in asked.items():
-            said: Counter[str] = Counter()
-            fired: Counter[str] = Counter()
-            for outcomes in (one.result() for one in trials_of):
-                said[str(worst(outcomes.values()).value)] += 1
-                fired.update(key for key, o in outcomes.items() if o in (Outcome.FAIL, Outcome.CHANGED))
-            rows[name] = {"said": dict(sorted(said.items())), "found": dict(sorted(fired.items()))}
-            print(name, rows[name], flush=True)
-    return {"n": n, "n_along": along, "trials": trials, "rows": rows}
+        for done in range(0, trials, _ROUND):
+            numbers = range(done, min(done + _ROUND, trials))
+            asked = [(name, pool.submit(judged, name, n, number)) for number in numbers for name in ROWS]
+            asked += [(ALONG, pool.submit(judged_along, along, number)) for number in numbers]
+            for name, one in asked:
+                outcomes = one.result()
+                said[name][str(worst(outcomes.values()).value)] += 1
+                fired[name].update(key for key, o in outcomes.items() if o in (Outcome.FAIL, Outcome.CHANGED))
+            rows = {
+                name: {"said": dict(sorted(said[name].items())), "found": dict(sorted(fired[name].items()))}
+                for name in said
+            }
+            yield {"n": n, "n_along": along, "trials": numbers[-1] + 1, "rows": rows}
 
 
 _SHOWN = (Outcome.FAIL, Outcome.CHANGED, Outcome.INCONCLUSIVE, Outcome.PASS)
@@ -281,7 +287,9 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     if not options.check:
-        write_text(NUMBERS, json.dumps(measure(options.n, options.trials, options.jobs), indent=1) + "\n")
+        for numbers in measure(options.n, options.trials, options.jobs):
+            write_text(NUMBERS, json.dumps(numbers, indent=1) + "\n")
+            print(f"{numbers['trials']} of {options.trials} trials", flush=True)
     made = parts(json.loads(NUMBERS.read_text("utf-8")))
     command = "python -m benchmarks.what_it_sees"
     return fill(PAGE, made, by="what_it_sees", check=options.check, command=command)

@@ -127,9 +127,10 @@ def _written(pair: Pair) -> tuple[_Texts, Design]:
     Words are compared with case folded, numbers as their digits, and signs are left out: capitals, bullets and quotes
     of another form are no other words.
     """
-    code, words = folded_words(pair.tokens.vocabulary)
-    ids = code[pair.tokens.ids]
-    before = np.append(0, np.cumsum(ids >= 0))[pair.tokens.offsets]
+    matched = pair.matched
+    code, words = folded_words(matched.vocabulary)
+    ids = code[matched.ids]
+    before = np.append(0, np.cumsum(ids >= 0))[matched.offsets]
     tokens = Tokens(ids[ids >= 0].astype(np.int32), before, pa.array(words, pa.large_string()))
     written = np.flatnonzero(tokens.lengths)
     block = pair.design.block[written]

@@ -215,7 +215,7 @@ class Pair:
         """Which of the D documents are of which of M nested kinds of text; shape (D, M)."""
         held = self.embedded
         return kinds(
-            self.tokens, *self._folded, None if isinstance(held, NotMeasured) else directions(held[self.design.kept])
+            self.matched, *self._folded, None if isinstance(held, NotMeasured) else directions(held[self.design.kept])
         )
 
     @cached_property
