@@ -78,7 +78,8 @@ def mode_coverage(pair: Pair) -> Iterator[Reading]:
     What it measures
         The share of every kind of text (a language, a subject, a register), before and after. Kinds are found in both
         sides together, by the words of the texts alone, or by their embeddings where the records of both sides bring
-        these, from 8 groups to 40 as there are more texts, and what neighbouring groups are together.
+        these, from 8 groups to 40 as there are more texts, and what neighbouring groups are together. Where one side is
+        longer, words are those of both sides' texts cut to a length that balances them, as for distinct words.
 
     Formula and unit
         kinds-kept: retained share (x/n of the generation)/(x/n of the baseline) of the kind that stands worst, with

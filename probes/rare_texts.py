@@ -80,7 +80,7 @@ def rare_texts(pair: Pair) -> Iterator[Reading]:
     Formula and unit
         The surprise of a word (case folded, no signs) is -ln p under word counts of baseline texts (absolute
         discounting; all unseen words alike); that of a text is the mean over its words, in spreads that texts of its
-        length have. Each text is scored by baseline texts of other fifths than its own (cross-fitting). rare: ratio,
+        length have. Where one side is longer, both are cut to a length that balances them, as for distinct words. Each text is scored by baseline texts of other fifths than its own (cross-fitting). rare: ratio,
         generation to baseline, of the mean of max(0, ln(.2/u)), where u is the share of all texts that are more
         surprising: a text counts for more the rarer it is, and the four fifths below count for nothing. common: rise of
         the share of texts in the quarter of the least surprising. p is the larger of two: these means relabelled, and
