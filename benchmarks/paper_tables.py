@@ -39,7 +39,7 @@ from collapse_audit.reports.document import Finding, Outcome
 _ROOT = Path(__file__).parents[1]
 PAGE = _ROOT / "docs" / "papers.md"
 LINEAGES = _ROOT / "lineages"
-NATURE = ("smollm2_replace", "smollm2_preserve", "smollm2_accumulate")
+NATURE = ("smollm2_replace", "smollm2_preserve", "smollm2_accumulate", "smollm2_repetition_penalty")
 UNLIKE = ("mistral_cross_unlike", "llama_cross_unlike")
 """As the thyroid paper's cross training, between writers that differ in size, pretraining and decoding."""
 

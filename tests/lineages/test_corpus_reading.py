@@ -51,6 +51,40 @@ def test_jsonl_gives_every_field_and_null_where_it_is_absent(tmp_path: Path, gz:
 
 
 @pytest.mark.parametrize("gz", ["", ".gz"])
+def test_a_string_a_line_is_a_text_a_line(tmp_path: Path, gz: str) -> None:
+    """As ``json.dumps(text)`` of every text gives it."""
+    told = ["Узел", 'two\nlines and a "quote"', ""]
+    corpus = write(tmp_path / f"a.jsonl{gz}", "\n".join(map(json.dumps, told)).encode())
+    assert texts(corpus) == told
+
+
+def test_where_the_first_line_is_a_string_another_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a.jsonl:2: found a JSON number \(4\)"):
+        texts(write(tmp_path / "a.jsonl", b'"a"\n4\n'))
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n "])
+def test_columns_are_read_as_pandas_writes_them_by_itself(tmp_path: Path, end: str) -> None:
+    """``DataFrame({"text": ["a", "b"], "nll": [1.0, 2.5]}).to_json()``."""
+    data = '{"text":{"0":"a","1":"b"},"nll":{"0":1.0,"1":2.5}}' + end
+    found = rows(write(tmp_path / "a.json", data.encode()))
+    assert [(row["text"], row["nll"]) for row in found] == [("a", 1.0), ("b", 2.5)]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param('{"text":{"0":"a"},"nll":{"0":1.0,"1":2.5}}', id="columns of other rows"),
+        pytest.param('{"text":{"0":"a"},"id":"7"}', id="a record"),
+        pytest.param('{"text":{"0":"a"}}\n{"text":{"0":"b"}}', id="a record a line"),
+    ],
+)
+def test_other_objects_of_objects_are_no_columns(tmp_path: Path, data: str) -> None:
+    with pytest.raises(InputError, match=r"found text {'0': 'a'} \(object\); expected a string"):
+        texts(write(tmp_path / "a.json", data.encode()))
+
+
+@pytest.mark.parametrize("gz", ["", ".gz"])
 def test_csv_gives_every_field_and_null_where_a_cell_is_empty(tmp_path: Path, gz: str) -> None:
     data = 'id,text,prompt,labels,group,nll,n_tokens\nr1,Узел 4 мм,p,"[""3"", ""4""]",patient 7,2.5,3\n,,,,,,\n'
     assert rows(write(tmp_path / f"a.csv{gz}", data.encode())) == [FULL, BARE]

@@ -73,4 +73,4 @@ def test_every_seed_has_all_generations_and_its_losses(run: Run) -> None:
 def test_all_lineages_together_stay_small() -> None:
     """A repository of 100 MB is as much as people like to clone."""
     kept = subprocess.run(["git", "ls-files", "-z", "."], cwd=LINEAGES, capture_output=True, text=True, check=True)
-    assert sum((LINEAGES / name).stat().st_size for name in kept.stdout.split("\0") if name) < 75e6
+    assert sum((LINEAGES / name).stat().st_size for name in kept.stdout.split("\0") if name) < 80e6

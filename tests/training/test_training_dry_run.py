@@ -19,7 +19,7 @@ from collapse_audit.lineages.training.recipe import Base, Recipe, read_recipe
 pytestmark = pytest.mark.filterwarnings("ignore")
 LINEAGES = Path(__file__).parents[2] / "lineages"
 THYROID = ("mistral_recursive", "llama_recursive", "mistral_cross", "llama_cross")
-NATURE = ("smollm2_replace", "smollm2_preserve", "smollm2_accumulate")
+NATURE = ("smollm2_replace", "smollm2_preserve", "smollm2_accumulate", "smollm2_repetition_penalty")
 RECIPES = [*product(THYROID, (None, "paper", "smoke")), *product(NATURE, ("paper", "smoke"))]
 """Not those of NATURE without a profile: their GGUF file is not kept, and it alone says how large the model is."""
 PUBLISHED = {

@@ -14,7 +14,7 @@ from collapse_audit.lineages.disk.manifest import read_manifest
 from collapse_audit.lineages.files.digest import file_digest
 from collapse_audit.lineages.measured.lm_eval_results import read_results
 from collapse_audit.lineages.model.lineage import GenerationEntry, Lineage
-from collapse_audit.lineages.training.health import examine
+from collapse_audit.lineages.training.health import Health, examine
 from collapse_audit.lineages.training.recipe import Base, Training, read_recipe
 from collapse_audit.lineages.training.run import open_run
 from collapse_audit.probes.text.sample import read_sample
@@ -23,6 +23,8 @@ from collapse_audit.reports.document import AuditReport, Outcome
 
 LINEAGES = Path(__file__).resolve().parents[2] / "lineages"
 NAMES = ("smollm2_replace", "smollm2_preserve", "smollm2_accumulate")
+BEAMS = "smollm2_repetition_penalty"
+"""Written with five beams, as the paper's: narrow from generation 0 on."""
 PAIR = NAMES[:2]
 """Those that go on from one generation 0."""
 PERPLEXITY = "collapse_reference_perplexity"
@@ -54,7 +56,7 @@ def held_out(entry: GenerationEntry) -> Corpus:
     return entry.holdout
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, BEAMS])
 def test_every_generation_was_made_by_the_manifests_recipe(name: str) -> None:
     run = open_run(LINEAGES / name)
     assert [entry.index for entry in lineage(name).generations] == list(range(run.recipe.generations))
@@ -67,6 +69,7 @@ def test_every_generation_was_made_by_the_manifests_recipe(name: str) -> None:
         ("smollm2_replace", Training(epochs=5)),
         ("smollm2_preserve", Training(epochs=10)),
         ("smollm2_accumulate", Training(examples=5 * 268)),  # five times the human text's blocks
+        (BEAMS, Training(epochs=5)),
     ],
 )
 def test_the_profile_paper_is_the_recipe_of_the_paper(name: str, amount: Training) -> None:
@@ -75,7 +78,7 @@ def test_the_profile_paper_is_the_recipe_of_the_paper(name: str, amount: Trainin
     assert (recipe.training.epochs, recipe.training.examples) == (amount.epochs, amount.examples)
     assert recipe.text.block == recipe.decoding.min_new_tokens == recipe.decoding.max_new_tokens == 64
     assert (recipe.decoding.do_sample, recipe.decoding.num_beams) == (False, 5)
-    assert recipe.decoding.repetition_penalty == 1.0
+    assert recipe.decoding.repetition_penalty == (2.0 if name == BEAMS else 1.0)
 
 
 def test_both_go_on_from_one_generation_0_whose_adapter_is_kept() -> None:
@@ -86,14 +89,27 @@ def test_both_go_on_from_one_generation_0_whose_adapter_is_kept() -> None:
     assert digest == first.details["model"]["adapter_digest"] == other.details["model"]["adapter_digest"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_generation_0_is_healthy(name: str) -> None:
-    """Word pairs at least .8 times as varied as people's, and at most 5 points more of its texts loop."""
+def health_of_generation_0(name: str) -> Health:
     first = lineage(name).generations[0]
     about = {"name": "held out", "digest": held_out(first).digest}
     sample = read_sample(held_out(first).batches(), **about, tokenizer=WORDS, max_documents=0, seed=0)
     assert sample.prompts is not None
-    health = examine(sample.texts.to_pylist(), sample.prompts.to_pylist())  # under blocks, people's text is continued
+    return examine(sample.texts.to_pylist(), sample.prompts.to_pylist())  # under blocks, people's text is continued
+
+
+def test_five_beams_are_narrow_from_generation_0_on_and_the_manifest_says_so() -> None:
+    """A third of people's word pairs is missing before anything was trained on what a model wrote."""
+    health = health_of_generation_0(BEAMS)
+    assert health.distinct_2 < 0.8
+    marked = lineage(BEAMS).generations[0].details["model"]["health"]["degenerate"]
+    assert marked == list(health.complaints())
+    assert len(marked) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_generation_0_is_healthy(name: str) -> None:
+    """Word pairs at least .8 times as varied as people's, and at most 5 points more of its texts loop."""
+    health = health_of_generation_0(name)
     assert health.distinct_2 >= 0.8
     assert health.looping <= health.looping_people + 0.05
     assert not health.complaints()

@@ -1,7 +1,8 @@
 """Reads ``.json``: an array of records (or of strings), or an object that holds one such array.
 
 The file is parsed element by element, so an array of any length needs the memory of its longest element. A file of one
-object a line under this name (several programs write it so) is read as JSON lines.
+object a line under this name (several programs write it so) is read as JSON lines. An object of columns, each an object
+of the same row names, is what pandas writes where nothing else is said; it is one line, and parsed whole.
 """
 
 from __future__ import annotations
@@ -29,7 +30,12 @@ def json_blocks(path: Place, *, packing: str, block_bytes: int) -> Iterator[Bloc
         start = text.peek()
         if start == "":
             return
-        lines = start == "{" and _is_lines(text)
+        first = _first_line(text) if start == "{" else None
+        columns = _columns(first)
+        if columns and _is_one_line(text):
+            yield from _blocks(((text.line, row) for row in columns), block_bytes)
+            return
+        lines = start == "{" and _is_lines(text, first)
         if start not in "[{":
             raise Unreadable("JSON that is neither an array nor an object", _EXPECTED, "not-an-object", line=text.line)
         if not lines:
@@ -198,16 +204,41 @@ def _enter(text: _Text) -> None:
         raise Unreadable("an empty JSON object", _EXPECTED, "no-array", line=text.line)
 
 
-def _is_lines(text: _Text) -> bool:
-    """Whether the file holds one object a line: a second one follows the first, or the first is a record itself."""
+def _first_line(text: _Text) -> Any:
+    """The value of the first line; None where it is longer than a line may be, or no JSON by itself."""
     while "\n" not in text.buffer and text.more():
         if len(text.buffer) > limits().line:
-            return False
-    first, _, rest = text.buffer[text.at :].partition("\n")
+            return None
     try:
-        value = json.loads(first)
+        return json.loads(text.buffer[text.at :].partition("\n")[0])
     except (ValueError, RecursionError):
+        return None
+
+
+def _is_one_line(text: _Text) -> bool:
+    return not _after_first_line(text).strip(_SPACE)
+
+
+def _is_lines(text: _Text, first: Any) -> bool:
+    """Whether the file holds one object a line: a second one follows the ``first``, or that is a record itself."""
+    if first is None:
         return False
+    return _after_first_line(text).lstrip(_SPACE).startswith("{") or (isinstance(first, dict) and "text" in first)
+
+
+def _after_first_line(text: _Text) -> str:
+    """What follows the first line, up to where something stands in it."""
+    rest = text.buffer[text.at :].partition("\n")[2]
     while not rest.strip(_SPACE) and text.more():
         rest = text.buffer[text.at :].partition("\n")[2]
-    return rest.lstrip(_SPACE).startswith("{") or (isinstance(value, dict) and "text" in value)
+    return rest
+
+
+def _columns(value: Any) -> list[dict[str, Any]]:
+    """The rows of an object of columns, each an object of the same row names; none where it is something else."""
+    if not isinstance(value, dict) or not all(isinstance(column, dict) and column for column in value.values()):
+        return []
+    names = [list(column) for column in value.values()]
+    if not names or any(each != names[0] for each in names):
+        return []
+    return [{key: column[row] for key, column in value.items()} for row in names[0]]

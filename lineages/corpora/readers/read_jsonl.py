@@ -1,4 +1,7 @@
-"""Reads ``.jsonl``: one JSON object a line. Lines of nothing but white space hold no record and are passed over."""
+"""Reads ``.jsonl``: one JSON object a line, or where the first one is a string, one string a line, which is a text.
+
+Lines of nothing but white space hold no record and are passed over.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,7 @@ DECODER = json.JSONDecoder(object_pairs_hook=_object)
 def jsonl_blocks(path: Place, *, packing: str, block_bytes: int) -> Iterator[Block]:
     """Blocks of parsed lines. Raises Unreadable where the file as a whole is something else."""
     line_number = 0
+    strings: bool | None = None  # not known before the first record
     decode_prefix = DECODER.raw_decode  # no white space around the value: the fast and the usual case
     for raw in raw_line_blocks(path, packing=packing, block_bytes=block_bytes):
         lines: list[int] = []
@@ -57,7 +61,9 @@ def jsonl_blocks(path: Place, *, packing: str, block_bytes: int) -> Iterator[Blo
                 if line_number == 1 and isinstance(record, Broken) and isinstance(line, str):
                     _refuse_an_array(line)
             lines.append(line_number)
-            records.append(record)
+            if strings is None:
+                strings = isinstance(record, str)
+            records.append({"text": record} if strings and isinstance(record, str) else record)
         yield Block(lines=lines, records=records)
 
 
