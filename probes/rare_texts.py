@@ -80,11 +80,12 @@ def rare_texts(pair: Pair) -> Iterator[Reading]:
     Formula and unit
         The surprise of a word (case folded, no signs) is -ln p under word counts of baseline texts (absolute
         discounting; all unseen words alike); that of a text is the mean over its words, in spreads that texts of its
-        length have. Where one side is longer, both are cut to a length that balances them, as for distinct words. Each text is scored by baseline texts of other fifths than its own (cross-fitting). rare: ratio,
-        generation to baseline, of the mean of max(0, ln(.2/u)), where u is the share of all texts that are more
-        surprising: a text counts for more the rarer it is, and the four fifths below count for nothing. common: rise of
-        the share of texts in the quarter of the least surprising. p is the larger of two: these means relabelled, and
-        the same with a model of one half of the baseline, exact because that half is compared with nothing.
+        length have. Where one side is longer, both are cut to a length that balances them, as for distinct words. Each
+        text is scored by baseline texts of other fifths than its own (cross-fitting). rare: ratio, generation to
+        baseline, of the mean of max(0, ln(.2/u)), where u is the share of all texts that are more surprising: a text
+        counts for more the rarer it is, and the four fifths below count for nothing. common: rise of the share of texts
+        in the quarter of the least surprising. p is the larger of two: these means relabelled, and the same with a
+        model of one half of the baseline, exact because that half is compared with nothing.
 
     Why it signals collapse
         Models forget first what they saw seldom: the texts of generation 0 with the rarest words are not written any
