@@ -57,7 +57,7 @@ def assembled(
     )
     code = ExitCode(number)
     lineage = plan.lineage
-    tables_shown = {**tables, "baselines": with_losses(tables["baselines"], findings)}
+    tables_shown = {**tables, "baselines": with_losses(tables["baselines"], findings, gate_of)}
     from_texts: dict[str, Any] = {name: tuple(plain(rows, name)) for name, rows in tables_shown.items()}
     return AuditReport(
         tool={"name": "collapse-audit", "version": __version__},

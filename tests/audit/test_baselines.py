@@ -88,6 +88,22 @@ def test_a_healthy_baseline_is_not_named(tmp_path: Path) -> None:
     assert "degenerate:" not in as_text.render(report) + as_markdown.render(report) + as_junit.render(report)
 
 
+def test_what_generation_0_lacks_beside_people_is_said_where_nothing_else_is_wrong_with_it(tmp_path: Path) -> None:
+    """It writes 60 of people's 300 words, and as varied texts of them as can be."""
+    poor = [" ".join(f"w{int(word[1:]) % 60}" for word in text.split()) for text in texts(2)]
+    root = lineage(tmp_path / "poor", reference=texts(1), gen_0=poor, gen_1=poor[::-1])
+    report = report_of(root, tmp_path / "out", "--independent", "-k", "tail-coverage or integrity")
+    [row] = report.baselines
+    assert row["degenerate"] == []
+    assert row["lost"] == ["tail-coverage / distinct-types"]
+    said = (
+        "generation 0 has itself lost some of what people's text has: distinct words; what it lacks no later one can "
+        "lose"
+    )
+    assert row["sentence"] == said
+    assert said in "\n".join(as_text.render(report, width=130).splitlines()[:5])
+
+
 def test_a_comparison_that_is_only_context_has_no_baseline_to_judge(tmp_path: Path) -> None:
     root = lineage(tmp_path / "context", reference=texts(1), gen_0=stuck(texts(2), 0.9))
     assert report_of(root, tmp_path / "out", "--independent", "-k", "integrity").baselines == ()

@@ -16,6 +16,7 @@ from collapse_audit.lineages.corpora.corpus import Corpus
 from collapse_audit.probes.packs.packed_pair import PackedSample
 from collapse_audit.probes.text.sample import Sample
 from collapse_audit.reports.document import Finding, Outcome
+from collapse_audit.run.overview.stage import GateOf
 from collapse_audit.run.plan import Comparison, Side
 
 _ALPHA = 0.05
@@ -26,6 +27,8 @@ _LIMITS = {"looping": 0.25, "duplicates": 0.50, "empty": 0.10}
 paragraphs of WikiText-2 loop in 5.1%, its lines with headings in 9.2% (lists, tables); stories, abstracts, questions
 and sentences of three languages in at most 0.1%. Exact duplicates: 0 to 0.1%, 6.5% of short reports, 38% of a file's
 lines with its headings and blanks. Empty: none but blank lines."""
+_NAMED = 3
+"""Of what a baseline has lost, in its sentence."""
 _TOLD = {
     "looping": ("of its texts loop", "of people's do"),
     "duplicates": ("of its texts are exact duplicates", "of people's are"),
@@ -51,24 +54,39 @@ def baselines(
             None if people is None or comparison.baseline.name.startswith("reference") else samples.get(people.corpus)
         )
         checked = _judged(sample, beside)
-        name = comparison.baseline.name.partition(" (")[0] + (
-            "" if comparison.seed is None else f" of seed {comparison.seed}"
-        )
+        name = _of_seed(comparison.baseline.name, comparison.seed)
         said = "; ".join(_said(kind, checked) for kind in checked["degenerate"])
         row = {"seed": comparison.seed, "name": comparison.baseline.name, **checked}
         rows[key] = row | ({"sentence": f"{name} is itself degenerate: {said}"} if said else {})
     return list(rows.values())
 
 
-def with_losses(rows: Sequence[Mapping[str, Any]], findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """The rows with what generation 0 lost beside people's text, as the context findings of its seed say."""
+def with_losses(
+    rows: Sequence[Mapping[str, Any]], findings: Iterable[Finding], gate_of: GateOf
+) -> list[dict[str, Any]]:
+    """The rows with what generation 0 lost beside people's text, as the context findings of its seed say; in a sentence
+    where nothing else is wrong with it."""
     found = [f for f in findings if not f.gating and f.outcome is Outcome.FAIL and f.kind == "loss"]
     marked = []
     for row in rows:
         lost = [f for f in found if f.seed == row["seed"] and row["name"].startswith(f"generation {f.generation} ")]
         names = list(dict.fromkeys(f"{f.probe} / {f.statistic}" for f in lost))
-        marked.append({key: value for key, value in row.items() if value is not None} | {"lost": names})
+        told = {} if row.get("sentence") or not lost else {"sentence": _lacking(row, lost, gate_of)}
+        marked.append({key: value for key, value in row.items() if value is not None} | told | {"lost": names})
     return marked
+
+
+def _lacking(row: Mapping[str, Any], lost: Sequence[Finding], gate_of: GateOf) -> str:
+    called = list(dict.fromkeys(gate_of(finding).plain or finding.statistic for finding in lost))
+    more = f" and {len(called) - _NAMED} more" if len(called) > _NAMED else ""
+    return (
+        f"{_of_seed(row['name'], row['seed'])} has itself lost some of what people's text has: "
+        f"{', '.join(called[:_NAMED])}{more}; what it lacks no later one can lose"
+    )
+
+
+def _of_seed(name: str, seed: str | None) -> str:
+    return name.partition(" (")[0] + ("" if seed is None else f" of seed {seed}")
 
 
 def _judged(sample: Sample, people: Sample | None) -> dict[str, Any]:
