@@ -134,7 +134,7 @@ class AuditReport:
     findings: tuple[Finding, ...]
     baselines: tuple[Mapping[str, Any], ...] = ()
     """Of every baseline that gates: how many of its texts loop, repeat another, are empty, beside people's text where
-    there is some, and what it lost of that; a ``sentence`` where it is degenerate or has lost. It changes no outcome."""
+    there is some, and what it lost of that; a ``sentence`` where either is so. It changes no outcome."""
     stages: tuple[Mapping[str, Any], ...] = ()
     """Of every generation: how far, by which mechanism, and on which findings that rests."""
     trends: tuple[Mapping[str, Any], ...] = ()
