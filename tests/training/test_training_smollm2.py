@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -121,6 +122,29 @@ def test_later_generations_predict_peoples_text_worse(name: str) -> None:
     bits = [values["bits_per_byte"] for values in human_text(name)]
     assert len(bits) == len(lineage(name).generations)
     assert bits == sorted(bits)
+
+
+def test_with_five_beams_more_is_lost_at_once_and_copies_of_prompts_bring_some_of_it_back() -> None:
+    sampled, beams = ([values["bits_per_byte"] for values in human_text(name)] for name in (NAMES[0], BEAMS))
+    assert beams[0] == pytest.approx(sampled[0], abs=0.001)
+    assert beams[1] - beams[0] > 3 * (sampled[1] - sampled[0])
+    assert beams[0] < beams[4] < beams[3] < beams[2]
+    copied = [in_its_own_prompt(entry.texts) for entry in lineage(BEAMS).generations]
+    assert copied == sorted(copied)
+    assert copied[0] < 0.01
+    assert copied[4] > 0.4
+
+
+def in_its_own_prompt(corpus: Corpus, run: int = 8) -> float:
+    """Share of the runs of eight words of the texts that stand in the text's own prompt."""
+
+    def runs(text: str) -> set[tuple[str, ...]]:
+        words = re.findall(r"\w+|[^\w\s]", text)
+        return {tuple(words[at : at + run]) for at in range(len(words) - run + 1)}
+
+    rows = [row for batch in corpus.batches() for row in batch.to_pylist()]
+    written = [(runs(row["text"]), runs(row["prompt"])) for row in rows]
+    return sum(len(text & prompt) for text, prompt in written) / sum(len(text) for text, _ in written)
 
 
 def test_human_text_in_every_training_keeps_more() -> None:
