@@ -13,7 +13,7 @@ import pyarrow as pa
 from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.near_copies import template
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.pairs.richness import Richness, distinct_ratio, richness
+from collapse_audit.probes.pairs.richness import Richness, distinct_ratio, lengths_of, richness
 from collapse_audit.probes.prompts import compared
 from collapse_audit.probes.statistics.all_documents import compare_copies
 from collapse_audit.probes.statistics.design import MIN_UNITS, BoolArray, FloatArray, IntArray
@@ -99,8 +99,8 @@ _PORTION = 1 << 19
             says="the share of texts that are another's copy but for names and the like {rise} in {generation}",
         ),
     ),
-    source="Li et al. 2016, arXiv:1510.03055 (distinct-n); Simpson 1949, doi 10.1038/163688a0; "
-    "Hill 1973, doi 10.2307/1934352",
+    source="Li et al. 2016, arXiv:1510.03055 (distinct-n); Good 1953, doi 10.1093/biomet/40.3-4.237; "
+    "Simpson 1949, doi 10.1038/163688a0; Hill 1973, doi 10.2307/1934352",
     since="0.1",
     followed=followed.diversity,
     compared=compared.duplicates,
@@ -114,11 +114,11 @@ def diversity(pair: Pair) -> Iterator[Reading]:
         many documents.
 
     Formula and unit
-        distinct-2: ratio of distinct token pairs. effective-tokens: ratio of 1/sum p^2 (Hill number of order 2), where
-        sum p^2 is the probability that two tokens of two different texts are the same: unbiased whatever n.
-        duplicates: rise of 1 - distinct texts/texts, white space folded. near-copies: rise of 1 - distinct
-        templates/texts, where texts of one template hold at least 12 words, and 6 of 10, in word pairs of each other
-        and differ by no more than 6 words in a row.
+        distinct-2: ratio of distinct token pairs, corrected for what chance left between mean lengths.
+        effective-tokens: ratio of 1/sum p^2 (Hill number of order 2), where sum p^2 is the probability that two tokens
+        of two different texts are the same: unbiased whatever n. duplicates: rise of 1 - distinct texts/texts, white
+        space folded. near-copies: rise of 1 - distinct templates/texts, where texts of one template hold at least 12
+        words, and 6 of 10, in word pairs of each other and differ by no more than 6 words in a row.
 
     Why it signals collapse
         Texts of later generations resemble each other: the thyroid study sees the share of unique reports fall from
@@ -148,6 +148,7 @@ def _distinct_2(pair: Pair) -> Reading:
         types,
         what="token pairs",
         statistic="distinct-2",
+        lengths=lengths_of(tokens, pair.design, gram=2),
         raw={
             "distinct_2_baseline": float(types.distinct[0, 0]) / pairs[0],
             "distinct_2_generation": float(types.distinct[1, 0]) / pairs[1],

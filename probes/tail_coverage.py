@@ -7,7 +7,15 @@ from scipy.special import gammaln
 
 from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.pairs.richness import Richness, distinct_ratio, lone_types, richness
+from collapse_audit.probes.pairs.richness import (
+    Richness,
+    distinct_ratio,
+    lengths_of,
+    lone_types,
+    novelty,
+    richness,
+    single_and_all,
+)
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, RawPanel
 from collapse_audit.probes.statistics.tables import COARSE_BLOCKS, CountTable
 from collapse_audit.probes.text.tokens import Tokens, in_one_case, uncased
@@ -48,7 +56,8 @@ _ONE_CASE = 0.1
             says="{generation} uses {value} of the distinct words of {baseline}",
         ),
     ),
-    source="Hurlbert 1971, doi 10.2307/1934145; Efron & Stein 1981, doi 10.1214/aos/1176345462",
+    source="Hurlbert 1971, doi 10.2307/1934145; Good 1953, doi 10.1093/biomet/40.3-4.237; "
+    "Efron & Stein 1981, doi 10.1214/aos/1176345462",
     since="0.1",
     followed=followed.distinct_types,
     packed=answers.tail_coverage,
@@ -62,7 +71,8 @@ def tail_coverage(pair: Pair) -> Estimate | NotMeasured:
         small letters or capitals only, "The" and "the" are one type: a change of case loses no word.
 
     Formula and unit
-        Ratio S(generation)/S(baseline), S = number of distinct types. 1 = no change.
+        Ratio S(generation)/S(baseline), S = number of distinct types, corrected for what chance left between mean
+        lengths: ln S grows by f1/S for each unit of ln tokens, where f1 types stand in one text only. 1 = no change.
 
     Why it signals collapse
         Resampling from finite data makes rare types vanish for good although their expected mass stays the same
@@ -81,7 +91,11 @@ def tail_coverage(pair: Pair) -> Estimate | NotMeasured:
     tokens = _comparable(pair)
     if tokens is pair.tokens:
         table = pair.words
-        types = Richness(distinct=pair.words_swept.distinct, lone=lone_types(table, pair.design.side))
+        types = Richness(
+            distinct=pair.words_swept.distinct,
+            lone=lone_types(table, pair.design.side),
+            novelty=novelty(*single_and_all(table)),
+        )
     else:
         table = pair.table(tokens)
         types = richness([table], pair)
@@ -90,6 +104,7 @@ def tail_coverage(pair: Pair) -> Estimate | NotMeasured:
         pair,
         types,
         what="tokens",
+        lengths=lengths_of(tokens, pair.design),
         raw={
             "distinct_baseline": int(types.distinct[0, 0]),
             "distinct_generation": int(types.distinct[1, 0]),

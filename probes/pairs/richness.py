@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from collapse_audit.probes.statistics.design import BoolArray, Design, FloatArray
-from collapse_audit.probes.statistics.estimates import estimate, jackknife, permutation_p
+from collapse_audit.probes.statistics.estimates import estimate, jackknife, permutation_p, ratio_influence
+from collapse_audit.probes.statistics.lengths import MEASURABLE
 from collapse_audit.probes.statistics.readings import Estimate, NotMeasured
-from collapse_audit.probes.statistics.tables import CountTable, sweep_distinct
+from collapse_audit.probes.statistics.tables import CountTable, side_sums, sweep_distinct
+from collapse_audit.probes.text.tokens import Tokens
 
 
 class Compared(Protocol):
@@ -36,43 +39,118 @@ class Richness:
     """Shape (2, B + 1): baseline's and generation's, under every relabelling, the observed one first."""
     lone: FloatArray
     """Shape (K,): types that stand in this block and in no other block of its side."""
+    novelty: float
+    """Share of the types of both sides together that stand in a single block."""
 
 
 def richness(tables: Iterable[CountTable], pair: Compared) -> Richness:
     """Count the distinct types of ``tables`` (disjoint parts of a vocabulary, seen once) on both sides of ``pair``."""
     lone = np.zeros(pair.design.side.size)
+    types = np.zeros(2)
 
     def passing() -> Iterator[CountTable]:
         for table in tables:
             np.add(lone, lone_types(table, pair.design.side), out=lone)
+            np.add(types, single_and_all(table), out=types)
             yield table
 
-    return Richness(distinct=sweep_distinct(passing(), pair.relabellings), lone=lone)
+    distinct = sweep_distinct(passing(), pair.relabellings)
+    return Richness(distinct=distinct, lone=lone, novelty=novelty(*types))
+
+
+def single_and_all(table: CountTable) -> tuple[float, float]:
+    """How many types stand in a single block, and how many there are."""
+    return float(table.hapaxes.sum()), float(table.types.size)
+
+
+def novelty(single: float, types: float) -> float:
+    """Share of types that stand in a single block; of none: 0."""
+    return single / max(types, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lengths:
+    """How much is written in the texts of every block."""
+
+    tokens: FloatArray
+    """Shape (K,): occurrences."""
+    texts: FloatArray
+    """Shape (K,)."""
+
+
+def lengths_of(tokens: Tokens, design: Design, *, gram: int = 1) -> Lengths:
+    """Of every block the occurrences of ``gram`` tokens in a row, and the texts.
+
+    Texts of fewer than 4 tokens count on neither hand: a side that writes nothing in some of its texts has lost what
+    they held, and is not forgiven it.
+    """
+    written = tokens.lengths >= MEASURABLE
+    return Lengths(
+        tokens=design.per_block(np.where(written, tokens.lengths - (gram - 1), 0).astype(np.float64)),
+        texts=design.per_block(written.astype(np.float64)),
+    )
 
 
 def distinct_ratio(
-    pair: Compared, types: Richness, *, what: str, statistic: str = "", **details: Any
+    pair: Compared,
+    types: Richness,
+    *,
+    what: str,
+    statistic: str = "",
+    lengths: Lengths | None = None,
+    raw: Mapping[str, Any] = MappingProxyType({}),
+    **details: Any,
 ) -> Estimate | NotMeasured:
-    """Ratio of distinct types, generation to baseline.
+    """Ratio of distinct types, generation to baseline; with ``lengths`` in texts of one mean length.
 
     Both sides have equally many blocks, so no rarefaction is left to do. The error is the block jackknife of ln S:
     dropping a block loses the types that stand nowhere else on its side.
+
+    Of two halves of one corpus one holds longer texts by chance, and with them more types: that is most of the noise of
+    S. The next token is a new type with probability f1/N, f1 of the S types of N tokens standing alone (Good 1953, doi
+    10.1093/biomet/40.3-4.237), so ln S grows by f1/S for each unit of ln N. That slope, taken of both sides together so
+    that swapping stays exact, times the log ratio of mean lengths is taken off: a regression estimator (Cochran 1977,
+    ch. 7). It corrects what chance leaves between lengths; who writes shorter texts is cut to one length before.
     """
     if types.distinct[0, 0] == 0:
         return NotMeasured(statistic=statistic, reason=f"the baseline holds no {what}")
     floored = np.maximum(types.distinct, 0.5)  # a side that lost every type: ln must stay finite, the verdict is clear
     ratios = np.log(floored[1]) - np.log(floored[0])
+    influence = _log_influence(types, pair.design.side)
+    method = "block jackknife of ln distinct, normal"
+    if lengths is not None:
+        longer = _longer(lengths, pair.relabellings)
+        ratios -= types.novelty * longer
+        influence -= types.novelty * _longer_influence(lengths, pair.design.side)
+        raw = {**raw, "mean_length_ratio": math.exp(longer[0]), "novelty": types.novelty}
+        method = "block jackknife of ln distinct less what length explains, normal"
     return estimate(
         math.exp(ratios[0]),
-        pair.design.standard_error(_log_influence(types, pair.design.side)),
+        pair.design.standard_error(influence),
         scale="log",
         worse="lower",
         p_value=permutation_p(ratios, worse="lower"),
         design=pair.design,
-        method="block jackknife of ln distinct, normal",
+        method=method,
         statistic=statistic,
+        raw=dict(raw),
         **details,
     )
+
+
+def _longer(lengths: Lengths, relabellings: npt.NDArray[np.uint8]) -> FloatArray:
+    """ln of the generation's mean length over the baseline's under every relabelling, shape (B + 1,); 0 where a side
+    holds no text to tell it."""
+    sums = side_sums(np.stack((lengths.tokens, lengths.texts), axis=1), relabellings)
+    told = (sums > 0).all(axis=(0, 2))
+    baseline, generation = (np.where(told, side[:, 0] / np.maximum(side[:, 1], 1.0), 1.0) for side in sums)
+    return np.asarray(np.log(generation) - np.log(baseline))
+
+
+def _longer_influence(lengths: Lengths, side: BoolArray) -> FloatArray:
+    if not all(lengths.tokens[which].any() for which in (side, ~side)):
+        return np.zeros(side.size)
+    return ratio_influence(lengths.tokens, lengths.texts, side, "log")
 
 
 def _log_influence(types: Richness, side: BoolArray) -> FloatArray:

@@ -159,7 +159,7 @@ def ratio_of_sums(
 
 def ratio_error(top: FloatArray, bottom: FloatArray, *, design: Design, scale: Scale) -> float:
     """Linearised standard error of the change of sum(top)/sum(bottom), blocks as units; both sides hold ``top``."""
-    return design.standard_error(_influence(top, bottom, design.side, scale))
+    return design.standard_error(ratio_influence(top, bottom, design.side, scale))
 
 
 def _never_nothing(top: FloatArray, side: npt.NDArray[np.bool_]) -> FloatArray:
@@ -226,7 +226,9 @@ def _sides(top: FloatArray, bottom: FloatArray, relabellings: npt.NDArray[np.uin
     return ratio, np.sqrt(variance)
 
 
-def _influence(top: FloatArray, bottom: FloatArray, side: npt.NDArray[np.bool_], scale: Scale) -> FloatArray:
+def ratio_influence(top: FloatArray, bottom: FloatArray, side: npt.NDArray[np.bool_], scale: Scale) -> FloatArray:
+    """Influence of every block on the change of sum(top)/sum(bottom); shape (K,). Both sides hold ``bottom``, and on
+    the scale "log" ``top``."""
     influence = np.empty_like(top)
     for which, sign in ((side, 1.0), (~side, -1.0)):
         ratio = top[which].sum() / bottom[which].sum()

@@ -63,9 +63,19 @@ def test_groups_keep_their_texts_together_and_sides_equally_many() -> None:
 
 
 def test_texts_that_hold_few_numbers_are_not_compared() -> None:
-    assert "a tenth is needed" in reason(numbers, pair(sizes(300, 7, share=0.05), sizes(300, 8)))
+    assert "a tenth or 150 of them" in reason(numbers, pair(sizes(300, 7, share=0.05), sizes(300, 8)))
     assert "fewer than 10 documents" in reason(numbers, pair(sizes(300, 9), sizes(300, 10, share=0.01)))
-    assert "a tenth is needed" in reason(numbers, pair(["a"] * 30, ["b 1"] * 30))
+    assert "a tenth or 150 of them" in reason(numbers, pair(["a"] * 30, ["b 1"] * 30))
+
+
+def test_a_hundred_and_fifty_texts_with_numbers_are_enough_however_many_hold_none() -> None:
+    def side(with_numbers: int, seed: int) -> list[str]:
+        texts = np.array(sizes(with_numbers, seed) + ["nothing was seen there"] * 1600)
+        return [str(text) for text in np.random.default_rng(seed).permutation(texts)]
+
+    found = estimate(numbers, pair(side(160, 7), side(160, 8)))
+    assert found.raw["texts_with_numbers"] == pytest.approx(160 / 1760)  # a tenth it is not
+    assert "hold a number" in reason(numbers, pair(side(140, 7), side(160, 8)))
 
 
 @pytest.mark.parametrize(
