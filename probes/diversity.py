@@ -99,8 +99,8 @@ _PORTION = 1 << 19
             says="the share of texts that are another's copy but for names and the like {rise} in {generation}",
         ),
     ),
-    source="Li et al. 2016, arXiv:1510.03055 (distinct-n); Good 1953, doi 10.1093/biomet/40.3-4.237; "
-    "Simpson 1949, doi 10.1038/163688a0; Hill 1973, doi 10.2307/1934352",
+    source="Li et al. 2016, arXiv:1510.03055 (distinct-n); Simpson 1949, doi 10.1038/163688a0; "
+    "Hill 1973, doi 10.2307/1934352; Cochran 1977, Sampling Techniques, ch. 7 (regression estimator)",
     since="0.1",
     followed=followed.diversity,
     compared=compared.duplicates,
@@ -114,7 +114,7 @@ def diversity(pair: Pair) -> Iterator[Reading]:
         many documents.
 
     Formula and unit
-        distinct-2: ratio of distinct token pairs, corrected for what chance left between mean lengths.
+        distinct-2: ratio of distinct token pairs, less what mean lengths explain that chance left unequal.
         effective-tokens: ratio of 1/sum p^2 (Hill number of order 2), where sum p^2 is the probability that two tokens
         of two different texts are the same: unbiased whatever n. duplicates: rise of 1 - distinct texts/texts, white
         space folded. near-copies: rise of 1 - distinct templates/texts, where texts of one template hold at least 12

@@ -12,9 +12,7 @@ from collapse_audit.probes.pairs.richness import (
     distinct_ratio,
     lengths_of,
     lone_types,
-    novelty,
     richness,
-    single_and_all,
 )
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, RawPanel
 from collapse_audit.probes.statistics.tables import COARSE_BLOCKS, CountTable
@@ -56,8 +54,8 @@ _ONE_CASE = 0.1
             says="{generation} uses {value} of the distinct words of {baseline}",
         ),
     ),
-    source="Hurlbert 1971, doi 10.2307/1934145; Good 1953, doi 10.1093/biomet/40.3-4.237; "
-    "Efron & Stein 1981, doi 10.1214/aos/1176345462",
+    source="Hurlbert 1971, doi 10.2307/1934145; Efron & Stein 1981, doi 10.1214/aos/1176345462; "
+    "Cochran 1977, Sampling Techniques, ch. 7 (regression estimator)",
     since="0.1",
     followed=followed.distinct_types,
     packed=answers.tail_coverage,
@@ -71,8 +69,8 @@ def tail_coverage(pair: Pair) -> Estimate | NotMeasured:
         small letters or capitals only, "The" and "the" are one type: a change of case loses no word.
 
     Formula and unit
-        Ratio S(generation)/S(baseline), S = number of distinct types, corrected for what chance left between mean
-        lengths: ln S grows by f1/S for each unit of ln tokens, where f1 types stand in one text only. 1 = no change.
+        Ratio S(generation)/S(baseline), S = number of distinct types, less what the mean lengths explain that
+        chance left unequal (least squares over texts). 1 = no change.
 
     Why it signals collapse
         Resampling from finite data makes rare types vanish for good although their expected mass stays the same
@@ -94,7 +92,8 @@ def tail_coverage(pair: Pair) -> Estimate | NotMeasured:
         types = Richness(
             distinct=pair.words_swept.distinct,
             lone=lone_types(table, pair.design.side),
-            novelty=novelty(*single_and_all(table)),
+            single=table.hapaxes,
+            types=table.types.size,
         )
     else:
         table = pair.table(tokens)

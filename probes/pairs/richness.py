@@ -39,33 +39,27 @@ class Richness:
     """Shape (2, B + 1): baseline's and generation's, under every relabelling, the observed one first."""
     lone: FloatArray
     """Shape (K,): types that stand in this block and in no other block of its side."""
-    novelty: float
-    """Share of the types of both sides together that stand in a single block."""
+    single: FloatArray
+    """Shape (K,): types that stand in this block and in no other of either side."""
+    types: int
+    """Of both sides together."""
 
 
 def richness(tables: Iterable[CountTable], pair: Compared) -> Richness:
     """Count the distinct types of ``tables`` (disjoint parts of a vocabulary, seen once) on both sides of ``pair``."""
-    lone = np.zeros(pair.design.side.size)
-    types = np.zeros(2)
+    lone, single = np.zeros((2, pair.design.side.size))
+    types = 0
 
     def passing() -> Iterator[CountTable]:
+        nonlocal types
         for table in tables:
             np.add(lone, lone_types(table, pair.design.side), out=lone)
-            np.add(types, single_and_all(table), out=types)
+            np.add(single, table.hapaxes, out=single)
+            types += table.types.size
             yield table
 
     distinct = sweep_distinct(passing(), pair.relabellings)
-    return Richness(distinct=distinct, lone=lone, novelty=novelty(*types))
-
-
-def single_and_all(table: CountTable) -> tuple[float, float]:
-    """How many types stand in a single block, and how many there are."""
-    return float(table.hapaxes.sum()), float(table.types.size)
-
-
-def novelty(single: float, types: float) -> float:
-    """Share of types that stand in a single block; of none: 0."""
-    return single / max(types, 1.0)
+    return Richness(distinct=distinct, lone=lone, single=single, types=types)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +101,9 @@ def distinct_ratio(
     dropping a block loses the types that stand nowhere else on its side.
 
     Of two halves of one corpus one holds longer texts by chance, and with them more types: that is most of the noise of
-    S. The next token is a new type with probability f1/N, f1 of the S types of N tokens standing alone (Good 1953, doi
-    10.1093/biomet/40.3-4.237), so ln S grows by f1/S for each unit of ln N. That slope, taken of both sides together so
-    that swapping stays exact, times the log ratio of mean lengths is taken off: a regression estimator (Cochran 1977,
-    ch. 7). It corrects what chance leaves between lengths; who writes shorter texts is cut to one length before.
+    S. How much ln S grows with ln mean length is told by least squares over the blocks of both sides together, so that
+    swapping stays exact, and what the lengths explain is taken off: a regression estimator (Cochran 1977, Sampling
+    Techniques, ch. 7). It corrects what chance leaves; who writes shorter texts is cut to one length before.
     """
     if types.distinct[0, 0] == 0:
         return NotMeasured(statistic=statistic, reason=f"the baseline holds no {what}")
@@ -119,10 +112,10 @@ def distinct_ratio(
     influence = _log_influence(types, pair.design.side)
     method = "block jackknife of ln distinct, normal"
     if lengths is not None:
-        longer = _longer(lengths, pair.relabellings)
-        ratios -= types.novelty * longer
-        influence -= types.novelty * _longer_influence(lengths, pair.design.side)
-        raw = {**raw, "mean_length_ratio": math.exp(longer[0]), "novelty": types.novelty}
+        longer, slope = _longer(lengths, pair.relabellings), _slope(types, lengths)
+        ratios -= slope * longer
+        influence -= slope * _longer_influence(lengths, pair.design.side)
+        raw = {**raw, "mean_length_ratio": math.exp(longer[0]), "slope": slope}
         method = "block jackknife of ln distinct less what length explains, normal"
     return estimate(
         math.exp(ratios[0]),
@@ -136,6 +129,17 @@ def distinct_ratio(
         raw=dict(raw),
         **details,
     )
+
+
+def _slope(types: Richness, lengths: Lengths) -> float:
+    """d ln S/d ln L, by least squares over blocks: how many types of its own a block holds for every token more, times
+    the tokens a type. From 0 to 1: types do not grow faster than tokens."""
+    tokens = lengths.tokens.sum()
+    longer = lengths.tokens - tokens / max(lengths.texts.sum(), 1.0) * lengths.texts
+    spread = float((longer**2).sum())
+    if spread == 0:
+        return 0.0
+    return float(np.clip((types.single * longer).sum() / spread * tokens / max(types.types, 1), 0.0, 1.0))
 
 
 def _longer(lengths: Lengths, relabellings: npt.NDArray[np.uint8]) -> FloatArray:

@@ -117,10 +117,29 @@ def uneven(seed: int, texts: int, kinds: int = 400) -> list[str]:
 
 
 def test_what_longer_texts_add_is_taken_off() -> None:
-    """8 types in texts of 4 and 6 words, 4 in two of 4; e to h stand in one text only: (4/8)(4/5)^-(4/8)."""
-    found = in_one_length(pair(["a b c d", "a b e f g h"], ["a b c d", "d c b a"]))
-    assert found.value == pytest.approx(4 / 8 * (4 / 5) ** -0.5)
-    assert found.raw == pytest.approx({"mean_length_ratio": 4 / 5, "novelty": 0.5})
+    """4 types stand in texts of 4 and 5 words, 3 in two of 4. The longer text holds one type more than the others that
+    stands nowhere else, and one word more: 17 words/5 types is over 1, and 1 is taken. (3/5)(4/4.5)^-1."""
+    found = in_one_length(pair(["a b c a", "a b c d e"], ["a b c a", "c b a a"]))
+    assert found.value == pytest.approx(3 / 5 * (4 / 4.5) ** -1)
+    assert found.raw == pytest.approx({"mean_length_ratio": 4 / 4.5, "slope": 1.0})
+
+
+def test_the_slope_is_that_of_the_least_squares_line() -> None:
+    texts = uneven(5, 60)
+    held = Counter(word for text in texts for word in set(text.split()))
+    single = [sum(held[word] == 1 for word in set(text.split())) for text in texts]
+    length = [len(text.split()) for text in texts]
+    line = np.polynomial.Polynomial.fit(length, single, 1).convert()
+    found = in_one_length(pair(texts[:30], texts[30:], permutations=1))
+    assert found.raw["slope"] == pytest.approx(line.coef[1] * sum(length) / len(held))
+
+
+def test_longer_texts_that_hold_nothing_new_explain_nothing() -> None:
+    """Where the same header stands before some texts, these are longer and hold no more types."""
+    words = [[f"w{text}_{k}" for k in range(8)] for text in range(40)]
+    texts = [" ".join(["the", "same", "words"] * 3 * (text % 2) + own) for text, own in enumerate(words)]
+    found = in_one_length(pair(texts[:20], texts[20:], permutations=1))
+    assert found.raw["slope"] == pytest.approx(0, abs=1e-9)
 
 
 def test_texts_that_hold_next_to_nothing_are_not_forgiven() -> None:
@@ -130,7 +149,7 @@ def test_texts_that_hold_next_to_nothing_are_not_forgiven() -> None:
         plain = measured(pair(healthy, healthy[:20] + [nothing] * 20, permutations=1))
         lengths = [float(np.mean([len(text.split()) for text in texts])) for texts in (healthy, healthy[:20])]
         assert found.raw["mean_length_ratio"] == pytest.approx(lengths[1] / lengths[0])
-        assert found.value == pytest.approx(plain.value * (lengths[1] / lengths[0]) ** -found.raw["novelty"])
+        assert found.value == pytest.approx(plain.value * (lengths[1] / lengths[0]) ** -found.raw["slope"])
     found = in_one_length(pair(healthy, [""] * 40, permutations=1))
     assert found.raw["mean_length_ratio"] == 1
     assert found.value < 0.01
@@ -142,10 +161,7 @@ def test_its_error_is_that_of_the_two_deviations_together(seed: int) -> None:
     """The sum, over texts, of (types only it holds/S - slope (its length less the mean)/the sum of lengths)^2."""
     sides = [text.split() for text in uneven(seed, 48)]
     found = in_one_length(pair(*([" ".join(text) for text in part] for part in (sides[:24], sides[24:]))))
-    everywhere = Counter(word for text in sides for word in set(text))
-    slope = fmean(count == 1 for count in everywhere.values())
-    assert found.raw["novelty"] == pytest.approx(slope)
-    variance = 0.0
+    slope, variance = found.raw["slope"], 0.0
     for part in (sides[:24], sides[24:]):
         held = Counter(word for text in part for word in set(text))
         lone = np.array([sum(held[word] == 1 for word in set(text)) for text in part])
