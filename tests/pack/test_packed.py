@@ -18,6 +18,7 @@ from collapse_audit.calibration.two_samples import sample_of
 from collapse_audit.probes.packs.block_runs import Runs, beyond_length, in_runs
 from collapse_audit.probes.packs.packed_pair import PackedPair, shared_cut
 from collapse_audit.probes.packs.sketch import CUTS, UNCUT, cuts_of, sketch
+from collapse_audit.probes.pairs import richness
 from collapse_audit.probes.pairs.tail import head
 from collapse_audit.probes.statistics import lengths as length_rule
 from collapse_audit.probes.statistics.readings import Z
@@ -35,6 +36,13 @@ def damaged() -> tuple[list[str], list[str]]:
 # The same numbers as the ordinary audit of the same documents.
 
 
+@pytest.fixture
+def as_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Distinct types of an ordinary audit without what lengths explain, which a pack cannot tell."""
+    monkeypatch.setattr(richness, "_slope", lambda *_: 0.0)
+
+
+@pytest.mark.usefixtures("as_counted")
 @pytest.mark.parametrize(
     ("name", "statistic"),
     [
@@ -333,6 +341,7 @@ def test_the_common_cut_is_the_longest_of_the_ladder_that_balances_the_budgets(s
     assert chosen == (max(balanced) if balanced else ladder[0])
 
 
+@pytest.mark.usefixtures("as_counted")
 def test_shorter_texts_are_compared_at_a_common_length() -> None:
     """The same findings as of texts that were cut beforehand."""
     before, after = texts(150, 1, length=40.0), texts(150, 2, length=25.0)
