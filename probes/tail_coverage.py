@@ -7,13 +7,7 @@ from scipy.special import gammaln
 
 from collapse_audit.probes.packs import answers
 from collapse_audit.probes.pairs.pair import Pair
-from collapse_audit.probes.pairs.richness import (
-    Richness,
-    distinct_ratio,
-    lengths_of,
-    lone_types,
-    richness,
-)
+from collapse_audit.probes.pairs.richness import Richness, distinct_ratio, lengths_of, lone_types, richness
 from collapse_audit.probes.statistics.readings import Estimate, Gate, NotMeasured, RawPanel
 from collapse_audit.probes.statistics.tables import COARSE_BLOCKS, CountTable
 from collapse_audit.probes.text.tokens import Tokens, in_one_case, uncased
